@@ -1,0 +1,16 @@
+"""The contract between the engine and the drivers: two headers' worth of words, and no I/O.
+
+``block/`` (the engine) and ``drivers/`` stand side by side on this floor and never see each other.
+
+- :mod:`flags`: what a request may ask for beyond its bytes (QEMU's ``BDRV_REQ_*``).
+- :mod:`permissions`: the permissions a user of a node holds and shares, and the roles of children.
+- :mod:`mapping`: where the bytes of a guest range live; the answer of a format driver.
+- :mod:`status`: what is known about a range without reading it; the engine's answer to everyone.
+- :mod:`child`: a node below, as a driver sees it.
+- :mod:`opening`: what the engine hands a driver that opens an image.
+- :mod:`driver`: the drivers' own interface, :class:`BlockDriver` and :class:`MappingDriver`.
+- :mod:`extras`: small protocols for what only some drivers can do.
+- :mod:`registry`: driver names and how to find the class behind each.
+
+Anyone above may use it; a third party's driver needs nothing else.
+"""

@@ -1,0 +1,54 @@
+"""Describe a node below, as a driver or job above sees it."""
+
+from typing import Protocol
+
+from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.status import BlockStatus
+
+
+class BlockChild(Protocol):
+    """An opened node below.  Offsets and lengths are bytes; nothing needs to be aligned.
+
+    Every method may raise OSError with an errno.  A range past :attr:`size` raises EIO, except that
+    writing past the end of a child that can grow makes it grow.
+    """
+
+    @property
+    def node_name(self) -> str:
+        """The name of the node it leads to, for messages."""
+
+    @property
+    def size(self) -> int:
+        """The node's size in bytes, as of the last request."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writing is refused for good."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the node asks of its requests."""
+
+    async def pread(self, offset: int, into: memoryview, flags: int = 0) -> None:
+        """Fill `into` with the bytes at `offset`."""
+
+    async def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> None:
+        """Store `data` at `offset`."""
+
+    async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
+        """Make the range read as zeroes, by the cheapest means the node has."""
+
+    async def pdiscard(self, offset: int, length: int) -> None:
+        """Say that the range's content is no longer of interest."""
+
+    async def flush(self) -> None:
+        """Bring everything written so far to stable storage."""
+
+    async def truncate(self, size: int) -> None:
+        """Set the node's size in bytes; what is new reads as zeroes."""
+
+    async def block_status(self, offset: int, length: int) -> BlockStatus:
+        """Say what is known of the range, for as long a run as is known."""
+
+    async def allocated_size(self) -> int | None:
+        """Return the bytes it occupies on the host, or None when that is not known."""

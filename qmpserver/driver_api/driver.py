@@ -1,0 +1,208 @@
+"""Define what a block driver is: the code of one format, protocol or filter.
+
+The engine promises requests that are aligned to :attr:`BlockDriver.limits`, within the node's size,
+permitted, and free of conflicts with one another as each method says; drivers do not check again.
+The data path raises OSError with an errno; opening raises QMPError with the text a client reads, or
+OSError, which the engine words with the file's name.
+"""
+
+import errno
+import os
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.mapping import Allocation, Mapping
+from qmpserver.driver_api.opening import ChildSpec, OpenContext
+from qmpserver.driver_api.status import BlockStatus
+
+
+def not_supported() -> OSError:
+    """Make the error of a request that a driver has no means for."""
+    return OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+
+class BlockDriver(ABC):
+    """One opened image, protocol or filter.  Subclass it directly for protocols and filters."""
+
+    format_name: ClassVar[str]
+    """The `driver` name on the wire."""
+
+    is_filter: ClassVar[bool] = False
+    """It presents the data of one child unchanged."""
+
+    is_protocol: ClassVar[bool] = False
+    """It has no children: the bytes come from outside the graph."""
+
+    supports_backing: ClassVar[bool] = False
+    """It can lack data that a `backing` child supplies."""
+
+    child_specs: ClassVar[tuple[ChildSpec, ...]] = ()
+    """The children it takes from its options, in the order they are opened."""
+
+    strong_options: ClassVar[tuple[str, ...]] = ()
+    """The options that decide what data is seen; they appear in generated file names."""
+
+    @classmethod
+    @abstractmethod
+    async def open(cls, context: OpenContext) -> Self:
+        """Open an image.
+
+        Raises:
+            QMPError: It is not such an image, or needs what this driver does not do.
+            OSError: The image cannot be reached.
+        """
+
+    @classmethod
+    def probe(cls, head: bytes, filename: str) -> int:
+        """Say how surely an image that begins with `head` is of this format, 0 (no) to 100."""
+        del head, filename
+        return 0
+
+    async def close(self) -> None:
+        """Write back everything cached and let go of the image.  Called once, with no I/O in flight.
+
+        Raises:
+            OSError: Something could not be written; the driver is closed all the same.
+        """
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The size presented, in bytes."""
+
+    @property
+    def limits(self) -> Limits:
+        """What this driver asks of its requests.  May change only while drained."""
+        return Limits()
+
+    @property
+    def exact_filename(self) -> str | None:
+        """The plain name that opens the same image again, or None when there is none."""
+        return None
+
+    @property
+    def can_grow(self) -> bool:
+        """Whether writing past the end makes the image larger."""
+        return False
+
+    @property
+    def reads_zero_when_new(self) -> bool:
+        """Whether a freshly created or grown image reads as zeroes."""
+        return False
+
+    def image_info(self) -> dict[str, Any]:
+        """Return the driver's share of ``ImageInfo``: `cluster-size`, `format-specific`, ..."""
+        return {}
+
+    @abstractmethod
+    async def pread(self, offset: int, into: memoryview, flags: int) -> None:
+        """Fill `into` with the bytes at `offset`."""
+
+    @abstractmethod
+    async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
+        """Store `data` at `offset`."""
+
+    async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:
+        """Make the range zero without writing it out.
+
+        Raises:
+            OSError: ENOTSUP when this cannot be had; the engine then writes zeroes.
+        """
+        raise not_supported()
+
+    async def pdiscard(self, offset: int, length: int) -> None:
+        """Give the range's space back.  ENOTSUP is taken as success by the engine."""
+        raise not_supported()
+
+    async def block_status(self, offset: int, length: int) -> BlockStatus:
+        """Say what is known of the range.  A driver that knows nothing calls it data."""
+        del offset
+        return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True)
+
+    async def flush(self) -> None:
+        """Bring everything written so far to stable storage, children included."""
+
+    async def truncate(self, size: int) -> None:
+        """Set the size in bytes; what is new reads as zeroes."""
+        raise not_supported()
+
+    async def allocated_size(self) -> int | None:
+        """Return the bytes the image occupies on the host, or None when that is not known."""
+        return None
+
+
+class MappingDriver(BlockDriver):
+    """A format that stores guest data in runs elsewhere: it says where, the engine moves the bytes.
+
+    `map` and `allocate` have no need to suspend while metadata is cached, and should not.
+    """
+
+    @property
+    @abstractmethod
+    def cluster_size(self) -> int:
+        """The allocation unit in bytes; the engine orders conflicting requests by it."""
+
+    @abstractmethod
+    async def map(self, offset: int, length: int) -> Mapping:
+        """Say where the range begins, for as long a run as is known.
+
+        Raises:
+            CorruptImage: The image's tables contradict its format.
+            OSError: A table cannot be read.
+        """
+
+    @abstractmethod
+    async def allocate(self, offset: int, length: int) -> Allocation:
+        """Reserve room for writing the range, without making it visible.
+
+        The engine holds back every request that overlaps the clusters concerned until it has called
+        `link` or `release`.
+
+        Raises:
+            OSError: ENOSPC when there is no room; the image is unchanged.
+        """
+
+    @abstractmethod
+    async def link(self, allocation: Allocation) -> None:
+        """Make reserved room, now filled, what the guest range maps to, and free what it replaces.
+
+        The new mapping reaches the disk no sooner than the data and the reference counts it relies on.
+        """
+
+    @abstractmethod
+    async def release(self, allocation: Allocation) -> None:
+        """Give reserved room back because it could not be filled."""
+
+    async def pread_special(self, offset: int, into: memoryview) -> None:
+        """Read a run that `map` called SPECIAL."""
+        raise not_supported()
+
+    @abstractmethod
+    async def zero_clusters(self, offset: int, length: int, *, may_unmap: bool) -> None:
+        """Make whole clusters read as zeroes by metadata alone.
+
+        Args:
+            offset: Guest offset, a multiple of `cluster_size`.
+            length: A multiple of `cluster_size`, or up to the end of the image.
+            may_unmap: Space held by the clusters may be given back.
+
+        Raises:
+            OSError: ENOTSUP when the format has no such marker; the image is unchanged.
+        """
+
+    @abstractmethod
+    async def discard_clusters(self, offset: int, length: int) -> None:
+        """Drop whole clusters; they read as zeroes, or as the backing file, as the format has it."""
+
+    async def pread(self, offset: int, into: memoryview, flags: int) -> None:
+        """Refuse: the engine moves the bytes of a mapping driver."""
+        raise not_supported()
+
+    async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
+        """Refuse: the engine moves the bytes of a mapping driver."""
+        raise not_supported()
+
+
+__all__ = ["BlockChild", "BlockDriver", "MappingDriver", "not_supported"]

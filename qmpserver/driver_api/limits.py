@@ -1,0 +1,22 @@
+"""State what a driver asks of the requests it is given."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes; the engine splits, pads and aligns requests to them.
+
+    Attributes:
+        request_alignment: Offsets and lengths of reads and writes are multiples of it.
+        pwrite_zeroes_alignment: The unit that can be made zero without writing; 0 when there is none.
+        pdiscard_alignment: The unit that can be discarded; 0 when there is none.
+        max_transfer: The largest read or write; 0 for no limit.
+        opt_transfer: The size that is best moved at once; 0 when there is no preference.
+    """
+
+    request_alignment: int = 1
+    pwrite_zeroes_alignment: int = 0
+    pdiscard_alignment: int = 0
+    max_transfer: int = 0
+    opt_transfer: int = 0

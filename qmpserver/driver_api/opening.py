@@ -1,0 +1,68 @@
+"""Describe what the engine hands a driver that opens an image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.permissions import ChildRole
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """A child that a driver takes from its options.
+
+    Attributes:
+        name: The option and the edge are called so (`file`, `backing`, ...).
+        role: What the driver uses it for.
+        required: Opening without it is refused.
+    """
+
+    name: str
+    role: ChildRole
+    required: bool = True
+
+
+class OpenContext(Protocol):
+    """The engine, as seen by a driver while and after it opens."""
+
+    @property
+    def node_name(self) -> str:
+        """The node's name, for messages."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The driver's own options under their wire names, already checked against the schema."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the node will not be written."""
+
+    @property
+    def auto_read_only(self) -> bool:
+        """Whether falling back to read-only is wanted rather than an error."""
+
+    @property
+    def no_flush(self) -> bool:
+        """Whether flushes need not reach the disk (``cache.no-flush``)."""
+
+    @property
+    def direct(self) -> bool:
+        """Whether the host's page cache is to be bypassed (``cache.direct``)."""
+
+    @property
+    def discard(self) -> bool:
+        """Whether discards are to be passed down (``discard=unmap``)."""
+
+    def child(self, name: str) -> BlockChild | None:
+        """Return the opened child of that name, or None when it was not given."""
+
+    def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
+        """Tell clients that the image is damaged (BLOCK_IMAGE_CORRUPTED).
+
+        Args:
+            message: What is wrong.
+            offset: Host offset of the damaged structure in bytes, where known.
+            length: Its length in bytes, where known.
+            fatal: The image can no longer be used.
+        """

@@ -1,0 +1,57 @@
+"""Find the class behind a driver's name, importing it only when it is first needed."""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+
+from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.errors import QMPError
+
+ENTRY_POINT_GROUP = "qmpserver.drivers"
+"""Third parties' drivers are found under this group; the entry's name is the driver's."""
+
+
+class DriverRegistry:
+    """The drivers there are.
+
+    Args:
+        targets: For each driver name, ``package.module:ClassName``.
+    """
+
+    def __init__(self, targets: Mapping[str, str]) -> None:
+        self._targets = dict(targets)
+        self._classes: dict[str, type[BlockDriver]] = {}
+
+    def add_entry_points(self) -> None:
+        """Add what installed packages offer; a name already known is left as it is."""
+        for entry in metadata.entry_points(group=ENTRY_POINT_GROUP):
+            self._targets.setdefault(entry.name, entry.value)
+
+    def names(self) -> Iterator[str]:
+        """Return every driver name."""
+        return iter(self._targets)
+
+    def find(self, name: str) -> type[BlockDriver]:
+        """Return the class of the driver called `name`.
+
+        Raises:
+            QMPError: There is no such driver.
+        """
+        found = self._classes.get(name)
+        if found is None:
+            target = self._targets.get(name)
+            if target is None:
+                raise QMPError(f"Unknown driver '{name}'")
+            module, _, class_name = target.partition(":")
+            found = getattr(importlib.import_module(module), class_name)
+            self._classes[name] = found
+        return found
+
+    def probe(self, head: bytes, filename: str) -> str:
+        """Return the format that most surely owns an image beginning with `head`; `raw` if none does."""
+        best, best_score = "raw", 0
+        for name in self._targets:
+            score = self.find(name).probe(head, filename)
+            if score > best_score:
+                best, best_score = name, score
+        return best

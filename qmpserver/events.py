@@ -1,0 +1,61 @@
+"""Carry what happened from whoever saw it to whoever listens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qmpserver.clock import Clock
+
+Listener = Callable[["Event"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, as the wire tells it.
+
+    Attributes:
+        name: The event's QMP name.
+        data: Its members, or None for an event that has none.
+        realtime_us: When it happened, in microseconds since the epoch.
+    """
+
+    name: str
+    data: dict[str, Any] | None
+    realtime_us: int
+
+    def to_wire(self) -> dict[str, Any]:
+        """Shape the event as a QMP message."""
+        seconds, microseconds = divmod(self.realtime_us, 1_000_000)
+        message: dict[str, Any] = {
+            "timestamp": {"seconds": seconds, "microseconds": microseconds},
+            "event": self.name,
+        }
+        if self.data is not None:
+            message["data"] = self.data
+        return message
+
+
+class EventBus:
+    """Stamp events and hand each to every listener, in order, at once.
+
+    Args:
+        clock: Where the time stamps come from.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Add a listener and return the call that takes it away again.
+
+        A listener must not wait and must not raise.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def emit(self, name: str, data: dict[str, Any] | None = None) -> None:
+        """Tell every listener that `name` happened now."""
+        event = Event(name, data, self._clock.realtime_us())
+        for listener in tuple(self._listeners):
+            listener(event)
