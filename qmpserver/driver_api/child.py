@@ -9,8 +9,8 @@ from qmpserver.driver_api.status import BlockStatus
 class BlockChild(Protocol):
     """An opened node below.  Offsets and lengths are bytes; nothing needs to be aligned.
 
-    Every method may raise OSError with an errno.  A range past :attr:`size` raises EIO, except that
-    writing past the end of a child that can grow makes it grow.
+    Every method may raise OSError with an errno.  Reading past :attr:`size` gives zeroes; writing
+    there makes a child that can grow larger, and raises EIO on any other.
     """
 
     @property
@@ -49,6 +49,12 @@ class BlockChild(Protocol):
 
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         """Say what is known of the range, for as long a run as is known."""
+
+    async def is_allocated_above(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
+        """Say whether the chain from this node down to the node named `bottom` determines the range.
+
+        With no `bottom` the whole chain is asked.  The length returned is a run with one answer.
+        """
 
     async def allocated_size(self) -> int | None:
         """Return the bytes it occupies on the host, or None when that is not known."""

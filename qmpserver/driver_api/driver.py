@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
+from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.status import BlockStatus
 
@@ -92,9 +93,22 @@ class BlockDriver(ABC):
         """Whether a freshly created or grown image reads as zeroes."""
         return False
 
+    def child_permissions(self, used: Permission, shared: Permission) -> PermissionSet | None:
+        """Say what this driver needs and allows of its `file` child, or None for the usual rules.
+
+        Args:
+            used: What all users of this node together hold.
+            shared: What all of them let others hold.
+        """
+        return None
+
     def image_info(self) -> dict[str, Any]:
         """Return the driver's share of ``ImageInfo``: `cluster-size`, `format-specific`, ..."""
         return {}
+
+    def driver_stats(self) -> dict[str, Any] | None:
+        """Return the driver's ``BlockStatsSpecific``, or None when it counts nothing of its own."""
+        return None
 
     @abstractmethod
     async def pread(self, offset: int, into: memoryview, flags: int) -> None:
@@ -138,6 +152,9 @@ class MappingDriver(BlockDriver):
 
     `map` and `allocate` have no need to suspend while metadata is cached, and should not.
     """
+
+    status_follows_child: ClassVar[bool] = False
+    """Whether the child knows more of a DATA run (that it is a hole) than this driver."""
 
     @property
     @abstractmethod

@@ -1,0 +1,21 @@
+"""The engine: a graph of nodes, and the requests that run through it.
+
+The engine owns the bytes and never names a format; it meets drivers through ``driver_api/`` only.
+
+- :mod:`node`: one opened image, protocol or filter, and the requests it takes.
+- :mod:`edge`: the link from a user (a node above, a job, a device) to a node, with its permissions.
+- :mod:`requests`: which requests are in flight, and which must wait for which.
+- :mod:`reading`, :mod:`writing`: how a request is carried out from a driver's answers.
+- :mod:`zeroes`: telling zeroes from data.
+- :mod:`chain`: walking backing chains, and what is allocated in which layer.
+- :mod:`copy`: the copy engine under every job: several chunks in flight, bounded memory.
+- :mod:`permissions`: what each user of a node needs and allows, checked over the whole graph.
+- :mod:`graph`: all nodes by name, and how edges come and go.
+- :mod:`opening`: from ``blockdev-add`` options to nodes.
+- :mod:`reopening`: changing an open node between read-only and read-write.
+- :mod:`filenames`: image names, ``json:`` names, and names relative to an overlay.
+- :mod:`backend`: a user's own handle on a root node.
+- :mod:`info`: what queries show of a node.
+
+Used by jobs, exports, devices and the daemon; uses the ground and ``driver_api/``.
+"""

@@ -1,0 +1,169 @@
+"""Read and make image names: plain paths, ``driver:`` and ``json:`` names, names beside an overlay."""
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from qmpserver.errors import QMPError
+
+if TYPE_CHECKING:
+    from qmpserver.block.node import Node
+
+_PROTOCOL = re.compile(r"[A-Za-z0-9+.\-]+:")
+_JSON_PREFIX = "json:"
+
+
+def has_protocol(filename: str) -> bool:
+    """Say whether a name begins with ``protocol:``.  A colon after a slash is part of a path."""
+    return _PROTOCOL.match(filename) is not None
+
+
+def full_backing_filename(overlay_filename: str, backing_filename: str) -> str:
+    """Return the name that opens a backing file, given the overlay's own name.
+
+    A relative path is meant relative to the overlay's folder.
+    """
+    if has_protocol(backing_filename) or backing_filename.startswith("/"):
+        return backing_filename
+    if has_protocol(overlay_filename):
+        prefix, _, path = overlay_filename.partition(":")
+        return f"{prefix}:{_beside(path, backing_filename)}"
+    return _beside(overlay_filename, backing_filename)
+
+
+def backing_filename_of(node: "Node", backing_filename: str) -> str:
+    """Return the name that opens a backing file which `node`'s image names.
+
+    Raises:
+        QMPError: The name is relative, and `node`'s own name does not tell to what.
+    """
+    if has_protocol(backing_filename) or backing_filename.startswith("/"):
+        return backing_filename
+    own = image_filename_of(node)
+    if own is None:
+        raise QMPError(f"Cannot use relative backing file names for '{filename_of(node)}'")
+    return full_backing_filename(own, backing_filename)
+
+
+def _beside(path: str, relative: str) -> str:
+    folder = posixpath.dirname(path)
+    if not folder:
+        return relative
+    return f"{folder}{'' if folder.endswith('/') else '/'}{relative}"
+
+
+def filename_options(filename: str, driver: str | None) -> dict[str, Any]:
+    """Turn an image name, as stored in an overlay, into ``blockdev-add`` options.
+
+    Args:
+        filename: A path, a ``file:`` or other ``driver:`` name, or a ``json:`` name.
+        driver: The format, or None when it is to be probed.
+
+    Raises:
+        QMPError: The name cannot be understood.
+    """
+    if filename.startswith(_JSON_PREFIX):
+        options = _json_options(filename)
+        if driver is not None:
+            options.setdefault("driver", driver)
+        return options
+    options = {"file": protocol_options(filename)}
+    if driver is not None:
+        options["driver"] = driver
+    return options
+
+
+def _json_options(filename: str) -> dict[str, Any]:
+    try:
+        options = orjson.loads(filename.removeprefix(_JSON_PREFIX))
+    except orjson.JSONDecodeError as error:
+        raise QMPError(f"Could not parse the JSON options: {error}") from error
+    if not isinstance(options, dict):
+        raise QMPError("Invalid JSON object given")
+    return _nested(options)
+
+
+def _nested(options: dict[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys, which QEMU allows in ``json:`` names, into nested objects."""
+    result: dict[str, Any] = {}
+    for key, value in options.items():
+        place = result
+        *path, last = key.split(".")
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = _nested(value) if isinstance(value, dict) else value
+    return result
+
+
+def protocol_options(filename: str) -> dict[str, Any]:
+    """Turn a name without a format into the options of its protocol node.
+
+    Raises:
+        QMPError: There is no such protocol here.
+    """
+    if not has_protocol(filename):
+        return {"driver": "file", "filename": filename}
+    protocol, _, rest = filename.partition(":")
+    if protocol == "file":
+        return {"driver": "file", "filename": rest}
+    if protocol == "null-co":
+        return {"driver": "null-co"}
+    raise QMPError(f"Unknown protocol '{protocol}'")
+
+
+def filename_of(node: "Node") -> str:
+    """Return the name that opens the node again: plain where that says all, else ``json:``."""
+    exact = exact_filename_of(node)
+    if exact is not None:
+        return exact
+    return _JSON_PREFIX + orjson.dumps(full_open_options(node)).decode()
+
+
+def exact_filename_of(node: "Node") -> str | None:
+    """Return the plain name that opens the node again, or None when no plain name says all."""
+    driver = node.driver
+    if node.is_implicit:
+        filtered = node.filtered
+        return exact_filename_of(filtered) if filtered is not None else None
+    if driver.is_protocol:
+        return driver.exact_filename
+    if driver.is_filter or backing_overridden(node):
+        return None
+    return image_filename_of(node)
+
+
+def image_filename_of(node: "Node") -> str | None:
+    """Return the plain name of the image a format node is stored in, whatever backs it, or None."""
+    file = node.children.get("file")
+    if file is None or not file.node.driver.is_protocol or _own_strong_options(node):
+        return None
+    return exact_filename_of(file.node)
+
+
+def full_open_options(node: "Node") -> dict[str, Any]:
+    """Return the options that decide what data the node shows."""
+    options: dict[str, Any] = {"driver": node.driver.format_name, **_own_strong_options(node)}
+    for name, edge in node.children.items():
+        if name != "backing":
+            options[name] = full_open_options(edge.node)
+    if node.driver.supports_backing and backing_overridden(node):
+        backing = node.backing
+        options["backing"] = full_open_options(backing) if backing is not None else None
+    return options
+
+
+def _own_strong_options(node: "Node") -> dict[str, Any]:
+    return {key: node.options[key] for key in node.driver.strong_options if key in node.options}
+
+
+def backing_overridden(node: "Node") -> bool:
+    """Say whether the backing node is another than the one the image names."""
+    if not node.driver.supports_backing:
+        return False
+    backing = node.backing
+    named = node.auto_backing_filename
+    if backing is None:
+        return named is not None
+    return named is None or named != filename_of(backing)

@@ -1,0 +1,162 @@
+"""Keep all nodes by name, and let edges between them come and go."""
+
+import asyncio
+import itertools
+import random
+import re
+from collections.abc import Iterator
+
+from qmpserver.block import permissions
+from qmpserver.block.edge import Edge, Parent
+from qmpserver.block.node import Node
+from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, PermissionSet
+from qmpserver.errors import NodeInUse, QMPError
+
+MAX_NODE_NAME = 31
+"""QEMU's node names fill a buffer of 32 bytes."""
+
+_WELL_FORMED = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
+
+NO_ROLE = ChildRole(0)
+NOTHING = PermissionSet(PERM_NONE, PERM_ALL)
+"""Holds no permission and forbids none."""
+
+
+def is_well_formed(name: str) -> bool:
+    """Say whether a client may give a node, job or other object this name."""
+    return _WELL_FORMED.match(name) is not None
+
+
+class Graph:
+    """All nodes, and the edges between them and from their users.
+
+    Attributes:
+        lock: Held by whoever changes the graph, for as long as the change takes.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+        self._counter = itertools.count()
+        self.lock = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Node]:
+        """Go through the nodes in the order they were added."""
+        return iter(tuple(self._nodes.values()))
+
+    def get(self, name: str) -> Node | None:
+        """Return the node called `name`, or None."""
+        return self._nodes.get(name)
+
+    def find(self, name: str) -> Node:
+        """Return the node called `name`.
+
+        Raises:
+            QMPError: There is none.
+        """
+        node = self._nodes.get(name)
+        if node is None:
+            raise QMPError(f"Cannot find device='{name}' nor node-name='{name}'")
+        return node
+
+    def new_name(self) -> str:
+        """Make a name for a node that was given none; a client cannot have used it."""
+        while True:
+            name = f"#block{next(self._counter)}{random.randrange(100):02}"  # noqa: S311 - not a secret
+            if name not in self._nodes:
+                return name
+
+    def check_new_name(self, name: str) -> None:
+        """Refuse a name that is malformed or taken.
+
+        Raises:
+            QMPError: With QEMU's text.
+        """
+        if not is_well_formed(name):
+            raise QMPError(f"Invalid node-name: '{name}'")
+        if name in self._nodes:
+            raise QMPError(f"Duplicate nodes with node-name='{name}'")
+        if len(name) > MAX_NODE_NAME:
+            raise QMPError("Node name too long")
+
+    def add(self, node: Node) -> None:
+        """Make a node known under its name, which is free."""
+        self._nodes[node.node_name] = node
+
+    # Edges.  None of these checks permissions: change, then `refresh`, then undo if that refuses.
+
+    def attach(
+        self, parent: Parent, name: str, node: Node, role: ChildRole = NO_ROLE, held: PermissionSet = NOTHING
+    ) -> Edge:
+        """Make `parent` a user of `node`."""
+        edge = Edge(name, parent, role, held, node)
+        node.parents.append(edge)
+        if isinstance(parent, Node):
+            parent.children[name] = edge
+        return edge
+
+    def detach(self, edge: Edge) -> None:
+        """End the use that `edge` stands for."""
+        edge.node.parents.remove(edge)
+        if isinstance(edge.parent, Node):
+            del edge.parent.children[edge.name]
+
+    def lead(self, edge: Edge, node: Node) -> None:
+        """Make an existing edge lead to another node.
+
+        Raises:
+            NodeInUse: A job relies on where the edge leads.
+        """
+        if edge.is_frozen:
+            raise NodeInUse(
+                f"Cannot change '{edge.name}' link from '{edge.parent.name}' to '{edge.node.node_name}'"
+            )
+        edge.node.parents.remove(edge)
+        edge.node = node
+        node.parents.append(edge)
+
+    async def refresh(self, *roots: Node) -> None:
+        """Bring permissions at and below `roots` up to date; see :func:`permissions.refresh`."""
+        await permissions.refresh(roots)
+
+    async def collect(self, *roots: Node) -> None:
+        """Close every node at or below `roots` that nobody uses any more.
+
+        Raises:
+            OSError: An image could not be written back in full; all are closed all the same.
+        """
+        error: OSError | None = None
+        remaining: list[Node] = []
+        pending = list(roots)
+        while pending:
+            node = pending.pop()
+            if node.node_name not in self._nodes:
+                continue
+            if node.parents or node.is_monitor_owned:
+                remaining.append(node)
+                continue
+            try:
+                await self._close(node)
+            except OSError as caught:
+                error = error or caught
+            for edge in list(node.children.values()):
+                self.detach(edge)
+                pending.append(edge.node)
+        await self.refresh(*(node for node in remaining if node.node_name in self._nodes))
+        if error is not None:
+            raise error
+
+    async def _close(self, node: Node) -> None:
+        async with node.drained():
+            # Forgotten first: nobody can find a node that is being closed.
+            del self._nodes[node.node_name]
+            await node.driver.close()
+
+
+def check_not_busy(node: Node) -> None:
+    """Refuse an operation on a node that a job or another user has reserved.
+
+    Raises:
+        NodeInUse: With QEMU's text and the reason.
+    """
+    if node.busy_reasons:
+        raise NodeInUse(f"Node '{node.node_name}' is busy: {node.busy_reasons[-1]}")

@@ -1,0 +1,206 @@
+"""Shape what queries show of nodes: BlockDeviceInfo, ImageInfo, BlockStats and the debug graph."""
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+from qmpserver.block import filenames
+from qmpserver.block.backend import BlockBackend
+from qmpserver.block.edge import Edge, Parent
+from qmpserver.block.graph import Graph
+from qmpserver.block.node import Node
+from qmpserver.driver_api.extras import SupportsBackingFile
+from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.permissions import Permission
+from qmpserver.errors import QMPError
+
+_THROTTLE_OFF = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
+
+_OPT_MEM_ALIGNMENT = 4096
+_MAX_IOV = 1024
+
+
+async def block_device_info(node: Node, *, flat: bool) -> dict[str, Any]:
+    """Shape a node as ``BlockDeviceInfo``; with `flat`, without what lies below it."""
+    backing = node.backing
+    info: dict[str, Any] = {
+        "node-name": node.node_name,
+        "drv": node.driver.format_name,
+        "file": filenames.filename_of(node),
+        "ro": node.read_only,
+        "active": True,
+        "encrypted": False,
+        "detect_zeroes": node.flags.detect_zeroes,
+        "write_threshold": 0,
+        "backing_file_depth": 0 if flat else backing_depth(node),
+        "cache": {"writeback": True, "direct": node.flags.direct, "no-flush": node.flags.no_flush},
+        "children": [
+            {"child": name, "node-name": edge.node.node_name}
+            for name, edge in reversed(node.children.items())
+        ],
+        "image": await image_info(node, flat=flat),
+        **_THROTTLE_OFF,
+    }
+    if backing is not None:
+        info["backing_file"] = filenames.filename_of(backing)
+    return info
+
+
+def backing_depth(node: Node) -> int:
+    """Count the images below `node` in its backing chain."""
+    depth = 0
+    while (backing := node.backing) is not None:
+        node = backing
+        depth += 1
+    return depth
+
+
+async def image_info(node: Node, *, flat: bool) -> dict[str, Any]:
+    """Shape a node as ``ImageInfo``; with `flat`, without its backing images."""
+    shown = node.filtered if node.is_implicit and node.filtered is not None else node
+    driver = node.driver
+    info: dict[str, Any] = {
+        "filename": filenames.filename_of(node),
+        "format": driver.format_name,
+        "virtual-size": node.size,
+        "dirty-flag": False,
+        **driver.image_info(),
+        "limits": limits_info(driver.limits),
+    }
+    actual_size = await allocated_size(shown)
+    if actual_size is not None:
+        info["actual-size"] = actual_size
+    info |= _backing_info(node)
+    if not flat and node.backing is not None:
+        info["backing-image"] = await image_info(node.backing, flat=False)
+    return info
+
+
+def _backing_info(node: Node) -> dict[str, Any]:
+    name = node.backing_filename
+    if name is None:
+        return {}
+    info: dict[str, Any] = {"backing-filename": name}
+    # QEMU shows the name alone when it cannot be resolved.
+    with contextlib.suppress(QMPError):
+        info["full-backing-filename"] = filenames.backing_filename_of(node, name)
+    driver = node.driver
+    if isinstance(driver, SupportsBackingFile) and driver.backing_format is not None:
+        info["backing-filename-format"] = driver.backing_format
+    return info
+
+
+async def allocated_size(node: Node) -> int | None:
+    """Return the bytes a node occupies on the host: its own, or those of all it is stored in."""
+    own = await node.driver.allocated_size()
+    if own is not None:
+        return own
+    total = None
+    for name, edge in node.children.items():
+        size = await allocated_size(edge.node) if name != "backing" else None
+        if size is not None:
+            total = (total or 0) + size
+    return total
+
+
+def limits_info(limits: Limits) -> dict[str, Any]:
+    """Shape limits as ``BlockLimitsInfo``."""
+    info = {
+        "request-alignment": limits.request_alignment,
+        "min-mem-alignment": limits.min_mem_alignment,
+        "opt-mem-alignment": _OPT_MEM_ALIGNMENT,
+        "max-iov": _MAX_IOV,
+    }
+    optional = {
+        "write-zeroes-alignment": limits.pwrite_zeroes_alignment,
+        "discard-alignment": limits.pdiscard_alignment,
+        "max-transfer": limits.max_transfer,
+        "opt-transfer": limits.opt_transfer,
+    }
+    return info | {name: value for name, value in optional.items() if value}
+
+
+_COUNTED = ("rd", "wr", "unmap", "flush", "zone_append")
+_ZERO_STATS: dict[str, Any] = {
+    **{f"{kind}_bytes": 0 for kind in ("rd", "wr", "unmap", "zone_append")},
+    **{f"{kind}_operations": 0 for kind in _COUNTED},
+    **{f"{kind}_total_time_ns": 0 for kind in _COUNTED},
+    **{f"{kind}_merged": 0 for kind in ("rd", "wr", "unmap", "zone_append")},
+    **{f"failed_{kind}_operations": 0 for kind in _COUNTED},
+    **{f"invalid_{kind}_operations": 0 for kind in _COUNTED},
+    "account_invalid": False,
+    "account_failed": False,
+}
+
+
+def node_stats(node: Node) -> dict[str, Any]:
+    """Shape a node as ``BlockStats``: requests are counted per device, so only the highest offset counts."""
+    stats: dict[str, Any] = {
+        "node-name": node.node_name,
+        "stats": {**_ZERO_STATS, "wr_highest_offset": node.stats.wr_highest_offset, "timed_stats": []},
+    }
+    own = node.driver.driver_stats()
+    if own is not None:
+        stats["driver-specific"] = own
+    file = node.children.get("file")
+    if file is not None:
+        stats["parent"] = node_stats(file.node)
+    return stats
+
+
+def _root_users(nodes: Iterable[Node]) -> list[Parent]:
+    """Return the users that are not nodes: backends first, then jobs."""
+    found: list[Parent] = []
+    for node in nodes:
+        for edge in node.parents:
+            if not isinstance(edge.parent, Node) and edge.parent not in found:
+                found.append(edge.parent)
+    return sorted(found, key=lambda parent: not isinstance(parent, BlockBackend))
+
+
+class _GraphShape:
+    """Numbers nodes and users in the order they are met, as QEMU does."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.nodes: list[dict[str, Any]] = []
+        self.edges: list[dict[str, Any]] = []
+
+    def number(self, item: object) -> int:
+        return self.numbers.setdefault(id(item), len(self.numbers) + 1)
+
+    def add(self, item: object, kind: str, name: str) -> None:
+        self.nodes.append({"id": self.number(item), "type": kind, "name": name})
+
+    def connect(self, edge: Edge) -> None:
+        self.edges.append(
+            {
+                "parent": self.number(edge.parent),
+                "child": self.number(edge.node),
+                "name": edge.name,
+                "perm": _permission_names(edge.used),
+                "shared-perm": _permission_names(edge.shared),
+            }
+        )
+
+
+def _permission_names(permissions: Permission) -> list[str]:
+    return [bit.wire_name for bit in reversed(Permission) if bit in permissions]
+
+
+def block_graph(graph: Graph) -> dict[str, Any]:
+    """Shape the graph as ``XDbgBlockGraph``."""
+    shape = _GraphShape()
+    nodes = list(graph)
+    for user in _root_users(nodes):
+        is_backend = isinstance(user, BlockBackend)
+        shape.add(user, "block-backend" if is_backend else "block-job", user.name)
+        for node in nodes:
+            for edge in node.parents:
+                if edge.parent is user:
+                    shape.connect(edge)
+    for node in nodes:
+        shape.add(node, "block-driver", node.node_name)
+        for edge in reversed(node.children.values()):
+            shape.connect(edge)
+    return {"nodes": shape.nodes[::-1], "edges": shape.edges[::-1]}

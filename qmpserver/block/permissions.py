@@ -1,0 +1,155 @@
+"""Work out what every user of a node needs and allows, and refuse what does not agree.
+
+The rules are QEMU's: a driver needs of its children what its own users need of it, plus what its
+own structures need, by the role of each child.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from qmpserver.driver_api.extras import SupportsPermissions
+from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
+from qmpserver.errors import NodeInUse, QMPError
+
+if TYPE_CHECKING:
+    from qmpserver.block.edge import Edge
+    from qmpserver.block.node import Node
+
+_READ = Permission.CONSISTENT_READ
+_WRITE = Permission.WRITE
+_UNCHANGED = Permission.WRITE_UNCHANGED
+_RESIZE = Permission.RESIZE
+
+_WORDS = {_READ: "consistent read", _WRITE: "write", _UNCHANGED: "write unchanged", _RESIZE: "resize"}
+
+
+def permission_words(permissions: Permission) -> str:
+    """List permissions as QEMU's refusals do: ``write, resize``."""
+    return ", ".join(words for bit, words in _WORDS.items() if bit in permissions)
+
+
+def child_permissions(node: "Node", edge: "Edge") -> PermissionSet:
+    """Return what `node` needs and allows of its child `edge`, given `node`'s own users."""
+    used, shared = node.cumulative_permissions()
+    permissions = node.driver.child_permissions(used, shared) if edge.name == "file" else None
+    if permissions is None:
+        permissions = _usual_permissions(node, edge.role, used, shared)
+    if edge.node.flags.force_share:
+        permissions = PermissionSet(permissions.used, PERM_ALL)
+    return permissions
+
+
+def _usual_permissions(node: "Node", role: ChildRole, used: Permission, shared: Permission) -> PermissionSet:
+    if role & ChildRole.FILTERED:
+        return PermissionSet(used, shared)
+    if role & ChildRole.COW:
+        return _of_backing(used, shared)
+    return _of_storage(node, role, used, shared)
+
+
+def _of_backing(used: Permission, shared: Permission) -> PermissionSet:
+    """A backing file is only read, and may change only if the overlay's users allow changes."""
+    allowed = _READ | _UNCHANGED
+    if shared & _WRITE:
+        allowed |= _WRITE | _RESIZE
+    return PermissionSet(used & _READ, allowed)
+
+
+def _of_storage(node: "Node", role: ChildRole, used: Permission, shared: Permission) -> PermissionSet:
+    if role & ChildRole.METADATA:
+        # The image's own structures: read always, written whenever the node can be, by nobody else.
+        if not node.read_only:
+            used |= _WRITE | _RESIZE
+        used |= _READ
+        shared &= ~(_WRITE | _RESIZE)
+    if role & ChildRole.DATA:
+        if used & _WRITE:
+            used |= _RESIZE
+        shared &= ~_RESIZE
+    return PermissionSet(used, shared)
+
+
+def topological(roots: Iterable["Node"]) -> list["Node"]:
+    """Return every node at or below `roots`, each after all of its users among them."""
+    order: list[Node] = []
+    seen: set[int] = set()
+
+    def visit(node: "Node") -> None:
+        stack: list[tuple[Node, Iterator[Edge]]] = [(node, iter(list(node.children.values())))]
+        seen.add(id(node))
+        while stack:
+            current, edges = stack[-1]
+            edge = next((edge for edge in edges if id(edge.node) not in seen), None)
+            if edge is None:
+                order.append(current)
+                stack.pop()
+            else:
+                seen.add(id(edge.node))
+                stack.append((edge.node, iter(list(edge.node.children.values()))))
+
+    for root in roots:
+        if id(root) not in seen:
+            visit(root)
+    order.reverse()
+    return order
+
+
+def check_users(node: "Node") -> None:
+    """Refuse when one user of `node` needs what another does not allow.
+
+    Raises:
+        NodeInUse: Naming both users and the permissions.
+    """
+    for unsharing in reversed(node.parents):
+        for requiring in node.parents:
+            if requiring is unsharing:
+                continue
+            contested = requiring.used & ~unsharing.shared
+            if contested:
+                raise NodeInUse(
+                    f"Permission conflict on node '{node.node_name}': permissions "
+                    f"'{permission_words(contested)}' are both required by {_use(requiring, node)} "
+                    f"and unshared by {_use(unsharing, node)}."
+                )
+
+
+def _use(edge: "Edge", node: "Node") -> str:
+    return f"{edge.parent.describe()} (uses node '{node.node_name}' as '{edge.name}' child)"
+
+
+def _check_writable(node: "Node", used: Permission) -> None:
+    if used & (_WRITE | _UNCHANGED) and node.read_only:
+        raise QMPError("Block node is read-only")
+
+
+async def refresh(roots: Iterable["Node"]) -> None:
+    """Bring the permissions of everything at or below `roots` up to date with their users.
+
+    Raises:
+        NodeInUse: Two users of a node do not agree, or another process does not allow it.
+        QMPError: A read-only node would have to be written.
+        OSError: An image file cannot be opened in the mode needed.
+            In each case no permission has changed; the caller undoes its own change to the graph.
+    """
+    order = topological(roots)
+    before: list[tuple[Edge, PermissionSet]] = []
+    prepared: list[SupportsPermissions] = []
+    try:
+        for node in order:
+            check_users(node)
+            used, shared = node.cumulative_permissions()
+            _check_writable(node, used)
+            for edge in node.children.values():
+                before.append((edge, edge.permissions))
+                edge.permissions = child_permissions(node, edge)
+            if isinstance(node.driver, SupportsPermissions):
+                await node.driver.prepare_permissions(PermissionSet(used, shared))
+                prepared.append(node.driver)
+    except BaseException:
+        for driver in prepared:
+            driver.abort_permissions()
+        for edge, permissions in reversed(before):
+            edge.permissions = permissions
+        raise
+    for driver in prepared:
+        driver.commit_permissions()

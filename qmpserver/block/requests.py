@@ -1,0 +1,84 @@
+"""Track the requests in flight on a node, and let those wait that must."""
+
+import asyncio
+
+
+class TrackedRequest:
+    """One request in flight over ``[offset, end)``.
+
+    Attributes:
+        offset: First byte concerned.
+        end: First byte no longer concerned.
+        is_serialising: No overlapping request may run beside it.
+    """
+
+    __slots__ = ("done", "end", "is_serialising", "offset")
+
+    def __init__(self, offset: int, end: int, *, is_serialising: bool) -> None:
+        self.offset = offset
+        self.end = end
+        self.is_serialising = is_serialising
+        self.done: asyncio.Future[None] | None = None
+
+
+class TrackedRequests:
+    """The requests of one node, in the order they came.
+
+    A request waits only for earlier ones, and for those only if they overlap and one of the two is
+    serialising; so there is no circle of waiting, and none is overtaken for ever.
+    """
+
+    def __init__(self) -> None:
+        self._requests: dict[TrackedRequest, None] = {}
+        self._serialising = 0
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def begin(self, offset: int, end: int) -> TrackedRequest:
+        """Enter an ordinary request.  While :attr:`must_wait`, await :meth:`turn` before going on."""
+        request = TrackedRequest(offset, end, is_serialising=False)
+        self._requests[request] = None
+        return request
+
+    def begin_serialising(self, offset: int, end: int) -> TrackedRequest:
+        """Enter a serialising request; await :meth:`turn` before going on."""
+        request = TrackedRequest(offset, end, is_serialising=True)
+        self._requests[request] = None
+        self._serialising += 1
+        return request
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether any serialising request is about, so that :meth:`turn` has to be asked."""
+        return self._serialising > 0
+
+    async def turn(self, request: TrackedRequest) -> None:
+        """Wait until every earlier request in conflict with `request` has ended.
+
+        When cancelled, `request` is still entered: the caller ends it.
+        """
+        while (blocker := self._first_conflict(request)) is not None:
+            if blocker.done is None:
+                blocker.done = asyncio.get_running_loop().create_future()
+            await asyncio.shield(blocker.done)
+
+    def _first_conflict(self, request: TrackedRequest) -> TrackedRequest | None:
+        for earlier in self._requests:
+            if earlier is request:
+                break
+            if (
+                (request.is_serialising or earlier.is_serialising)
+                and earlier.offset < request.end
+                and request.offset < earlier.end
+            ):
+                return earlier
+        return None
+
+    def end(self, request: TrackedRequest) -> None:
+        """Take a request out, and wake what waited for it."""
+        del self._requests[request]
+        if request.is_serialising:
+            self._serialising -= 1
+        if request.done is not None:
+            request.done.set_result(None)

@@ -1,0 +1,235 @@
+"""Carry out writes, zeroes and discards from a driver's answers; do copy-on-write."""
+
+import errno
+from typing import TYPE_CHECKING
+
+from qmpserver.block import reading
+from qmpserver.block.zeroes import is_zero, zero_view
+from qmpserver.driver_api import flags as request_flags
+from qmpserver.driver_api.driver import BlockDriver, MappingDriver
+from qmpserver.driver_api.mapping import Allocation
+from qmpserver.units import MiB, align_down, align_up
+
+if TYPE_CHECKING:
+    from qmpserver.block.node import Node
+
+
+async def write(node: "Node", offset: int, data: memoryview, flags: int) -> None:
+    """Store `data` in `node`, as zeroes where the node is asked to detect them."""
+    if node.flags.detect_zeroes != "off" and is_zero(data):
+        unmap = node.flags.detect_zeroes == "unmap" and node.flags.discard
+        await write_zeroes(node, offset, len(data), flags | (request_flags.MAY_UNMAP if unmap else 0))
+        return
+    if node.mapping is not None:
+        await _write_mapped(node, node.mapping, offset, data)
+    else:
+        await _write_plain(node, node.driver, offset, data, flags)
+    node.note_written(offset + len(data))
+    if flags & request_flags.FUA:
+        await node.driver.flush()
+
+
+async def _write_plain(node: "Node", driver: BlockDriver, offset: int, data: memoryview, flags: int) -> None:
+    requests = node.requests
+    alignment = driver.limits.request_alignment
+    end = offset + len(data)
+    if alignment <= 1 or (offset % alignment == 0 and end % alignment == 0):
+        request = requests.begin(offset, end)
+        try:
+            if requests.must_wait:
+                await requests.turn(request)
+            await driver.pwrite(offset, data, flags)
+        finally:
+            requests.end(request)
+        return
+    start, padded_end = align_down(offset, alignment), align_up(end, alignment)
+    request = requests.begin_serialising(start, padded_end)
+    try:
+        await requests.turn(request)
+        padded = memoryview(bytearray(padded_end - start))
+        await driver.pread(start, padded, 0)
+        padded[offset - start : end - start] = data
+        await driver.pwrite(start, padded, flags)
+    finally:
+        requests.end(request)
+
+
+async def _write_mapped(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> None:
+    while length := len(data):
+        done = await _write_in_place(node, driver, offset, data)
+        if not done:
+            done = await _write_new(node, driver, offset, data)
+        if done >= length:
+            return
+        offset += done
+        data = data[done:]
+
+
+async def _write_in_place(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> int:
+    """Overwrite the first run of `data` where it lies; return its length, 0 when it cannot be."""
+    requests = node.requests
+    request = requests.begin(offset, offset + len(data))
+    try:
+        if requests.must_wait:
+            await requests.turn(request)
+        mapping = await driver.map(offset, len(data))
+        if not mapping.in_place:
+            return 0
+        assert mapping.child is not None
+        await mapping.child.pwrite(mapping.offset, data[: mapping.length])
+        return mapping.length
+    finally:
+        requests.end(request)
+
+
+async def _write_new(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> int:
+    """Store the first run of `data` in new room; return its length, 0 when none was needed after all."""
+    cluster = driver.cluster_size
+    requests = node.requests
+    request = requests.begin_serialising(align_down(offset, cluster), align_up(offset + len(data), cluster))
+    try:
+        await requests.turn(request)
+        mapping = await driver.map(offset, len(data))
+        if mapping.in_place:
+            return 0
+        # Only the run that `map` judged alike: what follows may be writable in place.
+        return await _write_run(node, driver, offset, data[: mapping.length])
+    finally:
+        requests.end(request)
+
+
+async def write_allocating(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> None:
+    """Store `data` in new room.  The caller holds a serialising request over the clusters concerned."""
+    while data:
+        done = await _write_run(node, driver, offset, data)
+        offset += done
+        data = data[done:]
+
+
+async def _write_run(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> int:
+    allocation = await driver.allocate(offset, len(data))
+    done = min(allocation.offset + allocation.length - offset, len(data))
+    try:
+        filled = await _filled(node, driver, allocation, offset, data[:done])
+        await allocation.child.pwrite(allocation.host_offset, filled)
+    except BaseException:
+        await driver.release(allocation)
+        raise
+    await driver.link(allocation)
+    return done
+
+
+async def _filled(
+    node: "Node", driver: MappingDriver, allocation: Allocation, offset: int, data: memoryview
+) -> memoryview:
+    """Return what belongs into an allocation: `data`, with the old bytes before and after it."""
+    start, end = allocation.offset, allocation.offset + allocation.length
+    data_end = offset + len(data)
+    if start == offset and data_end == end:
+        return data
+    whole = memoryview(bytearray(end - start))
+    whole[offset - start : data_end - start] = data
+    if start < offset:
+        await reading.read_mapped(node, driver, start, whole[: offset - start])
+    old_end = min(end, node.size)
+    if data_end < old_end:
+        await reading.read_mapped(node, driver, data_end, whole[data_end - start : old_end - start])
+    return whole
+
+
+async def write_zeroes(node: "Node", offset: int, length: int, flags: int) -> None:
+    """Make the range read as zeroes: whole clusters by metadata, the rest by writing."""
+    driver = node.mapping
+    if driver is None:
+        await _zero_plain(node, offset, length, flags)
+    else:
+        await _zero_mapped(node, driver, offset, length, flags)
+    node.note_written(offset + length)
+    if flags & request_flags.FUA:
+        await node.driver.flush()
+
+
+async def _zero_plain(node: "Node", offset: int, length: int, flags: int) -> None:
+    request = node.requests.begin(offset, offset + length)
+    try:
+        if node.requests.must_wait:
+            await node.requests.turn(request)
+        await node.driver.pwrite_zeroes(offset, length, flags)
+        return
+    except OSError as error:
+        if error.errno != errno.ENOTSUP or flags & request_flags.NO_FALLBACK:
+            raise
+    finally:
+        node.requests.end(request)
+    await _write_out_zeroes(node, offset, length)
+
+
+async def _zero_mapped(node: "Node", driver: MappingDriver, offset: int, length: int, flags: int) -> None:
+    cluster, end = driver.cluster_size, offset + length
+    inner_start = align_up(offset, cluster)
+    inner_end = end if end >= node.size else align_down(end, cluster)
+    if inner_start >= inner_end:
+        await _write_out_zeroes(node, offset, length)
+        return
+    await _write_out_zeroes(node, offset, inner_start - offset)
+    may_unmap = bool(flags & request_flags.MAY_UNMAP) and node.flags.discard
+    request = node.requests.begin_serialising(inner_start, align_up(inner_end, cluster))
+    try:
+        await node.requests.turn(request)
+        await driver.zero_clusters(inner_start, inner_end - inner_start, may_unmap=may_unmap)
+        zeroed = True
+    except OSError as error:
+        if error.errno != errno.ENOTSUP or flags & request_flags.NO_FALLBACK:
+            raise
+        zeroed = False
+    finally:
+        node.requests.end(request)
+    if not zeroed:
+        await _write_out_zeroes(node, inner_start, inner_end - inner_start)
+    await _write_out_zeroes(node, inner_end, end - inner_end)
+
+
+async def zero_allocated(node: "Node", driver: MappingDriver, offset: int, length: int) -> None:
+    """Make whole clusters zero.  The caller holds a serialising request over them."""
+    try:
+        await driver.zero_clusters(offset, length, may_unmap=False)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        for start in range(offset, offset + length, MiB):
+            await write_allocating(node, driver, start, zero_view(min(MiB, offset + length - start)))
+
+
+async def _write_out_zeroes(node: "Node", offset: int, length: int) -> None:
+    end = offset + length
+    while offset < end:
+        part = zero_view(min(MiB, end - offset))
+        if node.mapping is not None:
+            await _write_mapped(node, node.mapping, offset, part)
+        else:
+            await _write_plain(node, node.driver, offset, part, 0)
+        offset += len(part)
+
+
+async def discard(node: "Node", offset: int, length: int) -> None:
+    """Give back what whole units of the range occupy; the rest of the range is left as it is."""
+    driver = node.mapping
+    end = min(offset + length, node.size)
+    unit = driver.cluster_size if driver is not None else max(node.driver.limits.pdiscard_alignment, 1)
+    start = align_up(offset, unit)
+    stop = end if end >= node.size else align_down(end, unit)
+    if start >= stop:
+        return
+    request = node.requests.begin_serialising(start, align_up(stop, unit))
+    try:
+        await node.requests.turn(request)
+        if driver is not None:
+            await driver.discard_clusters(start, stop - start)
+        else:
+            await node.driver.pdiscard(start, stop - start)
+        node.note_written(stop)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+    finally:
+        node.requests.end(request)

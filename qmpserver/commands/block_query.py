@@ -1,0 +1,22 @@
+"""Show nodes, devices and what is counted of them."""
+
+from typing import Any
+
+from qmpserver.block import info
+from qmpserver.daemon import Daemon
+
+
+async def query_named_block_nodes(daemon: Daemon, *, flat: bool = False) -> list[dict[str, Any]]:
+    """Show every node, newest first."""
+    return [await info.block_device_info(node, flat=flat) for node in reversed(list(daemon.graph))]
+
+
+def query_block(daemon: Daemon) -> list[dict[str, Any]]:
+    """Show every device; a server without a machine has none."""
+    del daemon
+    return []
+
+
+def query_blockstats(daemon: Daemon, *, query_nodes: bool = False) -> list[dict[str, Any]]:
+    """Show what is counted per node, oldest first, or per device, of which there is none."""
+    return [info.node_stats(node) for node in daemon.graph] if query_nodes else []

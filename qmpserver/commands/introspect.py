@@ -1,0 +1,11 @@
+"""Describe the interface in its own terms."""
+
+from typing import Any
+
+from qmpserver.daemon import Daemon
+from qmpserver.schema import introspect
+
+
+def query_qmp_schema(daemon: Daemon) -> list[dict[str, Any]]:
+    """Describe every command, event and type."""
+    return introspect.query_qmp_schema(daemon.schema)

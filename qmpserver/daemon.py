@@ -1,0 +1,151 @@
+"""Hold what one server is made of: the graph, the jobs, the objects, and the events they cause.
+
+Here the engine and the drivers meet, through the registry; everything above works on a
+:class:`Daemon` and everything below has never heard of it.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from qmpserver.block.graph import Graph, check_not_busy
+from qmpserver.block.node import Node
+from qmpserver.block.opening import Gate, Opener
+from qmpserver.clock import Clock
+from qmpserver.driver_api.registry import DriverRegistry
+from qmpserver.errors import NodeInUse, QMPError
+from qmpserver.events import EventBus
+from qmpserver.jobs.block_job import BlockJob
+from qmpserver.jobs.manager import JobManager, not_active
+from qmpserver.log import get_logger
+from qmpserver.objects import ObjectStore
+from qmpserver.schema.model import Schema
+
+DRIVERS = {
+    "file": "qmpserver.drivers.file.driver:FileDriver",
+    "null-co": "qmpserver.drivers.null:NullDriver",
+    "raw": "qmpserver.drivers.raw:RawDriver",
+    "qcow2": "qmpserver.drivers.qcow2.driver:Qcow2Driver",
+    "copy-on-read": "qmpserver.drivers.copy_on_read:CopyOnReadDriver",
+}
+"""Our own drivers, imported when first used."""
+
+_log = get_logger("daemon")
+
+
+class Daemon:
+    """The parts of one server.
+
+    Args:
+        schema: What commands, events and types there are.
+        clock: What everything tells the time by.
+        gate: Asked before a file that an image names is opened; raises QMPError to refuse.
+
+    Attributes:
+        schema: As given.
+        events: Where everything reports.
+        graph: All nodes.
+        opener: Opens images into the graph.
+        jobs: All jobs.
+        objects: All user-created objects.
+    """
+
+    def __init__(self, schema: Schema, clock: Clock, gate: Gate | None = None) -> None:
+        self.schema = schema
+        self.clock = clock
+        self.events = EventBus(clock)
+        self.graph = Graph()
+        self.registry = DriverRegistry(DRIVERS)
+        self.opener = Opener(
+            self.graph,
+            self.registry,
+            schema.type("BlockdevOptions").from_image,
+            self._report_corruption,
+            gate or (lambda _filename: None),
+        )
+        self.jobs = JobManager(self.events, clock)
+        self.objects = ObjectStore()
+        self.on_shutdown: Callable[[str], None] = lambda _cause: None
+
+    def _report_corruption(
+        self, node_name: str, message: str, offset: int | None, length: int | None, fatal: bool
+    ) -> None:
+        data: dict[str, Any] = {"device": "", "node-name": node_name, "msg": message, "fatal": fatal}
+        if offset is not None:
+            data["offset"] = offset
+        if length is not None:
+            data["size"] = length
+        _log.warning("image corrupt", node_name=node_name, msg=message, offset=offset, fatal=fatal)
+        self.events.emit("BLOCK_IMAGE_CORRUPTED", data)
+
+    # Nodes
+
+    @contextlib.asynccontextmanager
+    async def graph_locked(self) -> AsyncIterator[Graph]:
+        """Hold the graph still for a change of several steps."""
+        async with self.graph.lock:
+            yield self.graph
+
+    async def blockdev_add(self, options: dict[str, Any]) -> Node:
+        """Open a node with everything below it.
+
+        Raises:
+            QMPError: It cannot be opened; nothing remains of the attempt.
+        """
+        async with self.graph.lock:
+            return await self.opener.open(options)
+
+    async def blockdev_del(self, node_name: str) -> None:
+        """Close a node that a client added, and what only it used.
+
+        Raises:
+            QMPError: There is no such node, it is in use, or no client added it.
+        """
+        async with self.graph.lock:
+            node = self.graph.get(node_name)
+            if node is None:
+                raise QMPError(f"Failed to find node with node-name='{node_name}'")
+            check_not_busy(node)
+            _check_no_overlay(node)
+            if not node.is_monitor_owned:
+                raise QMPError(f"Node {node_name} is not owned by the monitor")
+            if node.parents:
+                raise NodeInUse(f"Block device {node_name} is in use")
+            node.is_monitor_owned = False
+            await self.graph.collect(node)
+
+    # Jobs
+
+    def find_block_job(self, job_id: str) -> BlockJob:
+        """Return the block job called `job_id`.
+
+        Raises:
+            DeviceNotActive: There is none.
+        """
+        job = self.jobs.get(job_id)
+        if not isinstance(job, BlockJob):
+            raise not_active(job_id)
+        return job
+
+    # The end
+
+    async def close(self) -> None:
+        """Cancel all jobs, then write back and close every image."""
+        await self.jobs.cancel_all()
+        async with self.graph.lock:
+            for node in self.graph:
+                node.is_monitor_owned = False
+            for node in self.graph:
+                if not node.parents:
+                    try:
+                        await self.graph.collect(node)
+                    except OSError as error:
+                        _log.error("image not closed cleanly", node_name=node.node_name, error=str(error))
+
+
+def _check_no_overlay(node: Node) -> None:
+    for edge in reversed(node.parents):
+        if edge.name == "backing":
+            raise NodeInUse(
+                f"Node '{node.node_name}' is busy: node is used as backing hd of '{edge.parent.name}'"
+            )

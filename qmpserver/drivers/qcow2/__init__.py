@@ -1,0 +1,33 @@
+"""The qcow2 format: versions 2 and 3, read and written.
+
+The image is a map from guest clusters to host clusters in two levels (L1, L2), with a reference count
+for every host cluster.  The driver answers where guest data lives; the engine moves it.
+
+Pure, no I/O:
+
+- :mod:`entries`: the bit fields of L1 and L2 entries.
+- :mod:`header`: the fixed header fields, their limits, and the texts that refuse them.
+- :mod:`extensions`: header extensions, and how header, extensions and backing name share a cluster.
+- :mod:`widths`: reference counts of 1 to 64 bits inside a block.
+
+State of one open image, each on top of the former:
+
+- :mod:`image`: the file below, the header, and what to do when the image turns out to be corrupt.
+- :mod:`metadata`: which host clusters hold the image's own structures.
+- :mod:`snapshots`: the snapshot table, as far as counting references needs it.
+- :mod:`refcounts`: allocating and freeing host clusters.
+- :mod:`tables`: L1 and the cached L2 tables.
+- :mod:`commit`: the order in which all of that reaches the disk.
+- :mod:`mapping`: guest range to host range.
+- :mod:`allocation`: reserving, linking, zeroing and discarding clusters.
+- :mod:`compressed`: reading compressed clusters.
+- :mod:`resize`, :mod:`backing`, :mod:`create`, :mod:`consistency`: whole-image work.
+- :mod:`driver`: the class that the engine sees, which only puts these together.
+
+Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,
+zero clusters, backing files, clusters shared with internal snapshots.  Read and overwritten: zlib and zstd
+clusters.  Refused by name when opening: external data files, extended L2 entries, encryption.
+Persistent bitmaps are left alone, and marked as not maintained when the image is opened for writing.
+
+Only the registry of drivers names this package.
+"""

@@ -1,0 +1,219 @@
+"""Reserve clusters, make them what a guest range maps to, and take mappings away.
+
+Source: qcow2 specification, "Cluster mapping".
+"""
+
+import errno
+import os
+from array import array
+from collections.abc import Callable
+
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.mapping import Allocation
+from qmpserver.drivers.qcow2.commit import Committer
+from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO, host_extent
+from qmpserver.drivers.qcow2.image import Image, c_hex
+from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.refcounts import Refcounts
+from qmpserver.drivers.qcow2.tables import L2Table
+from qmpserver.units import align_up
+
+
+class ClusterAllocation(Allocation):
+    """Reserved clusters, all mapped by one L2 table.
+
+    Attributes:
+        table: The table, pinned.
+        index: The first entry concerned.
+        is_kept: They are the room that zero clusters already had.
+    """
+
+    __slots__ = ("index", "is_kept", "table")
+
+    def __init__(
+        self, offset: int, length: int, child: BlockChild, host_offset: int, *, table: L2Table, index: int
+    ) -> None:
+        super().__init__(offset, length, child, host_offset)
+        self.table = table
+        self.index = index
+        self.is_kept = False
+
+
+class Allocator:
+    """Changes to the map of one image.
+
+    Args:
+        image: The image.
+        refcounts: Where clusters come from.
+        committer: Where the tables are, and where replaced clusters go.
+        metadata: Where the image's structures are.
+    """
+
+    def __init__(
+        self, image: Image, refcounts: Refcounts, committer: Committer, metadata: MetadataMap
+    ) -> None:
+        self._image = image
+        self._refcounts = refcounts
+        self._committer = committer
+        self._tables = committer.tables
+        self._metadata = metadata
+        self._l1_shift = image.cluster_bits + image.l2_bits
+        self._l2_mask = image.l2_entries - 1
+
+    async def allocate(self, offset: int, length: int) -> ClusterAllocation:
+        """Reserve room for writing the range; see :meth:`MappingDriver.allocate`."""
+        image = self._image
+        bits, size = image.cluster_bits, image.cluster_size
+        table = await self._tables.pin_writable(offset >> self._l1_shift)
+        try:
+            index = offset >> bits & self._l2_mask
+            within = offset & (size - 1)
+            count = min(within + length + size - 1 >> bits, image.l2_entries - index)
+            entry = table.entries[index]
+            await self._check_replaced(entry, offset - within)
+            is_kept = bool(entry & ZERO and entry & COPIED and entry & OFFSET_MASK and not entry & COMPRESSED)
+            if is_kept:
+                host, count = entry & OFFSET_MASK, self._kept_run(table, index, count)
+            else:
+                host, count = await self._refcounts.allocate(count)
+        except BaseException:
+            self._tables.unpin(table)
+            raise
+        made = ClusterAllocation(offset - within, count << bits, image.child, host, table=table, index=index)
+        made.is_kept = is_kept
+        return made
+
+    def _kept_run(self, table: L2Table, index: int, wanted: int) -> int:
+        size = self._image.cluster_size
+        expected = table.entries[index]
+        run = 1
+        while run < wanted and table.entries[index + run] == expected + run * size:
+            run += 1
+        return run
+
+    async def _check_replaced(self, entry: int, guest: int) -> None:
+        """Refuse to write where the present mapping cannot be right, with QEMU's texts."""
+        host = entry & OFFSET_MASK
+        if entry & COMPRESSED or not host:
+            return
+        size = self._image.cluster_size
+        if host & (size - 1):
+            kind = "Preallocated zero" if entry & ZERO else "Data"
+            where = f"{kind} cluster offset {c_hex(host)} unaligned (guest offset: {c_hex(guest)})"
+            raise await self._image.corrupt(where)
+        if entry & COPIED:
+            await self._metadata.guard(host, size)
+
+    async def link(self, allocation: ClusterAllocation) -> None:
+        """Make reserved room what its range maps to; see :meth:`MappingDriver.link`."""
+        self._image.check_sound()
+        table, first = allocation.table, allocation.index
+        size = self._image.cluster_size
+        end = first + (allocation.length >> self._image.cluster_bits)
+        old = table.entries[first:end]
+        start = allocation.host_offset | COPIED
+        table.entries[first:end] = array("Q", range(start, start + allocation.length, size))
+        self._tables.mark_dirty(table, first, end)
+        self._tables.unpin(table)
+        if not allocation.is_kept and any(old):
+            await self._drop(old, discard=False)
+
+    async def release(self, allocation: ClusterAllocation) -> None:
+        """Give reserved room back; see :meth:`MappingDriver.release`."""
+        self._tables.unpin(allocation.table)
+        if not allocation.is_kept and not self._image.broken:
+            count = allocation.length >> self._image.cluster_bits
+            await self._refcounts.release(allocation.host_offset, count)
+
+    async def _drop(self, entries: "array[int]", *, discard: bool) -> None:
+        """Let go of what L2 entries, no longer in their table, refer to."""
+        bits, size = self._image.cluster_bits, self._image.cluster_size
+        unaligned = 0
+        for entry in entries:
+            extent = host_extent(entry, bits)
+            if extent is None:
+                continue
+            offset, length = extent
+            if entry & COMPRESSED:
+                first = offset >> bits
+                self._committer.drop(
+                    first << bits, (offset + length - 1 >> bits) - first + 1, discard=discard
+                )
+            elif offset & (size - 1):
+                unaligned = unaligned or offset
+            else:
+                self._committer.drop(offset, 1, discard=discard)
+        if unaligned:
+            await self._image.corrupt(f"Cannot free unaligned cluster {c_hex(unaligned)}", fatal=False)
+
+    async def zero(self, offset: int, length: int, *, may_unmap: bool) -> None:
+        """Make clusters zero by metadata; see :meth:`MappingDriver.zero_clusters`."""
+        if self._image.header.version < 3:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+        def zeroed(entry: int) -> int:
+            return ZERO if may_unmap or entry & COMPRESSED else entry | ZERO
+
+        await self._change(offset, length, zeroed, discard=True, make_tables=True)
+
+    async def discard(self, offset: int, length: int) -> None:
+        """Drop clusters; see :meth:`MappingDriver.discard_clusters`."""
+        version, has_backing = self._image.header.version, self._image.has_backing
+        if version < 3 and has_backing:
+            # Nothing but written zeroes could hide the backing file.
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+        def discarded(entry: int) -> int:
+            if version < 3:
+                return 0
+            is_allocated = entry & (COMPRESSED | OFFSET_MASK)
+            return ZERO if has_backing or is_allocated else entry
+
+        await self._change(offset, length, discarded, discard=True, make_tables=has_backing)
+
+    async def clear(self, offset: int, length: int) -> None:
+        """Make clusters unallocated, whatever shows then."""
+        await self._change(offset, length, lambda _: 0, discard=True, make_tables=False)
+
+    async def _change(
+        self, offset: int, length: int, rule: Callable[[int], int], *, discard: bool, make_tables: bool
+    ) -> None:
+        """Replace each entry of the range by what `rule` makes of it.
+
+        Args:
+            offset: Guest offset, a multiple of the cluster size.
+            length: Bytes; a last cluster that is concerned in part is changed whole.
+            rule: New entry for old.
+            discard: Give the space of dropped clusters back where the node is asked to.
+            make_tables: Ranges without an L2 table need one for it.
+        """
+        self._image.check_sound()
+        bits = self._image.cluster_bits
+        end = align_up(offset + length, self._image.cluster_size)
+        while offset < end:
+            index = offset >> self._l1_shift
+            stop = min(end, index + 1 << self._l1_shift)
+            if make_tables or self._tables.exists(index):
+                table = await self._tables.pin_writable(index)
+                try:
+                    first = offset >> bits & self._l2_mask
+                    await self._change_entries(
+                        table, first, first + (stop - offset >> bits), rule, discard=discard
+                    )
+                finally:
+                    self._tables.unpin(table)
+            offset = stop
+
+    async def _change_entries(
+        self, table: L2Table, first: int, end: int, rule: Callable[[int], int], *, discard: bool
+    ) -> None:
+        old = table.entries[first:end]
+        new = array("Q", map(rule, old))
+        if new == old:
+            return
+        table.entries[first:end] = new
+        self._tables.mark_dirty(table, first, end)
+        dropped = array(
+            "Q", (was for was, now in zip(old, new, strict=True) if was and not now & OFFSET_MASK)
+        )
+        await self._drop(dropped, discard=discard and self._image.context.discard)

@@ -1,0 +1,55 @@
+"""Change the backing file that an image names.
+
+Source: qcow2 specification, "Header" (backing_file_offset) and "Header extensions".
+"""
+
+import errno
+import os
+
+from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2.extensions import Extension
+from qmpserver.drivers.qcow2.image import Image
+from qmpserver.units import SECTOR_SIZE
+
+
+async def store_backing_file(image: Image, filename: str | None, backing_format: str | None) -> None:
+    """Store another backing file name and format.  The caller has flushed what they rely on.
+
+    A power cut leaves the old pair or the new: either header, extensions and name fit into one sector, or
+    the name goes where the old one is not, and is on stable storage before the sector that points to it.
+    The feature name table, which is for human readers of unknown features, is given up to that end.
+
+    Raises:
+        OSError: EINVAL or ENOSPC when the pair cannot be held; the image is unchanged.
+    """
+    name = ext.text_to_name(filename or "")
+    kept = [one for one in image.extensions if one.kind not in {ext.BACKING_FORMAT, ext.FEATURE_NAMES}]
+    if backing_format:
+        if not name or len(ext.text_to_name(backing_format)) >= 16:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        kept.insert(0, Extension(ext.BACKING_FORMAT, ext.text_to_name(backing_format)))
+    async with image.header_lock:
+        await _write_first_cluster(image, kept, name)
+
+
+async def _write_first_cluster(image: Image, kept: list[Extension], name: bytes) -> None:
+    old = image.header
+    taken = range(old.backing_offset, old.backing_offset + old.backing_length)
+    laid_out = ext.lay_out(old, kept, name, taken)
+    if laid_out is None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    header, area = laid_out
+    # Bytes between the fields we know and the first extension belong to a newer writer: keep them.
+    known = len(header.pack())
+    area = (
+        area[:known]
+        + bytes(await image.read(known, header.header_length - known))
+        + area[header.header_length :]
+    )
+    if len(area) > SECTOR_SIZE:
+        await image.write(SECTOR_SIZE, area[SECTOR_SIZE:])
+        await image.child.flush()
+    await image.write(0, area[:SECTOR_SIZE].ljust(SECTOR_SIZE, b"\0"))
+    await image.child.flush()
+    image.header, image.extensions = header, kept
+    image.backing_name = ext.name_to_text(name) or None

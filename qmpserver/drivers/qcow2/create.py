@@ -1,0 +1,198 @@
+"""Make new, empty images.
+
+Source: qcow2 specification; option names and texts are those of QEMU's ``blockdev-create``.
+"""
+
+import errno
+import os
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
+from qmpserver.drivers.qcow2.extensions import Extension
+from qmpserver.drivers.qcow2.header import (
+    COMPAT_LAZY_REFCOUNTS,
+    COMPRESSION_TYPES,
+    HEADER_LENGTH,
+    INCOMPAT_COMPRESSION,
+    MAX_L1_BYTES,
+    V2_LENGTH,
+    Header,
+)  # fmt: skip
+from qmpserver.drivers.qcow2.widths import RefcountWidth
+from qmpserver.errors import ParameterError, QMPError
+from qmpserver.units import SECTOR_SIZE, KiB, MiB, align_up, is_power_of_two
+
+_V3_NEEDED = "and above (use version=v3 or greater)"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOptions:
+    """The members of ``BlockdevCreateOptionsQcow2`` that can be had, with their defaults."""
+
+    size: int
+    version: int = 3
+    cluster_size: int = 64 * KiB
+    backing_file: str = ""
+    backing_format: str = ""
+    refcount_bits: int = 16
+    lazy_refcounts: bool = False
+    preallocation: str = "off"
+    compression: str = "zlib"
+
+    @classmethod
+    def parse(cls, options: dict[str, Any]) -> "CreateOptions":
+        """Read and check options under their wire names.
+
+        Raises:
+            QMPError: A value cannot be had; with QEMU's text where QEMU refuses it too.
+        """
+        for name in ("data-file", "encrypt"):
+            if options.get(name) is not None:
+                raise ParameterError(f"Parameter '{name}' is not supported")
+        if options.get("data-file-raw"):
+            raise QMPError("data-file-raw requires data-file")
+        if options.get("extended-l2"):
+            raise ParameterError("Parameter 'extended-l2' is not supported")
+        made = cls(
+            size=options["size"],
+            version=2 if options.get("version") == "v2" else 3,
+            cluster_size=options.get("cluster-size", 64 * KiB),
+            backing_file=options.get("backing-file") or "",
+            backing_format=options.get("backing-fmt") or "",
+            refcount_bits=options.get("refcount-bits", 16),
+            lazy_refcounts=bool(options.get("lazy-refcounts")),
+            preallocation=options.get("preallocation", "off"),
+            compression=options.get("compression-type", "zlib"),
+        )
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Refuse values that cannot be had, in QEMU's order.
+
+        Raises:
+            QMPError: With QEMU's text where QEMU refuses it too.
+        """
+        if not is_power_of_two(self.cluster_size) or not 512 <= self.cluster_size <= 2 * MiB:
+            raise QMPError("Cluster size must be a power of two between 512 and 2048k")
+        if self.size % SECTOR_SIZE or self.size < 0:
+            raise QMPError("Image size must be a multiple of 512 bytes")
+        if self.preallocation not in {"off", "metadata"}:
+            raise ParameterError(f"Parameter 'preallocation' does not support '{self.preallocation}'")
+        if self.preallocation != "off" and self.backing_file:
+            raise QMPError(
+                "Backing file and preallocation can only be used at the same time if extended_l2 is on"
+            )
+        if self.backing_format and not self.backing_file:
+            raise QMPError("Backing format cannot be used without backing file")
+        self._check_refcounts()
+        if self.compression != "zlib" and self.version < 3:
+            raise QMPError(
+                f"Non-zlib compression type is only supported with compatibility level 1.1 {_V3_NEEDED}"
+            )
+        if self.l1_entries * ENTRY_SIZE > MAX_L1_BYTES:
+            raise QMPError(f"Could not resize image: Failed to grow the L1 table: {os.strerror(errno.EFBIG)}")
+
+    def _check_refcounts(self) -> None:
+        if self.lazy_refcounts and self.version < 3:
+            raise QMPError(f"Lazy refcounts only supported with compatibility level 1.1 {_V3_NEEDED}")
+        if not is_power_of_two(self.refcount_bits) or self.refcount_bits > 64:
+            raise QMPError("Refcount width must be a power of two and may not exceed 64 bits")
+        if self.refcount_bits != 16 and self.version < 3:
+            raise QMPError(
+                "Different refcount widths than 16 bits require compatibility level 1.1 or above"
+                " (use version=v3 or greater)"
+            )
+
+    @property
+    def l1_entries(self) -> int:
+        """Entries of the L1 table, one per L2 table."""
+        reach = self.cluster_size * self.cluster_size // ENTRY_SIZE
+        return align_up(self.size, reach) // reach
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How many clusters the metadata of an empty image takes, and so where each part begins."""
+
+    table_clusters: int
+    blocks: int
+    l1_clusters: int
+
+    @property
+    def total(self) -> int:
+        return 1 + self.table_clusters + self.blocks + self.l1_clusters
+
+
+def _plan(options: CreateOptions) -> _Layout:
+    """Find the smallest number of refcount structures that also count themselves."""
+    cluster = options.cluster_size
+    per_block = cluster * 8 // options.refcount_bits
+    l1_clusters = max(align_up(options.l1_entries * ENTRY_SIZE, cluster) // cluster, 1)
+    layout = _Layout(1, 1, l1_clusters)
+    while True:
+        blocks = align_up(layout.total, per_block) // per_block
+        tables = align_up(blocks * ENTRY_SIZE, cluster) // cluster
+        grown = _Layout(max(tables, layout.table_clusters), max(blocks, layout.blocks), l1_clusters)
+        if grown == layout:
+            return layout
+        layout = grown
+
+
+def _header(options: CreateOptions, layout: _Layout) -> bytes:
+    cluster = options.cluster_size
+    header = Header(
+        version=options.version,
+        cluster_bits=cluster.bit_length() - 1,
+        size=options.size,
+        l1_entries=options.l1_entries,
+        l1_offset=(1 + layout.table_clusters + layout.blocks) * cluster,
+        reftable_offset=cluster,
+        reftable_clusters=layout.table_clusters,
+        incompatible=INCOMPAT_COMPRESSION if options.compression != "zlib" else 0,
+        compatible=COMPAT_LAZY_REFCOUNTS if options.lazy_refcounts else 0,
+        refcount_order=options.refcount_bits.bit_length() - 1,
+        header_length=HEADER_LENGTH if options.version == 3 else V2_LENGTH,
+        compression_type=COMPRESSION_TYPES.index(options.compression),
+    )
+    extensions = ext.feature_names(header)
+    if options.backing_format:
+        extensions.insert(0, Extension(ext.BACKING_FORMAT, ext.text_to_name(options.backing_format)))
+    laid_out = ext.lay_out(header, extensions, ext.text_to_name(options.backing_file))
+    if laid_out is None:
+        raise QMPError(
+            f"Could not assign backing file '{options.backing_file}' with format "
+            f"'{options.backing_format or '(null)'}': {os.strerror(errno.EINVAL)}"
+        )
+    return laid_out[1].ljust(cluster, b"\0")
+
+
+async def create_image(file: BlockChild, options: CreateOptions) -> None:
+    """Make an empty image, without preallocation, in `file`.
+
+    Raises:
+        QMPError: The backing file's name cannot be held.
+        OSError: `file` cannot be written.
+    """
+    cluster, layout = options.cluster_size, _plan(options)
+    head = _header(options, layout)
+    await file.truncate(0)
+    await file.truncate(layout.total * cluster)
+    width = RefcountWidth(options.refcount_bits.bit_length() - 1)
+    per_block = cluster * 8 // options.refcount_bits
+    table = array("Q")
+    for index in range(layout.blocks):
+        offset = (1 + layout.table_clusters + index) * cluster
+        block = bytearray(cluster)
+        width.put_ones(block, 0, max(min(layout.total - index * per_block, per_block), 0))
+        await file.pwrite(offset, memoryview(block))
+        table.append(offset)
+    table.byteswap()
+    await file.pwrite(cluster, memoryview(table.tobytes()))
+    await file.flush()
+    await file.pwrite(0, memoryview(head))
+    await file.flush()

@@ -1,0 +1,180 @@
+"""The qcow2 driver: what the engine sees of this package."""
+
+from typing import Any, ClassVar, Self
+
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.driver import MappingDriver
+from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.mapping import Allocation, Mapping
+from qmpserver.driver_api.opening import ChildSpec, OpenContext
+from qmpserver.driver_api.permissions import IMAGE
+from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2 import opening
+from qmpserver.drivers.qcow2.allocation import ClusterAllocation
+from qmpserver.drivers.qcow2.backing import store_backing_file
+from qmpserver.drivers.qcow2.compressed import read_compressed
+from qmpserver.drivers.qcow2.create import CreateOptions, create_image
+from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC
+from qmpserver.drivers.qcow2.preallocation import preallocate
+from qmpserver.errors import QMPError
+
+
+class Qcow2Driver(MappingDriver):
+    """One open qcow2 image.
+
+    Args:
+        parts: The opened image.
+    """
+
+    format_name: ClassVar[str] = "qcow2"
+    supports_backing: ClassVar[bool] = True
+    child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", IMAGE),)
+
+    def __init__(self, parts: "opening.OpenImage") -> None:
+        self._image = parts.image
+        self._parts = parts
+        self._mapper = parts.mapper
+        self._allocator = parts.allocator
+        self._reopen_read_only: bool | None = None
+
+    @classmethod
+    async def open(cls, context: OpenContext) -> Self:
+        """Open an image; see :meth:`BlockDriver.open`."""
+        return cls(await opening.open_image(context))
+
+    @classmethod
+    def probe(cls, head: bytes, filename: str) -> int:
+        """Recognise the magic and a version that there is."""
+        del filename
+        is_qcow2 = head[:4] == MAGIC and int.from_bytes(head[4:8], "big") >= 2
+        return 100 if is_qcow2 else 0
+
+    @classmethod
+    async def create(cls, file: BlockChild, options: dict[str, Any]) -> None:
+        """Make an empty image; see :class:`SupportsCreate`."""
+        wanted = CreateOptions.parse(options)
+        await create_image(file, wanted)
+        if wanted.preallocation == "metadata" and wanted.size:
+            await preallocate(file, wanted.size)
+
+    async def close(self) -> None:
+        """Write back everything cached; see :meth:`BlockDriver.close`."""
+        await self._parts.committer.close()
+
+    @property
+    def size(self) -> int:
+        """The size presented, in bytes."""
+        return self._image.header.size
+
+    @property
+    def cluster_size(self) -> int:
+        """The allocation unit in bytes."""
+        return self._image.cluster_size
+
+    @property
+    def limits(self) -> Limits:
+        """Zeroing and discarding work on whole clusters."""
+        return Limits(pwrite_zeroes_alignment=self.cluster_size, pdiscard_alignment=self.cluster_size)
+
+    @property
+    def reads_zero_when_new(self) -> bool:
+        """A new or grown image reads as zeroes."""
+        return True
+
+    def image_info(self) -> dict[str, Any]:
+        """Return the driver's share of ``ImageInfo``."""
+        header = self._image.header
+        data: dict[str, Any] = {"compat": "0.10", "compression-type": "zlib", "refcount-bits": 16}
+        if header.version == 3:
+            data = {
+                "compat": "1.1",
+                "compression-type": COMPRESSION_TYPES[header.compression_type],
+                "lazy-refcounts": self._image.lazy_refcounts,
+                "refcount-bits": 1 << header.refcount_order,
+                "corrupt": self._image.is_corrupt,
+                "extended-l2": False,
+            }
+        return {
+            "cluster-size": self.cluster_size,
+            "format-specific": {"type": "qcow2", "data": data},
+            "dirty-flag": self._image.is_dirty,
+        }
+
+    async def map(self, offset: int, length: int) -> Mapping:
+        """Say where the range begins; see :meth:`MappingDriver.map`."""
+        return await self._mapper.map(offset, length)
+
+    async def allocate(self, offset: int, length: int) -> Allocation:
+        """Reserve room for writing the range; see :meth:`MappingDriver.allocate`."""
+        return await self._allocator.allocate(offset, length)
+
+    async def link(self, allocation: Allocation) -> None:
+        """Make reserved room what the range maps to; see :meth:`MappingDriver.link`."""
+        assert isinstance(allocation, ClusterAllocation)
+        await self._allocator.link(allocation)
+
+    async def release(self, allocation: Allocation) -> None:
+        """Give reserved room back; see :meth:`MappingDriver.release`."""
+        assert isinstance(allocation, ClusterAllocation)
+        await self._allocator.release(allocation)
+
+    async def pread_special(self, offset: int, into: memoryview) -> None:
+        """Read compressed clusters."""
+        await read_compressed(self._image, self._parts.tables, offset, into)
+
+    async def zero_clusters(self, offset: int, length: int, *, may_unmap: bool) -> None:
+        """Make whole clusters zero by metadata; version 2 has no means for it."""
+        await self._allocator.zero(offset, length, may_unmap=may_unmap)
+
+    async def discard_clusters(self, offset: int, length: int) -> None:
+        """Drop whole clusters; in version 3 they read as zeroes even over a backing file."""
+        await self._allocator.discard(offset, length)
+
+    async def flush(self) -> None:
+        """Bring data and metadata to stable storage, in order."""
+        if self._image.writable:
+            await self._parts.committer.flush()
+
+    async def truncate(self, size: int) -> None:
+        """Set the size in bytes; see :meth:`BlockDriver.truncate`."""
+        await self._parts.resizer.truncate(size)
+
+    async def allocated_size(self) -> int | None:
+        """Return the bytes that the file below occupies."""
+        return await self._image.child.allocated_size()
+
+    @property
+    def backing_filename(self) -> str | None:
+        """The backing file's name as stored in the image."""
+        return self._image.backing_name
+
+    @property
+    def backing_format(self) -> str | None:
+        """The backing file's format as stored in the image."""
+        stored = ext.find_extension(self._image.extensions, ext.BACKING_FORMAT)
+        return ext.name_to_text(stored) if stored else None
+
+    async def change_backing_file(self, filename: str | None, backing_format: str | None) -> None:
+        """Store another backing file name, durably; see :class:`SupportsBackingFile`."""
+        await self._parts.committer.flush()
+        await store_backing_file(self._image, filename, backing_format)
+
+    async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
+        """Check that the image may be written, or write back what is dirty."""
+        if read_only:
+            await self.flush()
+        elif self._image.is_corrupt:
+            raise QMPError("qcow2: Image is corrupt; cannot be opened read/write")
+        self._reopen_read_only = read_only
+
+    async def commit_reopen(self) -> None:
+        """Enter the prepared state."""
+        read_only, self._reopen_read_only = self._reopen_read_only, None
+        if read_only:
+            self._image.writable = False
+        elif not self._image.writable:
+            await opening.make_writable(self._parts)
+
+    async def abort_reopen(self) -> None:
+        """Forget the prepared state."""
+        self._reopen_read_only = None

@@ -1,0 +1,42 @@
+"""Define the bit fields of L1 and L2 entries.
+
+Source: qcow2 specification, "Cluster mapping".
+"""
+
+from typing import Final
+
+from qmpserver.units import SECTOR_SIZE
+
+ENTRY_SIZE: Final = 8
+"""Bytes of an entry in the L1, L2 and refcount tables."""
+
+COPIED: Final = 1 << 63
+"""Exactly one reference exists, so that the cluster may be written in place."""
+
+COMPRESSED: Final = 1 << 62
+"""The rest of the entry describes compressed data."""
+
+ZERO: Final = 1
+"""The cluster reads as zeroes (version 3); an offset beside it is room kept for later."""
+
+OFFSET_MASK: Final = 0x00FF_FFFF_FFFF_FE00
+"""The host offset in an L1 or L2 entry."""
+
+REFBLOCK_MASK: Final = 0xFFFF_FFFF_FFFF_FE00
+"""The host offset in an entry of the refcount table."""
+
+
+def compressed_extent(entry: int, cluster_bits: int) -> tuple[int, int]:
+    """Return the host offset and the greatest possible length in bytes of a compressed cluster."""
+    size_shift = 62 - (cluster_bits - 8)
+    offset = entry & ((1 << size_shift) - 1)
+    more_sectors = (entry & (COMPRESSED - 1)) >> size_shift
+    return offset, (more_sectors + 1) * SECTOR_SIZE - offset % SECTOR_SIZE
+
+
+def host_extent(entry: int, cluster_bits: int) -> tuple[int, int] | None:
+    """Return the host offset and length in bytes that an L2 entry holds a reference to, if any."""
+    if entry & COMPRESSED:
+        return compressed_extent(entry, cluster_bits)
+    offset = entry & OFFSET_MASK
+    return (offset, 1 << cluster_bits) if offset else None

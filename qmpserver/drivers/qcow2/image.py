@@ -1,0 +1,154 @@
+"""Hold what every part of an open image needs: the file below, the header, and whether it is sound."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import OpenContext
+from qmpserver.drivers.qcow2.extensions import Extension
+from qmpserver.drivers.qcow2.header import COMPAT_LAZY_REFCOUNTS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, Header
+from qmpserver.errors import CorruptImage
+from qmpserver.units import KiB, align_down, align_up
+
+WRITE_UNIT = 4 * KiB
+"""Parts of tables are written in multiples of this, or of the cluster size if that is less."""
+
+
+def c_hex(value: int) -> str:
+    """Write a number as C's ``%#x`` does, which leaves zero bare."""
+    return f"{value:#x}" if value else "0"
+
+
+async def read_padded(child: BlockChild, offset: int, length: int) -> bytearray:
+    """Read from `child`; what lies past its end reads as zeroes."""
+    buffer = bytearray(length)
+    available = min(length, max(child.size - offset, 0))
+    if available:
+        with memoryview(buffer) as view:
+            await child.pread(offset, view[:available])
+    return buffer
+
+
+class Image:
+    """The state that the parts of one open image share.
+
+    Args:
+        context: The engine.
+        child: The file that holds the image.
+        header: The header as it is on disk.
+        extensions: The header's extensions as they are on disk.
+    """
+
+    def __init__(
+        self, context: OpenContext, child: BlockChild, header: Header, extensions: list[Extension]
+    ) -> None:
+        self.context = context
+        self.child = child
+        self.header = header
+        self.extensions = extensions
+        self.backing_name: str | None = None
+        """The backing file's name as stored."""
+        self.cluster_bits = header.cluster_bits
+        self.cluster_size = 1 << header.cluster_bits
+        self.l2_bits = header.cluster_bits - 3
+        self.l2_entries = 1 << self.l2_bits
+        self.writable = False
+        self.header_lock = asyncio.Lock()
+        self.broken = False
+        self._complained = False
+        self.when_broken: Callable[[], None] = lambda: None
+        """Called once when the image has become unusable."""
+
+    @property
+    def write_unit(self) -> int:
+        """Bytes that parts of tables are written in multiples of."""
+        return min(self.cluster_size, WRITE_UNIT)
+
+    @property
+    def has_backing(self) -> bool:
+        """Whether unallocated clusters may show something other than zeroes."""
+        return bool(self.header.backing_offset) or self.context.child("backing") is not None
+
+    async def read(self, offset: int, length: int) -> bytearray:
+        """Read metadata; what lies past the end of the file reads as zeroes."""
+        return await read_padded(self.child, offset, length)
+
+    async def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        """Write metadata."""
+        await self.child.pwrite(offset, memoryview(data))
+
+    def unit_span(self, start: int, end: int) -> tuple[int, int]:
+        """Widen a byte range within a table to write units."""
+        return align_down(start, self.write_unit), align_up(end, self.write_unit)
+
+    async def update_header(self, **changes: int) -> None:
+        """Store changed header fields by one write within one sector.  The caller sets the barriers."""
+        async with self.header_lock:
+            header = replace(self.header, **changes)
+            await self.write(0, header.pack())
+            self.header = header
+
+    def check_sound(self) -> None:
+        """Refuse every request once the image was found to be corrupt, as QEMU does.
+
+        Raises:
+            OSError: ENOMEDIUM.
+        """
+        if self.broken:
+            raise OSError(errno.ENOMEDIUM, os.strerror(errno.ENOMEDIUM))
+
+    async def corrupt(
+        self, message: str, offset: int | None = None, length: int | None = None, *, fatal: bool = True
+    ) -> CorruptImage:
+        """Tell the world that the image is corrupt, and return the error to raise.
+
+        A fatal report on a writable image sets the corrupt bit and ends all use of the image.
+
+        Args:
+            message: What is wrong, in QEMU's words.
+            offset: Host offset in bytes of the wrong structure, where known.
+            length: Its length in bytes, where known.
+            fatal: Going on would make it worse.
+        """
+        fatal = fatal and self.writable
+        if not self.broken and (fatal or not self._complained):
+            self._complained = True
+            self.context.report_corruption(message, offset, length, fatal=fatal)
+        if fatal and not self.broken:
+            self.broken = True
+            self.when_broken()
+            await self._set_corrupt_bit()
+        return CorruptImage(self.context.node_name, offset or 0, message)
+
+    async def _set_corrupt_bit(self) -> None:
+        if self.header.version < 3:
+            return
+        try:
+            await self.set_incompatible(self.header.incompatible | INCOMPAT_CORRUPT)
+        except OSError:
+            # The error about the corruption itself is the one to be told.
+            return
+
+    async def set_incompatible(self, bits: int) -> None:
+        """Store the incompatible feature bits, durably, after everything written before."""
+        await self.child.flush()
+        await self.update_header(incompatible=bits)
+        await self.child.flush()
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether reference counts cannot be relied on."""
+        return bool(self.header.incompatible & INCOMPAT_DIRTY)
+
+    @property
+    def is_corrupt(self) -> bool:
+        """Whether the image is marked as corrupt."""
+        return bool(self.header.incompatible & INCOMPAT_CORRUPT)
+
+    @property
+    def lazy_refcounts(self) -> bool:
+        """Whether the image asks for lazy reference counts; this driver keeps them exact all the same."""
+        return bool(self.header.compatible & COMPAT_LAZY_REFCOUNTS)

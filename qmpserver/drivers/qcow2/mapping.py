@@ -1,0 +1,145 @@
+"""Say where guest ranges live.
+
+Source: qcow2 specification, "Cluster mapping".
+"""
+
+from qmpserver.driver_api.mapping import Mapping, MappingKind
+from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO
+from qmpserver.drivers.qcow2.image import Image, c_hex
+from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.tables import L2Table, L2Tables
+
+_DATA = MappingKind.DATA
+_L1_STEP = 4096
+_ZEROES = bytes(_L1_STEP * 8)
+
+
+class Mapper:
+    """The map of one image.
+
+    Args:
+        image: The image.
+        tables: Its tables.
+        metadata: Where its structures are.
+    """
+
+    def __init__(self, image: Image, tables: L2Tables, metadata: MetadataMap) -> None:
+        self._image = image
+        self._tables = tables
+        self._cached = tables.cached
+        self._kinds = metadata.kinds
+        self._cluster_bits = image.cluster_bits
+        self._cluster_size = image.cluster_size
+        self._l1_shift = image.cluster_bits + image.l2_bits
+        self._l2_mask = image.l2_entries - 1
+        self._unaligned = OFFSET_MASK & (image.cluster_size - 1)
+        self._not_plain = COMPRESSED | ZERO | self._unaligned
+
+    async def map(self, offset: int, length: int) -> Mapping:
+        """Say where the range begins; see :meth:`MappingDriver.map`."""
+        table = self._cached.get(offset >> self._l1_shift)
+        if table is None:
+            return await self._map_uncached(offset, length)
+        table.used = True
+        entry = table.entries[offset >> self._cluster_bits & self._l2_mask]
+        host = entry & OFFSET_MASK
+        if host and not entry & self._not_plain:
+            size = self._cluster_size
+            within = offset & (size - 1)
+            run = size - within
+            if run >= length:
+                in_place = entry >> 63 == 1 and host >> self._cluster_bits not in self._kinds
+                return Mapping(
+                    _DATA, length, self._image.child, host + within, in_place and self._image.writable
+                )
+            return self._map_data(table, offset, length)
+        return await self._map_other(table, entry, offset, length)
+
+    async def _map_uncached(self, offset: int, length: int) -> Mapping:
+        self._image.check_sound()
+        table = await self._tables.get(offset >> self._l1_shift)
+        if table is None:
+            return Mapping(MappingKind.BACKING, self._unallocated(offset, length))
+        entry = table.entries[offset >> self._cluster_bits & self._l2_mask]
+        if entry & OFFSET_MASK and not entry & self._not_plain:
+            return self._map_data(table, offset, length)
+        return await self._map_other(table, entry, offset, length)
+
+    def _map_data(self, table: L2Table, offset: int, length: int) -> Mapping:
+        """Map a run of plain clusters that lie side by side and are shared alike."""
+        size, bits = self._cluster_size, self._cluster_bits
+        within = offset & (size - 1)
+        first = offset >> bits & self._l2_mask
+        entry = table.entries[first]
+        wanted = min(within + length + size - 1 >> bits, self._l2_mask + 1 - first)
+        run, expected = 1, entry + size
+        entries = table.entries
+        while run < wanted and entries[first + run] == expected:
+            run += 1
+            expected += size
+        host = entry & OFFSET_MASK
+        in_place = bool(entry & COPIED) and self._image.writable
+        if in_place:
+            in_place = self._kinds.keys().isdisjoint(range(host >> bits, (host >> bits) + run))
+        return Mapping(_DATA, min(run * size - within, length), self._image.child, host + within, in_place)
+
+    async def _map_other(self, table: L2Table, entry: int, offset: int, length: int) -> Mapping:
+        self._image.check_sound()
+        within = offset & (self._cluster_size - 1)
+        if entry & COMPRESSED:
+            return Mapping(MappingKind.SPECIAL, min(self._cluster_size - within, length))
+        await self.check_entry(table, entry, offset)
+        if entry & ZERO:
+            return Mapping(MappingKind.ZERO, self._alike(table, offset, length, COMPRESSED | ZERO, ZERO))
+        end = offset + length
+        reached = offset + self._alike(table, offset, length, COMPRESSED | ZERO | OFFSET_MASK, 0)
+        if reached < end and reached & ((1 << self._l1_shift) - 1) == 0:
+            reached += self._unallocated(reached, end - reached)
+        return Mapping(MappingKind.BACKING, reached - offset)
+
+    def _alike(self, table: L2Table, offset: int, length: int, mask: int, value: int) -> int:
+        """Return how many bytes from `offset` on, inside one table, have entries with the same bits."""
+        size, bits = self._cluster_size, self._cluster_bits
+        within = offset & (size - 1)
+        first = offset >> bits & self._l2_mask
+        wanted = min(within + length + size - 1 >> bits, self._l2_mask + 1 - first)
+        mask |= self._unaligned
+        run = 1
+        entries = table.entries
+        while run < wanted and entries[first + run] & mask == value:
+            run += 1
+        return min(run * size - within, length)
+
+    def _unallocated(self, offset: int, length: int) -> int:
+        """Return how many bytes from `offset` on have no table at all, at most `length`."""
+        l1, shift, end = self._tables.l1, self._l1_shift, offset + length
+        index, last = offset >> shift, end - 1 >> shift
+        if self._tables.exists(index):
+            return 0
+        unwritten = [new for new in self._cached if index < new <= last and not l1[new] & OFFSET_MASK]
+        last = min(unwritten, default=last + 1) - 1
+        while index <= last:
+            part = l1[index : min(index + _L1_STEP, last + 1)]
+            if part.tobytes() == _ZEROES[: len(part) * 8]:
+                index += len(part)
+                continue
+            index += next((place for place, entry in enumerate(part) if entry & OFFSET_MASK), len(part))
+            if index <= last and l1[index] & OFFSET_MASK:
+                break
+        return min(index << shift, end) - offset
+
+    async def check_entry(self, table: L2Table, entry: int, offset: int) -> None:
+        """Refuse an uncompressed entry that cannot be right.
+
+        Raises:
+            CorruptImage: It cannot; the image is now marked as corrupt if it is writable.
+        """
+        if not entry & (self._unaligned | ZERO):
+            return
+        index = offset >> self._cluster_bits & self._l2_mask
+        where = f"(L2 offset: {c_hex(table.offset)}, L2 index: {c_hex(index)})"
+        if entry & ZERO and self._image.header.version < 3:
+            raise await self._image.corrupt(f"Zero cluster entry found in pre-v3 image {where}")
+        if entry & self._unaligned:
+            host = entry & OFFSET_MASK
+            raise await self._image.corrupt(f"Cluster allocation offset {c_hex(host)} unaligned {where}")

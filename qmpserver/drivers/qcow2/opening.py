@@ -1,0 +1,131 @@
+"""Open an image: check it, load its tables, and make it fit for writing."""
+
+from dataclasses import dataclass
+
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import OpenContext
+from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2 import metadata as kinds
+from qmpserver.drivers.qcow2.allocation import Allocator
+from qmpserver.drivers.qcow2.commit import Committer
+from qmpserver.drivers.qcow2.consistency import repair_refcounts
+from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, OFFSET_MASK, REFBLOCK_MASK
+from qmpserver.drivers.qcow2.header import (
+    HEADER_LENGTH,
+    INCOMPAT_DIRTY,
+    Header,
+    check_backing_name,
+    check_features,
+    check_tables,
+)  # fmt: skip
+from qmpserver.drivers.qcow2.image import Image, read_padded
+from qmpserver.drivers.qcow2.mapping import Mapper
+from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.refcounts import Refcounts
+from qmpserver.drivers.qcow2.resize import Resizer
+from qmpserver.drivers.qcow2.snapshots import SnapshotTable, read_snapshots, valid_l1_tables
+from qmpserver.drivers.qcow2.tables import L2Tables
+from qmpserver.errors import QMPError
+
+
+@dataclass(frozen=True, slots=True)
+class OpenImage:
+    """The parts of one open image."""
+
+    image: Image
+    snapshots: SnapshotTable
+    metadata: MetadataMap
+    refcounts: Refcounts
+    committer: Committer
+    mapper: Mapper
+    allocator: Allocator
+
+    @property
+    def tables(self) -> L2Tables:
+        """The mapping tables."""
+        return self.committer.tables
+
+    @property
+    def resizer(self) -> Resizer:
+        """What changing the size takes."""
+        return Resizer(self.image, self.refcounts, self.committer, self.metadata, self.mapper, self.allocator)
+
+
+async def open_image(context: OpenContext) -> OpenImage:
+    """Open the image in the `file` child.
+
+    Raises:
+        QMPError: It is no qcow2 image, or needs what this driver does not do.
+        OSError: It cannot be read, or not be made fit for writing.
+    """
+    child = context.child("file")
+    if child is None:
+        raise QMPError('A block device must be specified for "file"')
+    header, extensions = await _read_header(child, read_only=context.read_only)
+    image = Image(context, child, header, extensions)
+    if header.backing_offset:
+        name = bytes(await image.read(header.backing_offset, header.backing_length))
+        image.backing_name = ext.name_to_text(name) or None
+    snapshots = await read_snapshots(image)
+    metadata = MetadataMap(image)
+    refcounts = Refcounts(image, metadata)
+    committer = Committer(image, refcounts, metadata)
+    mapper = Mapper(image, committer.tables, metadata)
+    allocator = Allocator(image, refcounts, committer, metadata)
+    parts = OpenImage(image, snapshots, metadata, refcounts, committer, mapper, allocator)
+    image.when_broken = parts.tables.cached.clear
+    await parts.tables.load()
+    await refcounts.load()
+    if not context.read_only:
+        await make_writable(parts)
+    return parts
+
+
+async def _read_header(child: BlockChild, *, read_only: bool) -> tuple[Header, list[ext.Extension]]:
+    header = Header.parse(bytes(await read_padded(child, 0, HEADER_LENGTH)))
+    cluster = bytes(await read_padded(child, 0, header.cluster_size))
+    extensions = ext.parse_extensions(cluster, header)
+    check_features(header, ext.incompatible_names(extensions), read_only=read_only)
+    check_tables(header)
+    check_backing_name(header)
+    return header, extensions
+
+
+async def make_writable(parts: OpenImage) -> None:
+    """Prepare an image that is about to be written.
+
+    Autoclear bits go first: what they vouch for is not kept up here.  An image that was not closed
+    cleanly gets its reference counts repaired.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    image = parts.image
+    _note_structures(parts)
+    image.writable = True
+    if image.header.autoclear:
+        await image.update_header(autoclear=0)
+        await image.child.flush()
+    if image.is_dirty:
+        await repair_refcounts(image, parts.refcounts, parts.tables, parts.snapshots)
+        await parts.committer.flush()
+        await image.set_incompatible(image.header.incompatible & ~INCOMPAT_DIRTY)
+
+
+def _note_structures(parts: OpenImage) -> None:
+    header, metadata = parts.image.header, parts.metadata
+    cluster = header.cluster_size
+    metadata.clear()
+    metadata.add(0, cluster, kinds.HEADER)
+    if header.l1_entries:
+        metadata.add(header.l1_offset, header.l1_entries * ENTRY_SIZE, kinds.L1)
+    for entry in filter(None, (entry & OFFSET_MASK for entry in parts.tables.l1)):
+        metadata.add(entry, cluster, kinds.L2)
+    metadata.add(header.reftable_offset, header.reftable_clusters * cluster, kinds.REFTABLE)
+    for entry in filter(None, (entry & REFBLOCK_MASK for entry in parts.refcounts.table)):
+        metadata.add(entry, cluster, kinds.REFBLOCK)
+    if header.snapshot_count and parts.snapshots.length:
+        metadata.add(header.snapshot_offset, parts.snapshots.length, kinds.SNAPSHOTS)
+    for offset, length in valid_l1_tables(parts.image, parts.snapshots):
+        if length:
+            metadata.add(offset, length, kinds.INACTIVE_L1)

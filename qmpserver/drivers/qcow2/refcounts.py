@@ -1,0 +1,313 @@
+"""Allocate and free host clusters.
+
+A count in memory is raised when a cluster is allocated and lowered only when nothing on disk refers to
+it any more; so a block may be written at any time, and a crash can only leave counts too high.
+Blocks that the table on disk does not name yet, and a table that has outgrown its place, are kept apart
+until :mod:`commit` has brought them there in order.
+
+Source: qcow2 specification, "Host cluster management".
+"""
+
+import asyncio
+import errno
+import os
+from array import array
+from collections.abc import Iterable
+
+from qmpserver.drivers.qcow2 import metadata as kinds
+from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK
+from qmpserver.drivers.qcow2.header import MAX_REFTABLE_BYTES
+from qmpserver.drivers.qcow2.image import Image, c_hex
+from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.widths import RefcountWidth
+from qmpserver.units import MiB
+
+CACHE_BYTES = 4 * MiB
+"""Bytes of refcount blocks kept in memory; never fewer than four blocks."""
+
+
+class RefcountBlock:
+    """One cached block, as on disk.
+
+    Attributes:
+        offset: Host offset where it lives.
+        data: Its counts, see :class:`RefcountWidth`.
+        is_dirty: It differs from what is on disk.
+    """
+
+    __slots__ = ("data", "is_dirty", "offset")
+
+    def __init__(self, offset: int, data: bytearray, *, is_dirty: bool) -> None:
+        self.offset = offset
+        self.data = data
+        self.is_dirty = is_dirty
+
+
+class Refcounts:
+    """The reference counts of one image.
+
+    Args:
+        image: The image.
+        metadata: Where its structures are; kept up to date here for refcount structures.
+    """
+
+    def __init__(self, image: Image, metadata: MetadataMap) -> None:
+        self._image = image
+        self._metadata = metadata
+        self.width = RefcountWidth(image.header.refcount_order)
+        self.per_block = image.cluster_size * 8 // self.width.bits
+        self.table = array("Q")
+        """The table on disk, in host byte order."""
+        self.new_blocks: dict[int, int] = {}
+        """Blocks that the table on disk does not name yet: table index to host offset."""
+        self.planned_table: tuple[int, int] | None = None
+        """Host offset and clusters of the place that the table is to move to."""
+        self.next_free = 0
+        self.lock = asyncio.Lock()
+        self._blocks: dict[int, RefcountBlock] = {}
+        self._most_blocks = max(4, CACHE_BYTES // image.cluster_size)
+
+    async def load(self) -> None:
+        """Read the table."""
+        header = self._image.header
+        self.table = array("Q")
+        self.table.frombytes(
+            await self._image.read(header.reftable_offset, header.reftable_clusters * header.cluster_size)
+        )
+        self.table.byteswap()
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything here differs from what is on disk."""
+        return bool(self.new_blocks) or any(block.is_dirty for block in self._blocks.values())
+
+    async def allocate(self, count: int, *, whole: bool = False) -> tuple[int, int]:
+        """Take free host clusters that lie side by side.
+
+        Args:
+            count: Clusters wanted.
+            whole: Fewer are of no use.
+
+        Returns:
+            The host offset, and the clusters taken: `count`, or fewer unless `whole`.
+
+        Raises:
+            OSError: There is no room that the format can count; nothing is taken.
+        """
+        async with self.lock:
+            return await self._allocate(count, whole=whole)
+
+    async def _allocate(self, count: int, *, whole: bool) -> tuple[int, int]:
+        self._image.check_sound()
+        first, found = await (self._find_whole(count) if whole else self._find(self.next_free, count))
+        offset = first << self._image.cluster_bits
+        await self._metadata.guard(offset, found << self._image.cluster_bits)
+        for index, start, part in self._split(first, found):
+            block = await self._block(index)
+            assert block is not None
+            self.width.put_ones(block.data, start, part)
+            block.is_dirty = True
+        if not whole or self.next_free == first:
+            self.next_free = first + found
+        return offset, found
+
+    def _split(self, first: int, count: int) -> Iterable[tuple[int, int, int]]:
+        """Split a run of clusters by block: table index, first entry, entries."""
+        while count:
+            index, start = divmod(first, self.per_block)
+            part = min(count, self.per_block - start)
+            yield index, start, part
+            first += part
+            count -= part
+
+    async def _find(self, cluster: int, want: int) -> tuple[int, int]:
+        """Find the first free run at or after `cluster`, inside one block."""
+        while True:
+            index, start = divmod(cluster, self.per_block)
+            block = await self._block(index) or await self._add_block(index)
+            found = self.width.find_free(block.data, start, want)
+            if found is not None:
+                return index * self.per_block + found[0], found[1]
+            cluster = (index + 1) * self.per_block
+
+    async def _find_whole(self, count: int) -> tuple[int, int]:
+        first, total = await self._find(self.next_free, count)
+        while total < count:
+            after, more = await self._find(first + total, count - total)
+            if after == first + total:
+                total += more
+            else:
+                first, total = after, more
+        return first, count
+
+    def block_offset(self, index: int) -> int:
+        """Return where the block with that table index is or will be; 0 when there is none."""
+        if index in self.new_blocks:
+            return self.new_blocks[index]
+        return self.table[index] & REFBLOCK_MASK if index < len(self.table) else 0
+
+    async def _block(self, index: int) -> RefcountBlock | None:
+        block = self._blocks.get(index)
+        if block is not None:
+            return block
+        offset = self.block_offset(index)
+        if not offset:
+            return None
+        image = self._image
+        if offset % image.cluster_size:
+            raise await image.corrupt(
+                f"Refblock offset {c_hex(offset)} unaligned (reftable index: {c_hex(index)})"
+            )
+        if image.writable:
+            await self._metadata.guard_structure(offset, kinds.REFBLOCK)
+        block = RefcountBlock(offset, await image.read(offset, image.cluster_size), is_dirty=False)
+        await self._keep(index, block)
+        return block
+
+    async def _keep(self, index: int, block: RefcountBlock) -> None:
+        while len(self._blocks) >= self._most_blocks:
+            oldest = next(iter(self._blocks))
+            await self._write_block(self._blocks[oldest])
+            del self._blocks[oldest]
+        self._blocks[index] = block
+
+    async def _write_block(self, block: RefcountBlock) -> None:
+        if block.is_dirty:
+            await self._image.write(block.offset, block.data)
+            block.is_dirty = False
+
+    async def _add_block(self, index: int, cluster: int | None = None) -> RefcountBlock:
+        """Make a block for a range that has none.
+
+        It goes into the first cluster of its own range, which is free as the whole range is, and counts
+        itself; or into `cluster`, which the caller counts.
+        """
+        if index >= self._capacity:
+            await self._grow_table(index)
+        image = self._image
+        own = index * self.per_block
+        place = own if cluster is None else cluster
+        await self._metadata.guard(place << image.cluster_bits, image.cluster_size)
+        block = RefcountBlock(place << image.cluster_bits, bytearray(image.cluster_size), is_dirty=True)
+        if cluster is None or cluster // self.per_block == index:
+            self.width.put(block.data, place - own, 1)
+        await self._keep(index, block)
+        self.new_blocks[index] = block.offset
+        self._metadata.add(block.offset, image.cluster_size, kinds.REFBLOCK)
+        return block
+
+    @property
+    def _capacity(self) -> int:
+        if self.planned_table is None:
+            return len(self.table)
+        return self.planned_table[1] * self._image.cluster_size // ENTRY_SIZE
+
+    async def _grow_table(self, index: int) -> None:
+        """Plan a place for a table that holds `index` and half as much again."""
+        image = self._image
+        clusters = (index * 3 // 2 + 1) * ENTRY_SIZE // image.cluster_size + 2
+        if clusters * image.cluster_size > MAX_REFTABLE_BYTES:
+            clusters = MAX_REFTABLE_BYTES // image.cluster_size
+            if index >= MAX_REFTABLE_BYTES // ENTRY_SIZE:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        superseded = self.planned_table
+        self.planned_table = (0, clusters)
+        try:
+            offset, _ = await self._allocate(clusters, whole=True)
+        except BaseException:
+            self.planned_table = superseded
+            raise
+        self._metadata.add(offset, clusters * image.cluster_size, kinds.REFTABLE)
+        self.planned_table = (offset, clusters)
+        if superseded is not None:
+            await self._lower(superseded[0] >> image.cluster_bits, superseded[1], discard=False)
+            self._metadata.remove(superseded[0], superseded[1] * image.cluster_size)
+
+    async def release(self, offset: int, count: int, *, discard: bool = False) -> None:
+        """Drop one reference to each of `count` host clusters, which nothing on disk needs any more.
+
+        Args:
+            offset: Host offset, a multiple of the cluster size.
+            count: Clusters.
+            discard: Give the space of those that become free back to the file below.
+        """
+        async with self.lock:
+            await self._lower(offset >> self._image.cluster_bits, count, discard=discard)
+
+    async def _lower(self, first: int, count: int, *, discard: bool) -> None:
+        for index, start, part in self._split(first, count):
+            block = await self._block(index)
+            if block is None:
+                continue
+            for entry in range(start, start + part):
+                value = self.width.get(block.data, entry)
+                if not value:
+                    # QEMU: freeing what is not counted is logged and otherwise ignored.
+                    continue
+                cluster = index * self.per_block + entry
+                if value == 1:
+                    if discard:
+                        await self._discard(cluster)
+                    self.next_free = min(self.next_free, cluster)
+                self.width.put(block.data, entry, value - 1)
+                block.is_dirty = True
+
+    async def _discard(self, cluster: int) -> None:
+        try:
+            await self._image.child.pdiscard(cluster << self._image.cluster_bits, self._image.cluster_size)
+        except OSError:
+            # Discarding is a favour; that it cannot be done costs space only.
+            return
+
+    async def restore(self, counts: Iterable[tuple[int, int]], end: int, *, may_lower: bool) -> None:
+        """Store recounted references.
+
+        Args:
+            counts: Cluster and count, for every cluster that is to be looked at.
+            end: The first cluster from which on nothing is in use; blocks that are missing go there.
+            may_lower: Counts that are too high are corrected as well.
+
+        Raises:
+            OSError: EINVAL when the width cannot hold a count.
+        """
+        async with self.lock:
+            for cluster, count in counts:
+                index, start = divmod(cluster, self.per_block)
+                block = await self._block(index)
+                if block is None:
+                    if not count:
+                        continue
+                    block = await self._add_block_at_end(index, end)
+                stored = self.width.get(block.data, start)
+                if stored < count or (stored > count and may_lower):
+                    if count > self.width.maximum:
+                        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+                    self.width.put(block.data, start, count)
+                    block.is_dirty = True
+
+    async def _add_block_at_end(self, index: int, end: int) -> RefcountBlock:
+        last = end // self.per_block
+        self.next_free = max(self.next_free, end)
+        if await self._block(last) is None:
+            block = await self._add_block(last, end)
+            if last == index:
+                return block
+        offset, _ = await self._allocate(1, whole=False)
+        return await self._add_block(index, offset >> self._image.cluster_bits)
+
+    async def count(self, cluster: int) -> int:
+        """Return the references that are counted for a host cluster."""
+        async with self.lock:
+            index, start = divmod(cluster, self.per_block)
+            block = await self._block(index)
+            return self.width.get(block.data, start) if block is not None else 0
+
+    async def write_blocks(self) -> None:
+        """Write every block that differs from what is on disk."""
+        async with self.lock:
+            await self.write_blocks_locked()
+
+    async def write_blocks_locked(self) -> None:
+        """Do as :meth:`write_blocks`; the caller holds :attr:`lock`."""
+        for block in self._blocks.values():
+            await self._write_block(block)

@@ -1,0 +1,145 @@
+"""Change the size that an image presents.
+
+Source: qcow2 specification, "Header" (size, l1_size, l1_table_offset).
+"""
+
+import errno
+import os
+from array import array
+from dataclasses import dataclass
+
+from qmpserver.driver_api.mapping import MappingKind
+from qmpserver.drivers.qcow2 import metadata as kinds
+from qmpserver.drivers.qcow2.allocation import Allocator
+from qmpserver.drivers.qcow2.commit import Committer
+from qmpserver.drivers.qcow2.compressed import read_compressed
+from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
+from qmpserver.drivers.qcow2.header import MAX_L1_BYTES
+from qmpserver.drivers.qcow2.image import Image
+from qmpserver.drivers.qcow2.mapping import Mapper
+from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.refcounts import Refcounts
+from qmpserver.errors import QMPError
+from qmpserver.units import SECTOR_SIZE, align_down, align_up
+
+
+@dataclass(slots=True)
+class Resizer:
+    """What changing the size of one image takes."""
+
+    image: Image
+    refcounts: Refcounts
+    committer: Committer
+    metadata: MetadataMap
+    mapper: Mapper
+    allocator: Allocator
+
+    async def truncate(self, size: int) -> None:
+        """Set the size in bytes.  The node is drained.
+
+        Raises:
+            QMPError: The format cannot have this size.
+            OSError: Something could not be written; the old size stands.
+        """
+        self.image.check_sound()
+        old = self.image.header.size
+        if size % SECTOR_SIZE:
+            raise QMPError("The new size must be a multiple of 512")
+        if self.image.header.snapshot_count and self.image.header.version < 3:
+            raise QMPError("Can't resize a version 2 image which has snapshots")
+        if size < old:
+            await self._shrink(size)
+        elif size > old:
+            await self._grow(old, size)
+
+    async def _shrink(self, size: int) -> None:
+        """Present less, and only then give up what lies beyond."""
+        old = self.image.header.size
+        await self.committer.flush()
+        await self.image.update_header(size=size)
+        await self.image.child.flush()
+        start = align_up(size, self.image.cluster_size)
+        if start < old:
+            await self.allocator.clear(start, old - start)
+        await self.committer.flush()
+
+    async def _grow(self, old: int, size: int) -> None:
+        """Make everything beyond the old end read as zeroes, and only then present more."""
+        entries = align_up(size, self.image.header.l2_reach) // self.image.header.l2_reach
+        if entries > len(self.committer.tables.l1):
+            await self._grow_l1(entries)
+        await self._clean_tail(old)
+        await self._hide_backing(align_up(old, self.image.cluster_size), size)
+        await self.committer.flush()
+        await self.image.update_header(size=size)
+        await self.image.child.flush()
+
+    async def _grow_l1(self, entries: int) -> None:
+        """Copy the L1 table to where there is more room, then make the header lead there."""
+        image, tables = self.image, self.committer.tables
+        if entries * ENTRY_SIZE > MAX_L1_BYTES:
+            raise QMPError(f"Failed to grow the L1 table: {os.strerror(errno.EFBIG)}")
+        clusters = align_up(entries * ENTRY_SIZE, image.cluster_size) // image.cluster_size
+        offset, _ = await self.refcounts.allocate(clusters, whole=True)
+        await self.committer.flush()
+        l1 = array("Q", bytes(entries * ENTRY_SIZE))
+        l1[: len(tables.l1)] = tables.l1
+        on_disk = array("Q", l1)
+        on_disk.byteswap()
+        await image.write(offset, on_disk.tobytes().ljust(clusters * image.cluster_size, b"\0"))
+        await image.child.flush()
+        old = image.header
+        await image.update_header(l1_offset=offset, l1_entries=entries)
+        await image.child.flush()
+        self.metadata.add(offset, clusters * image.cluster_size, kinds.L1)
+        tables.l1[:] = l1
+        old_clusters = align_up(old.l1_entries * ENTRY_SIZE, image.cluster_size) // image.cluster_size
+        if old_clusters:
+            self.metadata.remove(old.l1_offset, old_clusters * image.cluster_size)
+            await self.refcounts.release(old.l1_offset, old_clusters)
+
+    async def _clean_tail(self, old: int) -> None:
+        """Zero what the last cluster holds beyond the old end."""
+        image = self.image
+        start = align_down(old, image.cluster_size)
+        if start == old:
+            return
+        mapping = await self.mapper.map(start, image.cluster_size)
+        backing = image.context.child("backing")
+        if mapping.kind is MappingKind.ZERO:
+            return
+        if mapping.kind is MappingKind.BACKING and (backing is None or backing.size <= old):
+            return
+        if mapping.in_place:
+            assert mapping.child is not None
+            await mapping.child.pwrite(
+                mapping.offset + old - start, memoryview(bytes(start + image.cluster_size - old))
+            )
+            return
+        cluster = bytearray(image.cluster_size)
+        with memoryview(cluster) as view:
+            await self._read_cluster(start, view[: old - start])
+        allocation = await self.allocator.allocate(start, image.cluster_size)
+        await allocation.child.pwrite(allocation.host_offset, memoryview(cluster))
+        await self.allocator.link(allocation)
+
+    async def _read_cluster(self, offset: int, into: memoryview) -> None:
+        mapping = await self.mapper.map(offset, len(into))
+        if mapping.kind is MappingKind.SPECIAL:
+            await read_compressed(self.image, self.committer.tables, offset, into)
+            return
+        child = mapping.child or self.image.context.child("backing")
+        if child is not None:
+            await child.pread(mapping.offset if mapping.child else offset, into)
+
+    async def _hide_backing(self, start: int, size: int) -> None:
+        """Keep a backing file that is longer than this image from showing through."""
+        backing = self.image.context.child("backing")
+        if backing is None or backing.size <= start:
+            return
+        end = min(size, align_up(backing.size, self.image.cluster_size))
+        if start >= end:
+            return
+        if self.image.header.version < 3:
+            raise QMPError("Cannot grow a version 2 image over a longer backing file")
+        await self.allocator.zero(start, end - start, may_unmap=False)

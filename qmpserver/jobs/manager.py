@@ -1,0 +1,191 @@
+"""Hold all jobs by id, and take each from the end of its work to its own end."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from qmpserver.block.graph import is_well_formed
+from qmpserver.clock import Clock
+from qmpserver.errors import DeviceNotActive, QMPError, error_text
+from qmpserver.events import EventBus
+from qmpserver.jobs.job import Job
+from qmpserver.jobs.states import JobStatus, JobVerb
+from qmpserver.jobs.transaction import JobTransaction
+from qmpserver.log import get_logger
+
+_log = get_logger("jobs")
+
+
+class JobManager:
+    """All jobs that have not been dismissed, and the tasks that run them.
+
+    Args:
+        events: Where jobs report.
+        clock: What jobs rest by.
+    """
+
+    def __init__(self, events: EventBus, clock: Clock) -> None:
+        self._events = events
+        self.clock = clock
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __iter__(self) -> Iterator[Job]:
+        """Go through the jobs, newest first, as QEMU lists them."""
+        return reversed(tuple(self._jobs.values()))
+
+    def emit(self, name: str, data: dict[str, Any]) -> None:
+        """Tell clients."""
+        self._events.emit(name, data)
+
+    def get(self, job_id: str) -> Job | None:
+        """Return the job called `job_id`, or None."""
+        return self._jobs.get(job_id)
+
+    def find(self, job_id: str) -> Job:
+        """Return the job called `job_id`.
+
+        Raises:
+            QMPError: There is none.
+        """
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise QMPError("Job not found")
+        return job
+
+    def check_new_id(self, job_id: str) -> None:
+        """Refuse an id that is malformed or taken.
+
+        Raises:
+            QMPError: With QEMU's text.
+        """
+        if not is_well_formed(job_id):
+            raise QMPError(f"Invalid job ID '{job_id}'")
+        if job_id in self._jobs:
+            raise QMPError(f"Job ID '{job_id}' already in use")
+
+    def add(self, job: Job) -> None:
+        """Take in a new job."""
+        self._jobs[job.job_id] = job
+        job.transaction.join(job)
+        job.set_status(JobStatus.CREATED)
+
+    def forget_created(self, job: Job) -> None:
+        """Take out a job that could not be started."""
+        job.transaction.leave(job)
+        del self._jobs[job.job_id]
+        job.set_status(JobStatus.NULL)
+
+    async def start(self, job: Job) -> None:
+        """Let a created job run; returns when it is at work, or over if it found nothing to do."""
+        job.set_status(JobStatus.RUNNING)
+        task = asyncio.get_running_loop().create_task(job.live())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.sleep(0)
+        if job.work_ended:
+            # QEMU: a job that finds nothing to do is over before the command that started it answers.
+            await asyncio.wait([task])
+
+    async def completed(self, job: Job) -> None:
+        """Go on with a job whose work has ended: to its success, or to its transaction's end."""
+        job.note_cancelled()
+        if job.has_failed:
+            await self.abort_transaction(job)
+            return
+        job.set_status(JobStatus.WAITING)
+        members = job.transaction.jobs
+        if any(member.status is not JobStatus.WAITING for member in members):
+            return
+        for member in list(members):
+            member.set_status(JobStatus.PENDING)
+            if not member.auto_finalize:
+                member.emit_pending()
+        if all(member.auto_finalize for member in members):
+            await self._finalize(job.transaction)
+
+    async def finalize(self, job: Job) -> None:
+        """Make a pending job's result stand, with its whole transaction.
+
+        Raises:
+            QMPError: The job is not pending.
+        """
+        job.check_verb(JobVerb.FINALIZE)
+        await self._finalize(job.transaction)
+
+    async def _finalize(self, transaction: JobTransaction) -> None:
+        for member in list(transaction.jobs):
+            try:
+                await member.prepare()
+            except OSError as error:
+                member.error = error_text(error)
+            except QMPError as error:
+                member.error = error.description
+            if member.error is not None:
+                await self.abort_transaction(member)
+                return
+        for member in list(transaction.jobs):
+            await self._conclude(member)
+
+    async def abort_transaction(self, job: Job) -> None:
+        """End a job that failed or was cancelled, and call off the others of its transaction."""
+        transaction = job.transaction
+        if transaction.is_aborting:
+            return
+        transaction.is_aborting = True
+        others = [member for member in transaction.jobs if member is not job]
+        for member in others:
+            if member.status in (JobStatus.WAITING, JobStatus.PENDING):
+                member.mark_cancelled()
+            else:
+                await member.cancel()
+        for member in [*others, job]:
+            member.note_cancelled()
+            member.set_status(JobStatus.ABORTING)
+            await self._conclude(member)
+
+    async def _conclude(self, job: Job) -> None:
+        if job.has_failed:
+            await job.abort()
+        await job.clean()
+        job.emit_finished()
+        job.transaction.leave(job)
+        job.set_status(JobStatus.CONCLUDED)
+        job.ended.set()
+        if job.auto_dismiss:
+            await self._dismiss(job)
+
+    async def dismiss(self, job: Job) -> None:
+        """Forget a concluded job.
+
+        Raises:
+            QMPError: The job has not concluded.
+        """
+        job.check_verb(JobVerb.DISMISS)
+        await self._dismiss(job)
+
+    async def _dismiss(self, job: Job) -> None:
+        del self._jobs[job.job_id]
+        await job.dismissed()
+
+    async def cancel_all(self) -> None:
+        """Cancel every job and wait until each has ended."""
+        for job in list(self._jobs.values()):
+            if job.status is JobStatus.CONCLUDED:
+                await self._dismiss(job)
+            else:
+                await job.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for job in list(self._jobs.values()):
+            if job.status is JobStatus.CONCLUDED:
+                await self._dismiss(job)
+
+    def report_internal_error(self, job: Job, error: Exception) -> None:
+        """Log an error that no job should raise."""
+        _log.error("job failed unexpectedly", job_id=job.job_id, job_type=job.job_type, exc_info=error)
+
+
+def not_active(job_id: str) -> DeviceNotActive:
+    """Make the refusal of a block job's id that no block job answers to."""
+    return DeviceNotActive(f"Block job '{job_id}' not found")

@@ -1,0 +1,28 @@
+"""Let several jobs end together: all of them succeed, or all are called off."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qmpserver.jobs.job import Job
+
+
+class JobTransaction:
+    """The jobs that share one fate.  A job that is given none is alone in one of its own.
+
+    Attributes:
+        jobs: The members that have not concluded, in the order they joined.
+        is_aborting: A member failed or was cancelled, and the others are being called off.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.is_aborting = False
+
+    def join(self, job: "Job") -> None:
+        """Add a member."""
+        self.jobs.append(job)
+
+    def leave(self, job: "Job") -> None:
+        """Take out a member that has concluded."""
+        if job in self.jobs:
+            self.jobs.remove(job)
