@@ -184,6 +184,9 @@ class Refcounts:
         """
         if index >= self._capacity:
             await self._grow_table(index)
+            # The larger table may itself have been put into this range.
+            if (made := await self._block(index)) is not None:
+                return made
         image = self._image
         own = index * self.per_block
         place = own if cluster is None else cluster

@@ -6,6 +6,7 @@ import os
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
+from qmpserver.driver_api.flags import COPY_ON_READ
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -182,7 +183,7 @@ class MemoryFilter(BlockDriver):
         return int(self._file.size)
 
     async def pread(self, offset: int, into: memoryview, flags: int) -> None:
-        await self._file.pread(offset, into, flags)
+        await self._file.pread(offset, into, flags | COPY_ON_READ)
 
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         await self._file.pwrite(offset, data, flags)

@@ -1,0 +1,165 @@
+"""Parse QEMU's flat ``key=value,...`` syntax, in which each option declares its keys and their types.
+
+    socket,id=mon,path=/run/qmp.sock,server=on,wait=off
+
+Older than :mod:`keyval` and different from it: keys have no structure, and a word without a value
+is a boolean, ``server`` for ``server=on`` and ``nowait`` for ``wait=off``, which earns a warning.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from qmpserver.errors import ParameterError
+
+HELP_WORDS = frozenset(("help", "?"))
+MAX_NUMBER = (1 << 64) - 1
+
+_WORD = re.compile(r"[^=,]*")
+_NUMBER = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)([bBkKmMgGtTpPeE]?)\Z")
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
+_TRUE = frozenset(("on", "yes", "true", "y"))
+_FALSE = frozenset(("off", "no", "false", "n"))
+_SIZE_SHIFTS = {unit: 10 * power for power, unit in enumerate("kmgtpe", start=1)} | {"b": 0, "": 0}
+
+Value = str | int | bool
+
+
+class Kind(Enum):
+    """What a key's value is."""
+
+    STRING = auto()
+    BOOLEAN = auto()
+    NUMBER = auto()
+    SIZE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class FlatOptions:
+    """A parsed option argument.
+
+    Attributes:
+        option_id: Its ``id``, if it has one.
+        values: All other values by key, in their declared types.
+        wants_help: A word ``help`` or ``?`` stood among them.
+    """
+
+    option_id: str | None
+    values: Mapping[str, Value]
+    wants_help: bool
+
+
+def parse(
+    text: str, kinds: Mapping[str, Kind], implied_key: str, warn: Callable[[str, str], object]
+) -> FlatOptions:
+    """Parse a whole option argument.
+
+    Args:
+        text: What the user wrote.
+        kinds: The keys there are, and what each holds.
+        implied_key: The key of a first word without one.
+        warn: Told of a short-form boolean: what is deprecated, and what to write instead.
+
+    Raises:
+        ParameterError: A key is unknown, a value is not of its type, or the id is malformed.
+    """
+    pairs: list[tuple[str, str]] = []
+    wants_help = False
+    position = 0
+    while position < len(text):
+        found = _WORD.match(text, position)
+        assert found is not None
+        word, end = found.group(), found.end()
+        if text[end : end + 1] == "=":
+            value, position = _value(text, end + 1)
+            pairs.append((word, value))
+            continue
+        is_first, position = position == 0, end + 1
+        if word in HELP_WORDS:
+            wants_help = True
+        elif is_first:
+            value, position = _value(text, 0)
+            pairs.append((implied_key, value))
+        else:
+            pairs.append(_short_form(word, warn))
+    return _typed(pairs, kinds, wants_help=wants_help)
+
+
+def _value(text: str, start: int) -> tuple[str, int]:
+    """Read a value up to a single comma; return it and where the next word starts."""
+    found = re.compile(r"(?:[^,]|,,)*").match(text, start)
+    assert found is not None
+    return found.group().replace(",,", ","), found.end() + 1
+
+
+def _short_form(word: str, warn: Callable[[str, str], object]) -> tuple[str, str]:
+    name, value = (word[2:], "off") if word.startswith("no") else (word, "on")
+    if name == "delay":
+        instead = f"nodelay={'off' if value == 'on' else 'on'}"
+    else:
+        instead = f"{name}={value}"
+    warn(f"short-form boolean option '{word}' deprecated", f"Please use {instead} instead")
+    return name, value
+
+
+def _typed(pairs: list[tuple[str, str]], kinds: Mapping[str, Kind], *, wants_help: bool) -> FlatOptions:
+    option_id = next((value for key, value in pairs if key == "id"), None)
+    if wants_help:
+        return FlatOptions(option_id, {}, wants_help)
+    if option_id is not None and not _IDENTIFIER.match(option_id):
+        raise ParameterError("Parameter 'id' expects an identifier")
+    values: dict[str, Value] = {}
+    for key, value in pairs:
+        if key == "id":
+            continue
+        if key not in kinds:
+            raise ParameterError(f"Invalid parameter '{key}'")
+        values[key] = _CONVERTERS[kinds[key]](key, value)
+    return FlatOptions(option_id, values, wants_help)
+
+
+def _string(_key: str, value: str) -> str:
+    return value
+
+
+def _boolean(key: str, value: str) -> bool:
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise ParameterError(f"Parameter '{key}' expects 'on' or 'off'")
+
+
+def _number(key: str, value: str) -> int:
+    """Read a number as C does: ``0x`` is hexadecimal, a leading 0 octal, and a minus sign wraps around."""
+    found = _NUMBER.match(value)
+    if found is None:
+        raise ParameterError(f"Parameter '{key}' expects a number")
+    sign, digits = found.groups()
+    is_octal = len(digits) > 1 and digits[0] == "0" and digits[1] not in "xX"
+    number = int(digits, 8 if is_octal else 0)
+    if number > MAX_NUMBER:
+        raise ParameterError(f"Value '{value}' is too large for parameter '{key}'")
+    return -number & MAX_NUMBER if sign == "-" else number
+
+
+def _size(key: str, value: str) -> int:
+    found = _SIZE.match(value)
+    if found is None:
+        raise ParameterError(f"Parameter '{key}' expects a non-negative number below 2^64")
+    amount, unit = found.groups()
+    shift = _SIZE_SHIFTS[unit.lower()]
+    size = int(float(amount) * (1 << shift)) if "." in amount else int(amount) << shift
+    if size > MAX_NUMBER:
+        raise ParameterError(f"Value '{value}' is too large for parameter '{key}'")
+    return size
+
+
+_CONVERTERS: dict[Kind, Callable[[str, str], Value]] = {
+    Kind.STRING: _string,
+    Kind.BOOLEAN: _boolean,
+    Kind.NUMBER: _number,
+    Kind.SIZE: _size,
+}

@@ -1,0 +1,54 @@
+"""Say on standard error what is wrong, after the words it is about."""
+
+import sys
+from typing import NoReturn
+
+HINTS = {
+    "Parameter 'id' expects an identifier": (
+        "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
+    ),
+    "Parameter 'size' expects a non-negative number below 2^64": (
+        "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
+        "and exabytes, respectively."
+    ),
+}
+"""What QEMU adds below a message on the command line, and not in QMP."""
+
+
+class Reporter:
+    """Write messages under the program's name.
+
+    Args:
+        program: The name it was called by.
+    """
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+
+    def error(self, message: str, about: str = "") -> None:
+        """Report what ends the program, or an option's part of it."""
+        self._write(f"{self.program}: {about + ': ' if about else ''}{message}")
+        if message in HINTS:
+            self._write(HINTS[message])
+
+    def warning(self, message: str, about: str = "", hint: str = "") -> None:
+        """Report what is accepted but not good."""
+        self.error(f"warning: {message}", about)
+        if hint:
+            self._write(hint)
+
+    def note(self, message: str, about: str = "") -> None:
+        """Report what someone who waits would want to know."""
+        self.error(f"info: {message}", about)
+
+    @staticmethod
+    def _write(line: str) -> None:
+        """Write a line, with undecodable words of the command line as the bytes they were."""
+        sys.stderr.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        sys.stderr.buffer.flush()
+
+
+def fail(reporter: Reporter, message: str, about: str = "") -> NoReturn:
+    """Report an error and end the program with status 1."""
+    reporter.error(message, about)
+    raise SystemExit(1)

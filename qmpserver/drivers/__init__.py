@@ -1,0 +1,10 @@
+"""Formats, protocols and filters: one room each, side by side on :mod:`qmpserver.driver_api`.
+
+- ``file/``: the `file` protocol, a regular file of the host.
+- :mod:`null`: the `null-co` and `null-aio` protocols.
+- :mod:`raw`: the `raw` format.
+- ``qcow2/``: the `qcow2` format.
+- :mod:`copy_on_read`: the `copy-on-read` filter.
+
+The rooms know neither the engine nor one another; a registry above finds them by name.
+"""

@@ -1,0 +1,11 @@
+"""The `file` protocol: an image's bytes in a regular file of the host.
+
+- :mod:`driver`: :class:`FileDriver`, what the engine sees; requests, size, status.
+- :mod:`access`: which descriptor serves, as permissions and reopening change what it must allow.
+- :mod:`handle`: one open descriptor, with its locks, that closes when its last request has ended.
+- :mod:`options`: the options, and what is refused of them.
+- :mod:`locks`: the byte-range locks that QEMU's tools take and honour.
+- :mod:`io`: reads and writes that complete in full, direct ones through aligned memory.
+- :mod:`space`: zeroes, holes and early writeback, by the calls that only Linux has.
+- :mod:`runs`: what is known of holes and data.
+"""

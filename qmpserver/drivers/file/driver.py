@@ -1,0 +1,287 @@
+"""Serve an image's bytes from a regular file of the host."""
+
+import errno
+import os
+from typing import Any, ClassVar, Self
+
+from qmpserver import threads
+from qmpserver.driver_api import flags as request_flags
+from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.opening import OpenContext
+from qmpserver.driver_api.permissions import Permission, PermissionSet
+from qmpserver.driver_api.status import BlockStatus
+from qmpserver.drivers.file import io
+from qmpserver.drivers.file.access import Access, AccessPolicy
+from qmpserver.drivers.file.handle import SupportsFdSets
+from qmpserver.drivers.file.options import FileOptions, check_changes
+from qmpserver.drivers.file.runs import Run, RunCache, find_runs
+from qmpserver.drivers.file.space import SpaceCalls, start_writeback
+from qmpserver.drivers.file.writeback import WritebackHint
+from qmpserver.errors import QMPError, error_text
+from qmpserver.units import KiB
+
+INLINE_READ = 256 * KiB
+"""Reads below this size are first tried in place; copying more would hold up the event loop."""
+
+INLINE_WRITE = 64 * KiB
+"""The same for writes, where the file system can say that it would have to wait."""
+
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+_NO_NOWAIT = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
+
+
+class FileDriver(BlockDriver):
+    """A regular file."""
+
+    format_name: ClassVar[str] = "file"
+    is_protocol: ClassVar[bool] = True
+    strong_options: ClassVar[tuple[str, ...]] = ("filename",)
+
+    def __init__(self, context: OpenContext, options: FileOptions, access: Access, size: int) -> None:
+        self._given = dict(context.options)
+        self._no_flush = context.no_flush
+        self._options = options
+        self._access = access
+        self._size = size
+        self._space = SpaceCalls()
+        self._runs = RunCache()
+        self._hint = WritebackHint()
+        self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not access.policy.direct
+        self._lost_writes: int | None = None
+
+    @classmethod
+    async def open(cls, context: OpenContext) -> Self:
+        """Open the file.
+
+        Raises:
+            QMPError: It cannot be opened, is no regular file, or an option cannot be had.
+        """
+        options = FileOptions.from_context(context)
+        policy = AccessPolicy(context.read_only, context.auto_read_only, context.direct)
+        fd_sets = context if isinstance(context, SupportsFdSets) else None
+        access = await Access.open(options.filename, options.locking, fd_sets, policy)
+        try:
+            size = os.lseek(access.handle.fd, 0, os.SEEK_END)
+        except OSError as error:
+            access.close()
+            raise QMPError(f"Could not refresh total sector count: {error_text(error)}") from error
+        return cls(context, options, access, size)
+
+    async def close(self) -> None:
+        """Close the file and let go of its locks."""
+        self._access.close()
+
+    @property
+    def size(self) -> int:
+        """The file's length in bytes."""
+        return self._size
+
+    @property
+    def limits(self) -> Limits:
+        """Any request will do, unless the page cache is bypassed."""
+        return self._access.handle.limits
+
+    @property
+    def exact_filename(self) -> str | None:
+        """The path."""
+        return self._options.filename
+
+    @property
+    def can_grow(self) -> bool:
+        """A file grows by writing past its end."""
+        return True
+
+    @property
+    def reads_zero_when_new(self) -> bool:
+        """What was never written reads as zeroes."""
+        return True
+
+    def image_info(self) -> dict[str, Any]:
+        """Return the empty ``ImageInfoSpecificFile``."""
+        return {"format-specific": {"type": "file", "data": {}}}
+
+    # Requests
+
+    async def pread(self, offset: int, into: memoryview, flags: int) -> None:
+        """Fill `into`: in place where the page cache has it, in a thread where the disk is needed."""
+        handle = self._access.handle
+        length = len(into)
+        if self._reads_in_place and length < INLINE_READ:
+            try:
+                done = os.preadv(handle.fd, (into,), offset, _NOWAIT)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._reads_in_place = error.errno not in _NO_NOWAIT
+            else:
+                if done == length:
+                    return
+                offset += done
+                into = into[done:]
+        read = io.read_direct if handle.mode.direct else io.read_fully
+        fd = handle.begin()
+        try:
+            await threads.run(read, fd, offset, into)
+        finally:
+            handle.end()
+
+    async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
+        """Store `data`, making the file longer where it must."""
+        handle = self._access.handle
+        length = len(data)
+        self._runs.changed()
+        done = self._write_in_place(handle.fd, offset, data) if length <= INLINE_WRITE else 0
+        if done < length:
+            write = io.write_direct if handle.mode.direct else io.write_fully
+            fd = handle.begin()
+            try:
+                await threads.run(write, fd, offset + done, data[done:])
+            finally:
+                handle.end()
+                self._runs.changed()
+        self._size = max(self._size, offset + length)
+        if not handle.mode.direct and (due := self._hint.note(offset, length)) is not None:
+            await self._run(start_writeback, *due)
+
+    def _write_in_place(self, fd: int, offset: int, data: memoryview) -> int:
+        """Write what can be written without waiting; return how much that was."""
+        if not self._writes_in_place:
+            return 0
+        try:
+            return os.pwritev(fd, (data,), offset, _NOWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            if error.errno not in _NO_NOWAIT:
+                raise
+            self._writes_in_place = False
+            return 0
+
+    async def _run(self, call: Any, *args: Any) -> Any:
+        """Make a call on the descriptor in a thread."""
+        handle = self._access.handle
+        fd = handle.begin()
+        try:
+            return await threads.run(call, fd, *args)
+        finally:
+            handle.end()
+
+    async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:
+        """Make the range zero by the file system's own means, and the file longer where it must be."""
+        may_unmap = bool(flags & request_flags.MAY_UNMAP)
+        self._runs.changed()
+        try:
+            await self._run(self._zero, offset, length, may_unmap)
+        finally:
+            self._runs.changed()
+        self._size = max(self._size, offset + length)
+
+    def _zero(self, fd: int, offset: int, length: int, may_unmap: bool) -> None:
+        end = offset + length
+        file_end = os.fstat(fd).st_size
+        inside = min(end, file_end) - offset
+        if inside > 0:
+            self._space.zero(fd, offset, inside, may_unmap=may_unmap)
+        if end > file_end:
+            self._space.extend(fd, end)
+
+    async def pdiscard(self, offset: int, length: int) -> None:
+        """Make a hole."""
+        self._runs.changed()
+        try:
+            await self._run(self._space.punch_hole, offset, length)
+        finally:
+            self._runs.changed()
+
+    async def block_status(self, offset: int, length: int) -> BlockStatus:
+        """Tell data from holes, which read as zeroes."""
+        run = self._runs.find(offset) if self._nobody_else_writes() else None
+        if run is None:
+            run = await self._find_run(offset, length)
+        return BlockStatus(
+            min(run.end - offset, length),
+            is_data=run.is_data,
+            is_zero=not run.is_data,
+            is_allocated=True,
+            host_offset=offset,
+        )
+
+    async def _find_run(self, offset: int, length: int) -> Run:
+        generation = self._runs.generation
+        runs: list[Run] = await self._run(find_runs, offset, offset + length)
+        self._runs.store(runs, generation)
+        return runs[0]
+
+    def _nobody_else_writes(self) -> bool:
+        return not self._access.permissions.shared & (Permission.WRITE | Permission.RESIZE)
+
+    async def flush(self) -> None:
+        """Bring everything written to the disk.
+
+        Raises:
+            OSError: Something could not be written.  QEMU: the kernel may have dropped it, and would
+                call the next flush a success; so every later flush fails as well.
+        """
+        if self._no_flush:
+            return
+        if self._lost_writes is not None:
+            raise OSError(self._lost_writes, os.strerror(self._lost_writes))
+        try:
+            await self._run(os.fdatasync)
+        except OSError as error:
+            if not self._access.handle.mode.direct:
+                self._lost_writes = error.errno
+            raise
+
+    async def truncate(self, size: int) -> None:
+        """Set the file's length; what is new reads as zeroes."""
+        self._runs.changed()
+        try:
+            await self._run(os.ftruncate, size)
+        finally:
+            self._runs.changed()
+        self._size = size
+
+    async def allocated_size(self) -> int | None:
+        """Return the bytes of the host's disk that the file occupies."""
+        status: os.stat_result = await self._run(os.fstat)
+        return status.st_blocks * 512
+
+    # Permissions and reopening
+
+    async def prepare_permissions(self, permissions: PermissionSet) -> None:
+        """Lock what the permissions need, and open the file so that they can be used."""
+        await self._access.prepare_permissions(permissions)
+
+    def commit_permissions(self) -> None:
+        """Unlock what is no longer needed."""
+        self._access.commit_permissions()
+
+    def abort_permissions(self) -> None:
+        """Unlock what was locked in vain."""
+        self._access.abort_permissions()
+
+    async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
+        """Open the file in another mode, keeping the one in use.
+
+        Args:
+            read_only: The new state.
+            options: The node's options as wanted, `cache` and `auto-read-only` among them; empty to
+                leave them as they are.
+        """
+        check_changes(self._given, options)
+        policy = self._access.policy
+        direct = options.get("cache", {}).get("direct", policy.direct)
+        is_automatic = options.get("auto-read-only", policy.is_automatic)
+        self._options.check_direct(direct=direct)
+        await self._access.prepare_reopen(AccessPolicy(read_only, is_automatic, direct))
+
+    async def commit_reopen(self) -> None:
+        """Use the file in its new mode."""
+        await self._access.commit_reopen()
+        self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not self._access.policy.direct
+
+    async def abort_reopen(self) -> None:
+        """Close what was opened in vain."""
+        self._access.abort_reopen()

@@ -1,0 +1,92 @@
+"""Read and write in full, whatever the kernel completes at once.  Everything here may block.
+
+Interrupted calls are taken up again by Python itself.
+"""
+
+import errno
+import mmap
+import os
+import threading
+
+from qmpserver.units import MiB
+
+BOUNCE_SIZE = MiB
+"""Bytes that pass through aligned memory at a time."""
+
+
+def read_fully(fd: int, offset: int, into: memoryview) -> None:
+    """Fill `into`; what lies past the end of the file is zeroes."""
+    while into:
+        done = os.preadv(fd, (into,), offset)
+        if not done:
+            into[:] = bytes(len(into))
+            return
+        offset += done
+        into = into[done:]
+
+
+def write_fully(fd: int, offset: int, data: memoryview) -> None:
+    """Store all of `data`.
+
+    Raises:
+        OSError: ENOSPC also when the kernel took nothing without saying why.
+    """
+    while data:
+        done = os.pwrite(fd, data, offset)
+        if not done:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        offset += done
+        data = data[done:]
+
+
+class _Bounce(threading.local):
+    """Memory at a page boundary, one piece per thread."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(mmap.mmap(-1, BOUNCE_SIZE))
+
+
+_bounce: _Bounce | None = None
+
+
+def _aligned_memory() -> memoryview:
+    global _bounce  # noqa: PLW0603 - made when the first image bypasses the page cache
+    if _bounce is None:
+        _bounce = _Bounce()
+    return _bounce.view
+
+
+def read_direct(fd: int, offset: int, into: memoryview) -> None:
+    """Fill `into` from a file opened with O_DIRECT; offset and length are aligned."""
+    memory = _aligned_memory()
+    while into:
+        piece = into[:BOUNCE_SIZE]
+        read_fully(fd, offset, memory[: len(piece)])
+        piece[:] = memory[: len(piece)]
+        offset += len(piece)
+        into = into[len(piece) :]
+
+
+def write_direct(fd: int, offset: int, data: memoryview) -> None:
+    """Store `data` in a file opened with O_DIRECT; offset and length are aligned."""
+    memory = _aligned_memory()
+    while data:
+        length = min(len(data), BOUNCE_SIZE)
+        memory[:length] = data[:length]
+        write_fully(fd, offset, memory[:length])
+        offset += length
+        data = data[length:]
+
+
+def direct_alignment(fd: int) -> int:
+    """Find the alignment that O_DIRECT asks of requests to `fd`, by trying."""
+    memory = _aligned_memory()
+    for alignment in (512, 1024, 2048, 4096):
+        try:
+            os.preadv(fd, (memory[:alignment],), 0)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        else:
+            return alignment
+    return 4096

@@ -1,0 +1,75 @@
+"""Understand the options of a `file` node, and refuse what cannot be had."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from qmpserver.driver_api.opening import OpenContext
+from qmpserver.errors import QMPError
+
+_CHANGEABLE = frozenset(("drop-cache", "x-check-cache-dropped"))
+_COMMON = frozenset(
+    ("driver", "node-name", "read-only", "auto-read-only", "cache", "discard", "detect-zeroes", "force-share")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """What was asked for.
+
+    Attributes:
+        filename: The path, exactly as given; no prefix is taken off.
+        locking: `on`, `off` or `auto`.
+        aio: `threads`, `native`, `io_uring`, or None.  One way of our own serves all of them.
+    """
+
+    filename: str
+    locking: str
+    aio: str | None
+
+    @classmethod
+    def from_context(cls, context: OpenContext) -> Self:
+        """Take the options of a node that is being opened.
+
+        `aio-max-batch`, `drop-cache` and `x-check-cache-dropped` tune what is not there to be tuned.
+
+        Raises:
+            QMPError: With QEMU's text.
+        """
+        given = context.options
+        filename = given.get("filename", "")
+        if not filename:
+            raise QMPError("The 'file' block driver requires a file name")
+        options = cls(filename, given.get("locking", "auto"), given.get("aio"))
+        options.check_direct(direct=context.direct)
+        manager = given.get("pr-manager")
+        if manager is not None:
+            raise QMPError(f"No persistent reservation manager with id '{manager}'")
+        return options
+
+    def check_direct(self, *, direct: bool) -> None:
+        """Refuse a cache mode that contradicts the other options."""
+        if self.aio == "native" and not direct:
+            raise QMPError(
+                "aio=native was specified, but it requires cache.direct=on, which was not specified."
+            )
+
+
+def check_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuse to reopen with options that an open file cannot change.
+
+    Args:
+        old: The driver's own options as they are.
+        new: All that are wanted; nothing at all leaves everything as it is.
+
+    Raises:
+        QMPError: With QEMU's text.
+    """
+    if not new:
+        return
+    for name, value in new.items():
+        if name not in _CHANGEABLE and name not in _COMMON and old.get(name) != value:
+            raise QMPError(f"Cannot change the option '{name}'")
+    for name in old:
+        if name not in _CHANGEABLE and name not in _COMMON and name not in new:
+            raise QMPError(f"Option '{name}' cannot be reset to its default value")

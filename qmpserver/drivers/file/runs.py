@@ -1,0 +1,77 @@
+"""Find and remember which runs of a file are data and which are holes."""
+
+import errno
+import os
+from bisect import bisect_right
+from typing import NamedTuple
+
+MAX_RUNS = 64
+"""Runs that are looked up in one go."""
+
+END_OF_OFFSETS = 1 << 63
+
+
+class Run(NamedTuple):
+    """A stretch of a file, `start` to `end` in bytes, of one kind."""
+
+    start: int
+    end: int
+    is_data: bool
+
+
+def find_runs(fd: int, start: int, end: int) -> list[Run]:
+    """Ask the kernel for the runs that begin with the one at `start`, up to `end` or so.
+
+    A file system that cannot tell calls everything data.  What lies past the end of the file is
+    a hole.  May block.
+    """
+    runs: list[Run] = []
+    while start < end and len(runs) < MAX_RUNS:
+        try:
+            data = os.lseek(fd, start, os.SEEK_DATA)
+        except OSError as error:
+            runs.append(Run(start, END_OF_OFFSETS, is_data=error.errno != errno.ENXIO))
+            break
+        if data > start:
+            runs.append(Run(start, data, is_data=False))
+        try:
+            start = os.lseek(fd, data, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # else the file was cut off meanwhile
+                raise
+            break
+        runs.append(Run(data, start, is_data=True))
+    return runs or [Run(start, END_OF_OFFSETS, is_data=False)]
+
+
+class RunCache:
+    """Runs found earlier, good until the file changes.
+
+    The owner calls :meth:`changed` when a change begins and when it has ended, and does not store
+    what was found while either happened.
+
+    Attributes:
+        generation: Grows with every change; to be read before runs are looked up.
+    """
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self._runs: list[Run] = []
+
+    def changed(self) -> None:
+        """Forget everything: the file is changing or has changed."""
+        self.generation += 1
+        if self._runs:
+            self._runs = []
+
+    def find(self, offset: int) -> Run | None:
+        """Return the remembered run that holds `offset`."""
+        index = bisect_right(self._runs, offset, key=lambda run: run.start) - 1
+        if index >= 0 and offset < self._runs[index].end:
+            return self._runs[index]
+        return None
+
+    def store(self, runs: list[Run], generation: int) -> None:
+        """Remember runs in ascending order, unless the file changed since `generation` was read."""
+        if generation == self.generation:
+            self._runs = runs

@@ -1,0 +1,130 @@
+"""Make zeroes and holes in files, and start writeback, by calls that only Linux has.
+
+Where a call or the file system lacks one of them, the request is answered with ENOTSUP and the engine
+does without.  Everything here may block.
+"""
+
+import ctypes
+import errno
+import os
+from typing import Any, Final
+
+_KEEP_SIZE: Final = 0x01
+_PUNCH_HOLE: Final = 0x02
+_ZERO_RANGE: Final = 0x10
+_SYNC_WRITE: Final = 2
+"""SYNC_FILE_RANGE_WRITE: begin to write dirty pages, wait for nothing."""
+
+_UNSUPPORTED: Final = frozenset((errno.ENOTSUP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL))
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _function(*names: str) -> Any:
+    """Return the first of the C library's functions there is, or None."""
+    for name in names:
+        found = getattr(_libc, name, None)
+        if found is not None:
+            found.restype = ctypes.c_int
+            return found
+    return None
+
+
+_fallocate = _function("fallocate64", "fallocate")
+_sync_file_range = _function("sync_file_range")
+if _fallocate is not None:
+    _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_uint)
+
+
+def _not_supported() -> OSError:
+    return OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+
+def _allocate(fd: int, mode: int, offset: int, length: int) -> None:
+    """Call ``fallocate``; every way of saying "cannot" becomes ENOTSUP."""
+    if _fallocate is None:
+        raise _not_supported()
+    while _fallocate(fd, mode, offset, length):
+        number = ctypes.get_errno()
+        if number in _UNSUPPORTED:
+            raise _not_supported()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+
+
+class SpaceCalls:
+    """What one file system can do; a call it lacks is not tried twice."""
+
+    def __init__(self) -> None:
+        self._can_punch = True
+        self._can_zero = True
+
+    def punch_hole(self, fd: int, offset: int, length: int) -> None:
+        """Give the range's space back; it reads as zeroes, and the file keeps its size.
+
+        Raises:
+            OSError: ENOTSUP when the file system has no holes.
+        """
+        if not self._can_punch:
+            raise _not_supported()
+        try:
+            _allocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length)
+        except OSError as error:
+            self._can_punch = error.errno != errno.ENOTSUP
+            raise
+
+    def zero(self, fd: int, offset: int, length: int, *, may_unmap: bool) -> None:
+        """Make a range inside the file read as zeroes, keeping its space unless it `may_unmap`.
+
+        Raises:
+            OSError: ENOTSUP when the file system can do neither.
+        """
+        if may_unmap and self._can_punch:
+            try:
+                self.punch_hole(fd, offset, length)
+            except OSError as error:
+                if error.errno != errno.ENOTSUP:
+                    raise
+            else:
+                return
+        if self._can_zero:
+            try:
+                _allocate(fd, _ZERO_RANGE | _KEEP_SIZE, offset, length)
+            except OSError as error:
+                if error.errno != errno.ENOTSUP:
+                    raise
+                self._can_zero = False
+            else:
+                return
+        # A hole that is then given fresh space: two steps, the same result.
+        self.punch_hole(fd, offset, length)
+        _allocate(fd, _KEEP_SIZE, offset, length)
+
+    def extend(self, fd: int, end: int) -> None:
+        """Make the file reach to `end` at least; what is new reads as zeroes.
+
+        QEMU: holds back all other requests and calls ``ftruncate``, which would cut off what another
+        request has meanwhile appended.  Allocating one byte cannot make a file shorter.
+
+        Raises:
+            OSError: ENOTSUP when there is no way but writing.
+        """
+        try:
+            _allocate(fd, 0, end - 1, 1)
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise
+            try:
+                os.pwrite(fd, b"\0", end - 1)
+            except OSError as refused:
+                if refused.errno == errno.EINVAL:  # one byte is too little for O_DIRECT
+                    raise _not_supported() from refused
+                raise
+
+
+def start_writeback(fd: int, offset: int, length: int) -> None:
+    """Ask the kernel to begin writing the range to disk.  A hint: errors show at the next flush."""
+    if _sync_file_range is not None:
+        _sync_file_range(fd, offset, length, _SYNC_WRITE)

@@ -1,0 +1,149 @@
+"""The `raw` format: the bytes of `file` as they are, or a window of them.
+
+Options: `offset` and `size`, in bytes, of the window.  There is no metadata.
+"""
+
+import errno
+import os
+from typing import ClassVar, Self
+
+from qmpserver.driver_api import flags as request_flags
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.driver import MappingDriver
+from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
+from qmpserver.driver_api.opening import ChildSpec, OpenContext
+from qmpserver.driver_api.permissions import ChildRole, Permission, PermissionSet
+from qmpserver.errors import QMPError
+from qmpserver.units import SECTOR_SIZE, is_aligned
+
+MAX_SIZE = (1 << 63) - 1
+
+
+class RawDriver(MappingDriver):
+    """A raw image.
+
+    Args:
+        file: Where the bytes are.
+        offset: The byte of `file` that is the first of the image.
+        size: The image's size, or None to follow that of `file`.
+    """
+
+    format_name: ClassVar[str] = "raw"
+    child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", ChildRole.DATA | ChildRole.PRIMARY),)
+    strong_options: ClassVar[tuple[str, ...]] = ("offset", "size")
+    status_follows_child: ClassVar[bool] = True
+
+    def __init__(self, file: BlockChild, offset: int, size: int | None) -> None:
+        self._file = file
+        self._offset = offset
+        self._fixed_size = size
+
+    @classmethod
+    async def open(cls, context: OpenContext) -> Self:
+        """Open the image.
+
+        Raises:
+            QMPError: The window is not inside `file`; the texts are QEMU's.
+        """
+        file = context.child("file")
+        assert file is not None
+        offset = context.options.get("offset", 0)
+        size = context.options.get("size")
+        _check_window(file.size, offset, size)
+        return cls(file, offset, size)
+
+    @classmethod
+    def probe(cls, head: bytes, filename: str) -> int:
+        """Anything may be a raw image, but rather what another format recognises."""
+        del head, filename
+        return 1
+
+    def child_permissions(self, used: Permission, shared: Permission) -> PermissionSet | None:
+        """A whole file is used as our users use us; around a window, its size must not change.
+
+        QEMU: with neither option the driver counts as a filter of its `file`.
+        """
+        if not self._is_window:
+            return PermissionSet(used, shared)
+        if used & Permission.WRITE:
+            used |= Permission.RESIZE
+        return PermissionSet(used, shared & ~Permission.RESIZE)
+
+    @property
+    def _is_window(self) -> bool:
+        return self._fixed_size is not None or self._offset > 0
+
+    @property
+    def size(self) -> int:
+        """The size of the window."""
+        if self._fixed_size is not None:
+            return self._fixed_size
+        return max(self._file.size - self._offset, 0)
+
+    @property
+    def can_grow(self) -> bool:
+        """It grows if `file` does, which refuses by itself if it cannot."""
+        return self._fixed_size is None
+
+    @property
+    def cluster_size(self) -> int:
+        """Single bytes: nothing is ever allocated."""
+        return 1
+
+    async def map(self, offset: int, length: int) -> Mapping:
+        """Say where the range lies: always in `file`, in one run."""
+        return Mapping(MappingKind.DATA, length, self._file, offset + self._offset, in_place=True)
+
+    async def allocate(self, offset: int, length: int) -> Allocation:
+        """Refuse: there is always room already.  The engine never asks."""
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    async def link(self, allocation: Allocation) -> None:
+        """Do nothing: nothing is ever allocated."""
+
+    async def release(self, allocation: Allocation) -> None:
+        """Do nothing: nothing is ever allocated."""
+
+    async def zero_clusters(self, offset: int, length: int, *, may_unmap: bool) -> None:
+        """Make the range of `file` zero."""
+        flags = request_flags.MAY_UNMAP if may_unmap else 0
+        await self._file.pwrite_zeroes(offset + self._offset, length, flags)
+
+    async def discard_clusters(self, offset: int, length: int) -> None:
+        """Discard the range of `file`."""
+        await self._file.pdiscard(offset + self._offset, length)
+
+    async def flush(self) -> None:
+        """Flush `file`."""
+        await self._file.flush()
+
+    async def truncate(self, size: int) -> None:
+        """Set the size of `file` so that the window has `size` bytes.
+
+        Raises:
+            OSError: ENOTSUP for a window of fixed size, EINVAL past what a file can hold; `strerror`
+                is QEMU's text.
+        """
+        if self._fixed_size is not None:
+            raise OSError(errno.ENOTSUP, "Cannot resize fixed-size raw disks")
+        if size > MAX_SIZE - self._offset:
+            raise OSError(errno.EINVAL, "Disk size too large for the chosen offset")
+        await self._file.truncate(size + self._offset)
+
+    async def allocated_size(self) -> int | None:
+        """Return what `file` occupies."""
+        return await self._file.allocated_size()
+
+
+def _check_window(file_size: int, offset: int, size: int | None) -> None:
+    if offset > file_size:
+        raise QMPError(f"Offset ({offset}) cannot be greater than size of the containing file ({file_size})")
+    if size is None:
+        return
+    if size > file_size - offset:
+        raise QMPError(
+            f"The sum of offset ({offset}) and size ({size}) has to be smaller or equal to the  "
+            f"actual size of the containing file ({file_size})"
+        )
+    if not is_aligned(size, SECTOR_SIZE):
+        raise QMPError("Specified size is not multiple of 512")

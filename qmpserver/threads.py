@@ -1,0 +1,117 @@
+"""Run calls that may block beside the event loop, in the one pool that everything shares.
+
+A call costs some tens of microseconds more than making it in place, so only what may really wait
+(disks, name servers) or takes long and releases the interpreter (compression) belongs here.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_THREADS = 64
+"""As many as QEMU's pool has: one disk that does not answer must not hold up the others."""
+
+
+class _Outcome(asyncio.Future[T]):
+    """The result of a call in a thread.  It cannot be cancelled, because the call cannot.
+
+    A cancelled task goes on waiting until the call has ended, and is cancelled then: the memory and
+    the descriptors it lent to the call are not given back while a thread still uses them.
+    """
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Refuse; the waiting task takes note and cancels itself afterwards."""
+        del msg
+        return False
+
+
+class _Inbox:
+    """Results on their way from threads to one event loop; many may travel in one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._done: deque[tuple[_Outcome[Any], Any, BaseException | None]] = deque()
+        self._is_scheduled = False
+        self.outstanding = 0
+
+    def post(self, outcome: _Outcome[Any], result: Any, error: BaseException | None) -> None:
+        """Hand a result over.  Called by the threads."""
+        self._done.append((outcome, result, error))
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            with contextlib.suppress(RuntimeError):  # the loop was closed with calls under way
+                self.loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # Cleared first: a result that arrives from now on schedules the next delivery.
+        self._is_scheduled = False
+        while self._done:
+            outcome, result, error = self._done.popleft()
+            self.outstanding -= 1
+            if error is None:
+                outcome.set_result(result)
+            else:
+                outcome.set_exception(error)
+
+
+_Item = tuple[Callable[..., Any], tuple[Any, ...], _Outcome[Any], _Inbox]
+
+
+class ThreadPool:
+    """Threads that are started as they are needed and stay.
+
+    Args:
+        limit: The most threads there may be; further calls wait for one.
+    """
+
+    def __init__(self, limit: int = MAX_THREADS) -> None:
+        self._limit = limit
+        self._threads = 0
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._inbox: _Inbox | None = None
+
+    async def run(self, call: Callable[P, T], *args: P.args, **no_keywords: P.kwargs) -> T:
+        """Make the call in a thread and wait for its result, even when cancelled meanwhile.
+
+        Raises:
+            Exception: Whatever the call raised.
+        """
+        del no_keywords
+        loop = asyncio.get_running_loop()
+        inbox = self._inbox
+        if inbox is None or inbox.loop is not loop:
+            inbox = self._inbox = _Inbox(loop)
+        outcome: _Outcome[T] = _Outcome(loop=loop)
+        inbox.outstanding += 1
+        if inbox.outstanding > self._threads and self._threads < self._limit:
+            self._start_thread()
+        self._queue.put((call, args, outcome, inbox))
+        return await outcome
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        # Daemon threads: a call stuck in the kernel must not keep the process from ending.
+        threading.Thread(target=self._work, name=f"blocking-{self._threads}", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            call, args, outcome, inbox = self._queue.get()
+            result, error = None, None
+            try:
+                result = call(*args)
+            except BaseException as raised:  # noqa: BLE001 - raised again where the call is awaited
+                error = raised
+            inbox.post(outcome, result, error)
+            # Nothing of the request is kept alive while waiting for the next.
+            del call, args, outcome, inbox, result, error
+
+
+_pool = ThreadPool()
+run = _pool.run

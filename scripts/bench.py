@@ -1,0 +1,259 @@
+"""Measure this server beside QEMU's storage daemon, from outside, in turn.
+
+    scripts/bench [qmp|start|stream ...] [--runs N] [--peer COMMAND] [--mib N] [--json FILE]
+
+Both are started with the same options and given the same bytes over the same kind of socket.  They
+take turns (ours, theirs, ours, ...) and each figure is the median of its runs, so that the ratio
+holds on a machine whose speed drifts.  The last column is the goal the project has set itself.
+"""
+
+import argparse
+import json
+import os
+import selectors
+import shlex
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MIB = 1 << 20
+OURS = f"{shlex.quote(sys.executable)} -m qmpserver"
+
+
+class Server:
+    """A running server, and one connection to its monitor."""
+
+    def __init__(self, command: str, folder: Path) -> None:
+        path = folder / f"{time.monotonic_ns()}.sock"
+        chardev = f"socket,id=c,path={path},server=on,wait=off"
+        began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [*shlex.split(command), "--chardev", chardev, "--monitor", "chardev=c"],
+            stdout=subprocess.DEVNULL,
+        )
+        self.socket = socket.socket(socket.AF_UNIX)
+        while self.socket.connect_ex(str(path)):
+            if self.process.poll() is not None:
+                raise SystemExit(f"{command}: ended with {self.process.returncode} before it listened")
+            time.sleep(0.001)
+        self._lines = self.socket.makefile("rb")
+        self._lines.readline()
+        self.start_seconds = time.perf_counter() - began
+        self._events: list[dict[str, Any]] = []
+        self.execute("qmp_capabilities")
+
+    def execute(self, name: str, **arguments: Any) -> Any:
+        """Run one command and return what it returns; events met on the way are kept."""
+        wire = {key.replace("_", "-"): value for key, value in arguments.items()}
+        self.socket.sendall(json.dumps({"execute": name, "arguments": wire}).encode() + b"\n")
+        while True:
+            message = json.loads(self._lines.readline())
+            if "event" in message:
+                self._events.append(message)
+            elif "error" in message:
+                raise SystemExit(f"{name}: {message['error']['desc']}")
+            else:
+                return message["return"]
+
+    def wait_event(self, name: str) -> dict[str, Any]:
+        """Return the next event of that name."""
+        while True:
+            event = self._events.pop(0) if self._events else json.loads(self._lines.readline())
+            if event["event"] == name:
+                return dict(event)
+
+    def one_at_a_time(self, line: bytes, count: int) -> float:
+        """Send `count` commands, each after the reply to the one before; return commands per second."""
+        began = time.perf_counter()
+        for _ in range(count):
+            self.socket.sendall(line)
+            self._lines.readline()
+        return count / (time.perf_counter() - began)
+
+    def pipelined(self, line: bytes, count: int) -> float:
+        """Send `count` commands without waiting; return commands per second until the last reply."""
+        payload, sent, received = memoryview(line * count), 0, 0
+        self.socket.setblocking(False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            began = time.perf_counter()
+            while received < count:
+                for _, mask in selector.select(20):
+                    if mask & selectors.EVENT_WRITE and sent < len(payload):
+                        sent += self.socket.send(payload[sent : sent + 65536])
+                        if sent == len(payload):
+                            selector.modify(self.socket, selectors.EVENT_READ)
+                    if mask & selectors.EVENT_READ:
+                        received += self.socket.recv(262144).count(b"\n")
+            elapsed = time.perf_counter() - began
+        self.socket.setblocking(True)
+        return count / elapsed
+
+    def memory_mib(self, field: str) -> float:
+        """Return `VmRSS` (now) or `VmHWM` (at most so far) of the process, in MiB."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) / 1024
+        raise SystemExit(f"no {field} of process {self.process.pid}")
+
+    def close(self) -> None:
+        """End the server."""
+        self.execute("quit")
+        self.process.wait(30)
+        self.socket.close()
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure should be: a ratio to the peer's, or a value of our own."""
+
+    text: str
+    holds: Callable[[float, float], bool]
+
+
+def at_least(ratio: float) -> Goal:
+    """Ours is at least `ratio` times theirs."""
+    return Goal(f">= {ratio:g}x", lambda ours, theirs: ours >= ratio * theirs)
+
+
+def at_most(value: float, unit: str) -> Goal:
+    """Ours is at most `value`, whatever theirs is."""
+    return Goal(f"<= {value:g} {unit}", lambda ours, _theirs: ours <= value)
+
+
+GOALS = {
+    "one at a time, commands/s": at_least(5),
+    "pipelined, commands/s": at_least(15),
+    "rejected, commands/s": at_least(10),
+    "start to greeting, s": at_most(0.15, "s"),
+    "resident when idle, MiB": at_most(45, "MiB"),
+    "block-stream, MiB/s": at_least(2),
+    "resident at most while streaming, MiB": at_most(120, "MiB"),
+}
+
+
+def case_qmp(command: str, folder: Path, _mib: int) -> dict[str, float]:
+    """Commands per second on one connection."""
+    server = Server(command, folder)
+    query = b'{"execute": "query-block-jobs"}\n'
+    refused = (
+        b'{"execute": "block-job-set-speed", "arguments": {"device": "none", "speed": 1048576}, "id": 7}\n'
+    )
+    server.pipelined(query, 500)
+    figures = {
+        "one at a time, commands/s": server.one_at_a_time(query, 5000),
+        "pipelined, commands/s": server.pipelined(query, 20000),
+        "rejected, commands/s": server.pipelined(refused, 10000),
+    }
+    server.close()
+    return figures
+
+
+def case_start(command: str, folder: Path, _mib: int) -> dict[str, float]:
+    """From starting the process to its greeting, and what it then occupies."""
+    server = Server(command, folder)
+    figures = {
+        "start to greeting, s": server.start_seconds,
+        "resident when idle, MiB": server.memory_mib("VmRSS"),
+    }
+    server.close()
+    return figures
+
+
+def make_data(folder: Path, mib: int) -> Path:
+    """Make a raw file that does not compress, every fourth MiB a hole, and keep it between runs."""
+    path = folder / f"data-{mib}.raw"
+    if not path.exists():
+        block = os.urandom(MIB)
+        with path.open("wb") as out:
+            out.truncate(mib * MIB)
+            for index in range(mib):
+                if index % 4 != 3:
+                    out.seek(index * MIB)
+                    out.write(index.to_bytes(8, "little") + block[8:])
+    return path
+
+
+def image(*arguments: str) -> None:
+    """Run qemu-img."""
+    subprocess.run(["qemu-img", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def case_stream(command: str, folder: Path, mib: int) -> dict[str, float]:
+    """A qcow2 overlay takes in its qcow2 base; the result is checked and compared."""
+    data = make_data(folder, mib)
+    base, top = str(folder / "base.qcow2"), str(folder / "top.qcow2")
+    image("convert", "-O", "qcow2", str(data), base)
+    image("create", "-f", "qcow2", "-F", "qcow2", "-b", base, top)
+    os.sync()
+    server = Server(command, folder)
+    file = {"driver": "file", "filename": top}
+    server.execute("blockdev-add", driver="qcow2", node_name="top", file=file)
+    began = time.perf_counter()
+    server.execute("block-stream", job_id="j", device="top")
+    event = server.wait_event("BLOCK_JOB_COMPLETED")
+    elapsed = time.perf_counter() - began
+    if "error" in event["data"]:
+        raise SystemExit(f"{command}: {event['data']['error']}")
+    figures = {
+        "block-stream, MiB/s": mib / elapsed,
+        "resident at most while streaming, MiB": server.memory_mib("VmHWM"),
+    }
+    server.close()
+    image("check", "-q", top)
+    image("compare", "-q", "-F", "raw", top, str(data))
+    Path(base).unlink()
+    Path(top).unlink()
+    return figures
+
+
+CASES = {"qmp": case_qmp, "start": case_start, "stream": case_stream}
+
+
+def main() -> None:
+    """Run the cases asked for and print one row a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="qmp, start or stream; all when none is given")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--peer", default="qemu-storage-daemon", help="the storage daemon to compare with")
+    parser.add_argument("--mib", type=int, default=1024, help="size of the streamed disk in MiB")
+    parser.add_argument("--json", help="write the medians to this file")
+    options = parser.parse_args()
+    unknown = set(options.cases) - set(CASES)
+    if unknown:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    figures: dict[str, dict[str, list[float]]] = {OURS: {}, options.peer: {}}
+    with tempfile.TemporaryDirectory(prefix="qmpserver-bench-") as folder:
+        for case in options.cases or list(CASES):
+            for _ in range(options.runs):
+                for command in (OURS, options.peer):
+                    for name, value in CASES[case](command, Path(folder), options.mib).items():
+                        figures[command].setdefault(name, []).append(value)
+    medians = {
+        command: {name: statistics.median(values) for name, values in rows.items()}
+        for command, rows in figures.items()
+    }
+    report(medians[OURS], medians[options.peer])
+    if options.json:
+        Path(options.json).write_text(json.dumps(medians, indent=1))
+
+
+def report(ours: dict[str, float], theirs: dict[str, float]) -> None:
+    """Print ours, theirs, the ratio, and whether the goal is met."""
+    print(f"{'':38}{'ours':>12}{'theirs':>12}{'ratio':>9}  goal")
+    for name, value in ours.items():
+        goal = GOALS[name]
+        verdict = "met" if goal.holds(value, theirs[name]) else "MISSED"
+        ratio = value / theirs[name]
+        print(f"{name:38}{value:12.3f}{theirs[name]:12.3f}{ratio:8.2f}x  {goal.text:12} {verdict}")
+
+
+if __name__ == "__main__":
+    main()
