@@ -83,6 +83,10 @@ class ThreadPool:
         Raises:
             Exception: Whatever the call raised.
         """
+        return await self.submit(call, *args, **no_keywords)
+
+    def submit(self, call: Callable[P, T], *args: P.args, **no_keywords: P.kwargs) -> "asyncio.Future[T]":
+        """Have the call made in a thread; its result is to be awaited.  It cannot be cancelled."""
         del no_keywords
         loop = asyncio.get_running_loop()
         inbox = self._inbox
@@ -93,7 +97,7 @@ class ThreadPool:
         if inbox.outstanding > self._threads and self._threads < self._limit:
             self._start_thread()
         self._queue.put((call, args, outcome, inbox))
-        return await outcome
+        return outcome
 
     def _start_thread(self) -> None:
         self._threads += 1
@@ -115,3 +119,4 @@ class ThreadPool:
 
 _pool = ThreadPool()
 run = _pool.run
+submit = _pool.submit

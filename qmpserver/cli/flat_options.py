@@ -17,8 +17,9 @@ HELP_WORDS = frozenset(("help", "?"))
 MAX_NUMBER = (1 << 64) - 1
 
 _WORD = re.compile(r"[^=,]*")
+_ESCAPED = re.compile(r"(?:[^,]|,,)*", re.DOTALL)
 _NUMBER = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)([bBkKmMgGtTpPeE]?)\Z")
+_SIZE = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?)([bBkKmMgGtTpPeE]?)\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
 _TRUE = frozenset(("on", "yes", "true", "y"))
 _FALSE = frozenset(("off", "no", "false", "n"))
@@ -89,7 +90,7 @@ def parse(
 
 def _value(text: str, start: int) -> tuple[str, int]:
     """Read a value up to a single comma; return it and where the next word starts."""
-    found = re.compile(r"(?:[^,]|,,)*").match(text, start)
+    found = _ESCAPED.match(text, start)
     assert found is not None
     return found.group().replace(",,", ","), found.end() + 1
 
@@ -150,6 +151,8 @@ def _size(key: str, value: str) -> int:
     if found is None:
         raise ParameterError(f"Parameter '{key}' expects a non-negative number below 2^64")
     amount, unit = found.groups()
+    if amount.startswith("-"):
+        raise ParameterError(f"Value '{value}' is out of range for parameter '{key}'")
     shift = _SIZE_SHIFTS[unit.lower()]
     size = int(float(amount) * (1 << shift)) if "." in amount else int(amount) << shift
     if size > MAX_NUMBER:

@@ -1,7 +1,10 @@
 """Say on standard error what is wrong, after the words it is about."""
 
-import sys
+import contextlib
+import os
 from typing import NoReturn
+
+STDERR = 2
 
 HINTS = {
     "Parameter 'id' expects an identifier": (
@@ -44,8 +47,8 @@ class Reporter:
     @staticmethod
     def _write(line: str) -> None:
         """Write a line, with undecodable words of the command line as the bytes they were."""
-        sys.stderr.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
-        sys.stderr.buffer.flush()
+        with contextlib.suppress(OSError):
+            os.write(STDERR, os.fsencode(line) + b"\n")
 
 
 def fail(reporter: Reporter, message: str, about: str = "") -> NoReturn:

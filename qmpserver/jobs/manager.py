@@ -166,7 +166,11 @@ class JobManager:
 
     async def _dismiss(self, job: Job) -> None:
         del self._jobs[job.job_id]
-        await job.dismissed()
+        try:
+            await job.dismissed()
+        except OSError as error:
+            # The job is over, and its result stands: only an image it used could not be let go of cleanly.
+            _log.error("image not closed cleanly", job_id=job.job_id, error=error_text(error))
 
     async def cancel_all(self) -> None:
         """Cancel every job and wait until each has ended."""

@@ -20,7 +20,7 @@ from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Per
 from qmpserver.errors import QMPError
 from qmpserver.jobs.block_job import BlockJob
 from qmpserver.jobs.error_policy import ErrorAction
-from qmpserver.units import KiB
+from qmpserver.units import KiB, MiB
 
 if TYPE_CHECKING:
     from qmpserver.block.edge import Edge
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 LIMITED_CHUNK = 512 * KiB
 """Bytes moved at once under a speed limit, so that progress is seen in QEMU's steps."""
+
+LOOK_AHEAD = 64 * MiB
+"""Bytes that the images' tables are asked about at once."""
 
 _READS = Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED
 
@@ -77,6 +80,8 @@ class StreamJob(BlockJob):
         self._first_error: OSError | None = None
         self._is_giving_up = False
         self._stopped_at: int | None = None
+        self._run_end = 0
+        self._run_is_wanted = False
         self._engine = CopyEngine(self._prefetch, self._chunk_done)
 
     @property
@@ -202,30 +207,43 @@ class StreamJob(BlockJob):
         assert self._stopped_at is not None
         self._offset = self.progress_current = self._stopped_at
         self._stopped_at = None
+        self._run_end = 0
 
     async def _step(self) -> None:
-        """Skip or submit the next run of one kind, and rest if the speed asks for it."""
+        """Skip or submit the next piece of a run of one kind, and rest if the speed asks for it."""
         offset = self._offset
-        length = self.progress_total - offset
-        if not length:
-            return
         chunk = LIMITED_CHUNK if self.limit.is_limited else CHUNK
-        try:
-            wanted, run = await self._is_wanted(offset, length)
-        except OSError as error:
-            self._offset += min(length, chunk)
-            self._chunk_done(offset, min(length, chunk), error)
+        if offset >= self._run_end and not await self._look_ahead(offset, chunk):
             return
-        if not wanted:
-            self._offset += run
-            self.progress_current += run
+        length = self._run_end - offset
+        if not self._run_is_wanted:
+            self._offset += length
+            self.progress_current += length
             return
-        run = min(run, chunk)
-        self._offset += run
-        await self._engine.submit(offset, run)
-        rest_ns = self.limit.account(run, self.manager.clock.monotonic_ns())
+        length = min(length, chunk)
+        self._offset += length
+        await self._engine.submit(offset, length)
+        rest_ns = self.limit.account(length, self.manager.clock.monotonic_ns())
         if rest_ns:
             await self.sleep(rest_ns)
+
+    async def _look_ahead(self, offset: int, chunk: int) -> bool:
+        """Find out how far what begins at `offset` goes on alike, and whether it is to be copied.
+
+        What others copy in the meantime is found allocated when its turn comes, and costs nothing.
+        """
+        length = min(self.progress_total - offset, LOOK_AHEAD)
+        if not length:
+            return False
+        try:
+            self._run_is_wanted, run = await self._is_wanted(offset, length)
+        except OSError as error:
+            length = min(length, chunk)
+            self._offset += length
+            self._chunk_done(offset, length, error)
+            return False
+        self._run_end = offset + run
+        return True
 
     async def _is_wanted(self, offset: int, length: int) -> tuple[bool, int]:
         top = self.plan.top

@@ -1,5 +1,6 @@
 """Serve an image's bytes from a regular file of the host."""
 
+import asyncio
 import errno
 import os
 from typing import Any, ClassVar, Self
@@ -47,6 +48,7 @@ class FileDriver(BlockDriver):
         self._space = SpaceCalls()
         self._runs = RunCache()
         self._hint = WritebackHint()
+        self._writeback: asyncio.Future[None] | None = None
         self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not access.policy.direct
         self._lost_writes: int | None = None
 
@@ -70,6 +72,8 @@ class FileDriver(BlockDriver):
 
     async def close(self) -> None:
         """Close the file and let go of its locks."""
+        if self._writeback is not None:
+            await self._writeback
         self._access.close()
 
     @property
@@ -142,7 +146,15 @@ class FileDriver(BlockDriver):
                 self._runs.changed()
         self._size = max(self._size, offset + length)
         if not handle.mode.direct and (due := self._hint.note(offset, length)) is not None:
-            await self._run(start_writeback, *due)
+            await self._start_writeback(*due)
+
+    async def _start_writeback(self, offset: int, length: int) -> None:
+        """Let the kernel begin, beside the next writes; wait only when it has not taken the last."""
+        if self._writeback is not None:
+            await self._writeback
+        handle = self._access.handle
+        self._writeback = threads.submit(start_writeback, handle.begin(), offset, length)
+        self._writeback.add_done_callback(lambda _: handle.end())
 
     def _write_in_place(self, fd: int, offset: int, data: memoryview) -> int:
         """Write what can be written without waiting; return how much that was."""

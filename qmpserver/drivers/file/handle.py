@@ -80,10 +80,13 @@ class Handle:
             os.close(self.fd)
 
     def close(self) -> None:
-        """Close the descriptor, and with it drop its locks, once no request uses it."""
+        """Drop the locks now, and close the descriptor once no request uses it."""
         self._is_closing = True
         if not self._requests:
             os.close(self.fd)
+        elif self.lock is not None:
+            # Left in place they would be in the way of the descriptor that succeeds this one.
+            self.lock.restore(frozenset())
 
 
 def open_handle(filename: str, mode: OpenMode, locking: str, fd_sets: SupportsFdSets | None) -> Handle:

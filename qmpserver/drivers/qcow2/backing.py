@@ -33,23 +33,22 @@ async def store_backing_file(image: Image, filename: str | None, backing_format:
 
 
 async def _write_first_cluster(image: Image, kept: list[Extension], name: bytes) -> None:
+    """Write the first cluster in an order in which the old header stays whole until the new one is."""
     old = image.header
-    taken = range(old.backing_offset, old.backing_offset + old.backing_length)
-    laid_out = ext.lay_out(old, kept, name, taken)
+    old_name = range(old.backing_offset, old.backing_offset + old.backing_length)
+    laid_out = ext.lay_out(old, kept, name, old_name)
     if laid_out is None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    header, area = laid_out
+    area = bytearray(laid_out.area)
     # Bytes between the fields we know and the first extension belong to a newer writer: keep them.
-    known = len(header.pack())
-    area = (
-        area[:known]
-        + bytes(await image.read(known, header.header_length - known))
-        + area[header.header_length :]
-    )
+    known, length = len(old.pack()), old.header_length
+    area[known:length] = await image.read(known, length - known)
     if len(area) > SECTOR_SIZE:
+        if laid_out.extensions_end <= old_name.start and old_name.stop <= laid_out.header.backing_offset:
+            area[old_name.start : old_name.stop] = await image.read(old_name.start, len(old_name))
         await image.write(SECTOR_SIZE, area[SECTOR_SIZE:])
         await image.child.flush()
     await image.write(0, area[:SECTOR_SIZE].ljust(SECTOR_SIZE, b"\0"))
     await image.child.flush()
-    image.header, image.extensions = header, kept
+    image.header, image.extensions = laid_out.header, kept
     image.backing_name = ext.name_to_text(name) or None

@@ -168,7 +168,7 @@ def _header(options: CreateOptions, layout: _Layout) -> bytes:
             f"Could not assign backing file '{options.backing_file}' with format "
             f"'{options.backing_format or '(null)'}': {os.strerror(errno.EINVAL)}"
         )
-    return laid_out[1].ljust(cluster, b"\0")
+    return laid_out.area.ljust(cluster, b"\0")
 
 
 async def create_image(file: BlockChild, options: CreateOptions) -> None:

@@ -103,9 +103,23 @@ def text_to_name(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+class FirstCluster(NamedTuple):
+    """How the first cluster is laid out.
+
+    Attributes:
+        header: The header, with offset and length of the backing file name filled in.
+        area: The bytes up to the end of what is used.
+        extensions_end: Where the end marker of the extensions ends.
+    """
+
+    header: Header
+    area: bytes
+    extensions_end: int
+
+
 def lay_out(
     header: Header, extensions: list[Extension], backing_name: bytes, avoid: range = range(0)
-) -> tuple[Header, bytes] | None:
+) -> FirstCluster | None:
     """Lay out header, extensions and backing file name in the first cluster.
 
     Args:
@@ -115,13 +129,13 @@ def lay_out(
         avoid: Where the name should not be put if there is other room.
 
     Returns:
-        The header as stored and the bytes up to the end of what is used, or None when it does not fit.
+        None when it does not fit.
     """
     area = bytearray(header.pack().ljust(header.header_length, b"\0"))
     for kind, data in extensions:
         area += _HEAD.pack(kind, len(data)) + data.ljust(align_up(len(data), 8), b"\0")
-    if extensions:
-        area += _HEAD.pack(END, 0)
+    area += _HEAD.pack(END, 0)
+    extensions_end = len(area)
     offset = length = 0
     if backing_name:
         offset, length = (
@@ -134,7 +148,7 @@ def lay_out(
     area[: len(fixed)] = fixed
     if len(area) > header.cluster_size or length > MAX_BACKING_NAME:
         return None
-    return stored, bytes(area)
+    return FirstCluster(stored, bytes(area), extensions_end)
 
 
 def _place_name(start: int, length: int, cluster_size: int, avoid: range) -> int:
