@@ -4,11 +4,12 @@ An event is a short lower-case phrase; the rest is keys.  Secrets and guest data
 """
 
 import logging
-from typing import Any
+from collections.abc import Collection
+from typing import Any, TextIO
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-_settings: dict[str, Any] = {"level": "warning", "json": False}
+_settings: dict[str, Any] = {"level": "warning", "json": False, "detailed": (), "stream": None}
 _configured = False
 
 
@@ -42,7 +43,7 @@ class Logger:
 
     def is_on(self, level: str) -> bool:
         """Say whether events of that level are logged at all."""
-        return _LEVELS[level] >= _LEVELS[_settings["level"]]
+        return _LEVELS[level] >= _LEVELS[_settings["level"]] or self._keys.get("logger") in _settings["detailed"]
 
     def _log(self, level: str, event: str, keys: dict[str, Any]) -> None:
         if self.is_on(level):
@@ -54,15 +55,23 @@ def get_logger(name: str) -> Logger:
     return Logger({"logger": name})
 
 
-def configure(level: str = "warning", *, as_json: bool = False) -> None:
-    """Choose what is logged, and whether as JSON lines; to standard error in any case.
+def configure(
+    level: str = "warning",
+    *,
+    as_json: bool = False,
+    detailed: Collection[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Choose what is logged, in which form, and where to.
 
     Args:
         level: `debug`, `info`, `warning` or `error`; what is less is not logged.
         as_json: One JSON object a line, for machines.
+        detailed: Names of loggers that log everything, whatever the level.
+        stream: Where to; standard error when not given.
     """
     global _configured  # noqa: PLW0603 - logging is the process's own
-    _settings.update(level=level, json=as_json)
+    _settings.update(level=level, json=as_json, detailed=detailed, stream=stream)
     _configured = False
 
 
@@ -73,10 +82,11 @@ def _structlog() -> Any:
     import structlog  # noqa: PLC0415 - 60 ms that only those pay who log
 
     if not _configured:
+        stream = _settings["stream"] or sys.stderr
         renderer = (
             structlog.processors.JSONRenderer()
             if _settings["json"]
-            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+            else structlog.dev.ConsoleRenderer(colors=stream.isatty())
         )
         structlog.configure(
             processors=[
@@ -88,7 +98,7 @@ def _structlog() -> Any:
                 renderer,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            logger_factory=structlog.PrintLoggerFactory(stream),
             cache_logger_on_first_use=False,
         )
         _configured = True

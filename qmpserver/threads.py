@@ -6,6 +6,7 @@ A call costs some tens of microseconds more than making it in place, so only wha
 
 import asyncio
 import contextlib
+import os
 import queue
 import threading
 from collections import deque
@@ -99,14 +100,21 @@ class ThreadPool:
         self._queue.put((call, args, outcome, inbox))
         return outcome
 
+    def forget_threads(self) -> None:
+        """Start afresh in a child process, into which no thread follows."""
+        self._threads = 0
+        self._queue = queue.SimpleQueue()
+        self._inbox = None
+
     def _start_thread(self) -> None:
         self._threads += 1
         # Daemon threads: a call stuck in the kernel must not keep the process from ending.
         threading.Thread(target=self._work, name=f"blocking-{self._threads}", daemon=True).start()
 
     def _work(self) -> None:
+        items = self._queue
         while True:
-            call, args, outcome, inbox = self._queue.get()
+            call, args, outcome, inbox = items.get()
             result, error = None, None
             try:
                 result = call(*args)
@@ -118,5 +126,6 @@ class ThreadPool:
 
 
 _pool = ThreadPool()
+os.register_at_fork(after_in_child=_pool.forget_threads)
 run = _pool.run
 submit = _pool.submit

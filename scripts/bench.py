@@ -219,8 +219,12 @@ CASES = {"qmp": case_qmp, "start": case_start, "stream": case_stream}
 
 def main() -> None:
     """Run the cases asked for and print one row a figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="qmp, start or stream; all when none is given")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "cases", nargs="*", metavar="CASE", help="qmp, start or stream; all when none is given"
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--peer", default="qemu-storage-daemon", help="the storage daemon to compare with")
     parser.add_argument("--mib", type=int, default=1024, help="size of the streamed disk in MiB")

@@ -42,7 +42,10 @@ def make_qcow2(path: Path, size: str, **options: str | int) -> Path:
 def qemu_check(path: Path) -> dict[str, Any]:
     """Return what ``qemu-img check`` says: the `corruptions`, `leaks`, `check-errors` that are not zero."""
     done = subprocess.run(
-        [need("qemu-img"), "check", "-f", "qcow2", "--output=json", path], capture_output=True, text=True, check=False
+        [need("qemu-img"), "check", "-f", "qcow2", "--output=json", path],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode in {0, 2, 3}, done.stdout + done.stderr
     result: dict[str, Any] = json.loads(done.stdout)

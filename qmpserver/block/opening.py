@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qmpserver.block import filenames
+from qmpserver.block import chain, filenames
 from qmpserver.block.edge import Edge
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node, NodeFlags
@@ -41,8 +41,9 @@ class Opening:
     node_name: str
     options: Mapping[str, Any]
     flags: NodeFlags
-    edges: dict[str, Edge]
+    graph: Graph
     on_corruption: CorruptionListener
+    edges: dict[str, Edge] = field(default_factory=dict)
 
     @property
     def read_only(self) -> bool:
@@ -72,6 +73,13 @@ class Opening:
     def child(self, name: str) -> BlockChild | None:
         """Return the opened child of that name, or None when it was not given."""
         return self.edges.get(name)
+
+    def is_in_chain(self, child: str, node_name: str) -> bool | None:
+        """Say whether the node of that name is in the child's chain; None when there is none."""
+        node = self.graph.get(node_name)
+        if node is None:
+            return None
+        return child in self.edges and chain.contains(self.edges[child].node, node)
 
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         """Tell clients that the image is damaged."""
@@ -206,7 +214,7 @@ class Opener:
         """Open one node and its children, but not its backing node."""
         flags = node_flags(options, inherited)
         name = options.get("node-name")
-        opening = Opening(name or self._graph.new_name(), {}, flags, {}, self._on_corruption)
+        opening = Opening(name or self._graph.new_name(), {}, flags, self._graph, self._on_corruption)
         try:
             driver_class = await self._choose_driver(options, opening, made)
             opening.options = {

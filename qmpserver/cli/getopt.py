@@ -1,15 +1,19 @@
 """Split a command line into options, in the manner and with the words of ``getopt_long``.
 
 Options and stray words come out in the order they were written.  A long name may be cut short
-where that leaves it unique; ``--`` ends the options.
+where that leaves it unique; ``--`` ends the options, and what follows is not looked at.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 
+STRAY = ""
+"""The name of a word that is no option."""
+
+
 class UsageError(Exception):
-    """Report a word that is no option, or an option used wrongly, in one sentence."""
+    """Report an option that does not exist, or is used wrongly, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Option:
     """One option as given.
 
     Attributes:
-        name: Its whole long name.
+        name: Its whole long name, or STRAY.
         value: Its argument; the empty string when it takes none.
         written: How it stood on the command line, to name it in a message.
     """
@@ -55,7 +59,7 @@ def split(table: OptionTable, words: Sequence[str]) -> Iterator[Option]:
         elif word.startswith("-") and word != "-":
             yield from _short_options(table, word, rest)
         else:
-            raise UsageError(f"{word}: Unexpected argument")
+            yield Option(STRAY, word, word)
 
 
 def _long_option(table: OptionTable, word: str, rest: Iterator[str]) -> Option:

@@ -34,7 +34,7 @@ class Keyval:
     """A parsed option argument.
 
     Attributes:
-        tree: Its parameters.
+        tree: Its parameters; without lists when help is wanted.
         wants_help: A word ``help`` or ``?`` stood among them.
     """
 
@@ -72,6 +72,8 @@ def parse(text: str, implied_key: str | None = None) -> Keyval:
             value, position = _value(text, key_end + 1)
             _put(target, name, value, key)
         implied_key = None
+    if wants_help:
+        return Keyval(tree, wants_help)
     return Keyval({name: _make_lists(value, name) for name, value in tree.items()}, wants_help)
 
 

@@ -11,9 +11,9 @@ async def query_named_block_nodes(daemon: Daemon, *, flat: bool = False) -> list
     return [await info.block_device_info(node, flat=flat) for node in reversed(list(daemon.graph))]
 
 
-def query_block(daemon: Daemon) -> list[dict[str, Any]]:
+def query_block(daemon: Daemon, *, flat: bool = False) -> list[dict[str, Any]]:
     """Show every device; a server without a machine has none."""
-    del daemon
+    del daemon, flat
     return []
 
 

@@ -57,6 +57,12 @@ class OpenContext(Protocol):
     def child(self, name: str) -> BlockChild | None:
         """Return the opened child of that name, or None when it was not given."""
 
+    def is_in_chain(self, child: str, node_name: str) -> bool | None:
+        """Say whether the node of that name is in the chain of the named child, the child included.
+
+        None when there is no node of that name at all.
+        """
+
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         """Tell clients that the image is damaged (BLOCK_IMAGE_CORRUPTED).
 

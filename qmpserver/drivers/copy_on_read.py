@@ -11,6 +11,7 @@ from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.errors import QMPError
 
 
 class CopyOnReadDriver(BlockDriver):
@@ -18,7 +19,6 @@ class CopyOnReadDriver(BlockDriver):
 
     Attributes:
         bottom_node_name: The lowest node whose data is copied, or None to copy from everywhere.
-            Whoever opens the filter checks that it is in the chain, and keeps it there.
     """
 
     format_name: ClassVar[str] = "copy-on-read"
@@ -34,10 +34,22 @@ class CopyOnReadDriver(BlockDriver):
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
-        """Open the filter."""
+        """Open the filter.
+
+        Raises:
+            QMPError: `bottom` is no node of the chain below.
+        """
         file = context.child("file")
         assert file is not None
-        return cls(file, context.options.get("bottom"))
+        bottom = context.options.get("bottom")
+        if bottom is not None:
+            is_below = context.is_in_chain("file", bottom)
+            if is_below is None:
+                raise QMPError(f"Bottom node '{bottom}' not found")
+            if not is_below:
+                # QEMU: 11.1 ends the whole process here.
+                raise QMPError(f"Bottom node '{bottom}' is not in the chain of '{file.node_name}'")
+        return cls(file, bottom)
 
     def child_permissions(self, used: Permission, shared: Permission) -> PermissionSet | None:
         """Ask for what our users ask, and to store what reads the same afterwards."""

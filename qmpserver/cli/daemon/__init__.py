@@ -1,6 +1,8 @@
 """The storage daemon's door: from a command line to a running server and back to an exit status.
 
-- :mod:`main`: the order of things, from the first option to the last.
+- :mod:`main`: the order of things.
+- :mod:`plan`: the first pass over the options.
+- :mod:`running`: the server's life, from the first option carried out to the last image closed.
 - :mod:`command_line`: which options there are, and the help and version texts.
 - :mod:`carry_out`: what each option does to the server.
 - :mod:`chardevs`: ``--chardev``, and what it says a client comes in by.

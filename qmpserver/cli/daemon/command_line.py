@@ -1,7 +1,7 @@
 """List the daemon's options, and say what they are for."""
 
 from qmpserver.cli.getopt import OptionTable
-from qmpserver.version import QEMU_VERSION, VERSION
+from qmpserver.version import QEMU_VERSION, __version__
 
 OPTIONS = OptionTable(
     long={
@@ -68,6 +68,7 @@ def help_text(program: str) -> str:
     return _HELP.format(program=program)
 
 
-def version_text(program: str) -> str:
+def version_text() -> str:
     """Return what ``--version`` prints."""
-    return f"{program} version {VERSION}\nSpeaks the QMP of QEMU {QEMU_VERSION}.\n"
+    qemu_version = ".".join(map(str, QEMU_VERSION))
+    return f"qmpserver version {__version__}\nSpeaks the QMP of QEMU {qemu_version}.\n"

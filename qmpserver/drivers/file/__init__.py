@@ -8,4 +8,5 @@
 - :mod:`io`: reads and writes that complete in full, direct ones through aligned memory.
 - :mod:`space`: zeroes, holes and early writeback, by the calls that only Linux has.
 - :mod:`runs`: what is known of holes and data.
+- :mod:`writeback`: when a stream of writes is worth an early start of the disk.
 """

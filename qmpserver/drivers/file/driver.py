@@ -3,7 +3,8 @@
 import asyncio
 import errno
 import os
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar
 
 from qmpserver import threads
 from qmpserver.driver_api import flags as request_flags
@@ -30,6 +31,9 @@ INLINE_WRITE = 64 * KiB
 
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _NO_NOWAIT = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
+
+
+T = TypeVar("T")
 
 
 class FileDriver(BlockDriver):
@@ -109,8 +113,8 @@ class FileDriver(BlockDriver):
 
     async def pread(self, offset: int, into: memoryview, flags: int) -> None:
         """Fill `into`: in place where the page cache has it, in a thread where the disk is needed."""
-        handle = self._access.handle
         length = len(into)
+        handle = self._access.handle
         if self._reads_in_place and length < INLINE_READ:
             try:
                 done = os.preadv(handle.fd, (into,), offset, _NOWAIT)
@@ -124,26 +128,16 @@ class FileDriver(BlockDriver):
                 offset += done
                 into = into[done:]
         read = io.read_direct if handle.mode.direct else io.read_fully
-        fd = handle.begin()
-        try:
-            await threads.run(read, fd, offset, into)
-        finally:
-            handle.end()
+        await self._run(read, offset, into)
 
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         """Store `data`, making the file longer where it must."""
         handle = self._access.handle
         length = len(data)
-        self._runs.changed()
         done = self._write_in_place(handle.fd, offset, data) if length <= INLINE_WRITE else 0
         if done < length:
             write = io.write_direct if handle.mode.direct else io.write_fully
-            fd = handle.begin()
-            try:
-                await threads.run(write, fd, offset + done, data[done:])
-            finally:
-                handle.end()
-                self._runs.changed()
+            await self._change(write, offset + done, data[done:])
         self._size = max(self._size, offset + length)
         if not handle.mode.direct and (due := self._hint.note(offset, length)) is not None:
             await self._start_writeback(*due)
@@ -160,6 +154,7 @@ class FileDriver(BlockDriver):
         """Write what can be written without waiting; return how much that was."""
         if not self._writes_in_place:
             return 0
+        self._runs.changed()
         try:
             return os.pwritev(fd, (data,), offset, _NOWAIT)
         except BlockingIOError:
@@ -170,7 +165,7 @@ class FileDriver(BlockDriver):
             self._writes_in_place = False
             return 0
 
-    async def _run(self, call: Any, *args: Any) -> Any:
+    async def _run(self, call: Callable[..., T], *args: Any) -> T:
         """Make a call on the descriptor in a thread."""
         handle = self._access.handle
         fd = handle.begin()
@@ -179,14 +174,21 @@ class FileDriver(BlockDriver):
         finally:
             handle.end()
 
-    async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:
-        """Make the range zero by the file system's own means, and the file longer where it must be."""
-        may_unmap = bool(flags & request_flags.MAY_UNMAP)
+    async def _change(self, call: Callable[..., None], *args: Any) -> None:
+        """Make a call that changes the file in a thread."""
         self._runs.changed()
         try:
-            await self._run(self._zero, offset, length, may_unmap)
+            await self._run(call, *args)
+        except BaseException:
+            # It failed half-way, or nobody waits any more to hear that it did not.
+            self._size = os.fstat(self._access.handle.fd).st_size
+            raise
         finally:
             self._runs.changed()
+
+    async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:
+        """Make the range zero by the file system's own means, and the file longer where it must be."""
+        await self._change(self._zero, offset, length, bool(flags & request_flags.MAY_UNMAP))
         self._size = max(self._size, offset + length)
 
     def _zero(self, fd: int, offset: int, length: int, may_unmap: bool) -> None:
@@ -200,11 +202,7 @@ class FileDriver(BlockDriver):
 
     async def pdiscard(self, offset: int, length: int) -> None:
         """Make a hole."""
-        self._runs.changed()
-        try:
-            await self._run(self._space.punch_hole, offset, length)
-        finally:
-            self._runs.changed()
+        await self._change(self._space.punch_hole, offset, length)
 
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         """Tell data from holes, which read as zeroes."""
@@ -221,7 +219,7 @@ class FileDriver(BlockDriver):
 
     async def _find_run(self, offset: int, length: int) -> Run:
         generation = self._runs.generation
-        runs: list[Run] = await self._run(find_runs, offset, offset + length)
+        runs = await self._run(find_runs, offset, offset + length)
         self._runs.store(runs, generation)
         return runs[0]
 
@@ -248,16 +246,12 @@ class FileDriver(BlockDriver):
 
     async def truncate(self, size: int) -> None:
         """Set the file's length; what is new reads as zeroes."""
-        self._runs.changed()
-        try:
-            await self._run(os.ftruncate, size)
-        finally:
-            self._runs.changed()
+        await self._change(os.ftruncate, size)
         self._size = size
 
     async def allocated_size(self) -> int | None:
         """Return the bytes of the host's disk that the file occupies."""
-        status: os.stat_result = await self._run(os.fstat)
+        status = await self._run(os.fstat)
         return status.st_blocks * 512
 
     # Permissions and reopening

@@ -13,6 +13,9 @@ from qmpserver.units import MiB
 BOUNCE_SIZE = MiB
 """Bytes that pass through aligned memory at a time."""
 
+SAFE_ALIGNMENT = 4096
+"""An alignment that every disk takes."""
+
 
 def read_fully(fd: int, offset: int, into: memoryview) -> None:
     """Fill `into`; what lies past the end of the file is zeroes."""
@@ -79,14 +82,17 @@ def write_direct(fd: int, offset: int, data: memoryview) -> None:
 
 
 def direct_alignment(fd: int) -> int:
-    """Find the alignment that O_DIRECT asks of requests to `fd`, by trying."""
+    """Find the alignment that O_DIRECT asks of requests to `fd`, by trying.
+
+    QEMU: where a single byte can be read there is a hole, which takes anything and so tells nothing.
+    """
     memory = _aligned_memory()
-    for alignment in (512, 1024, 2048, 4096):
+    for alignment in (1, 512, 1024, 2048, SAFE_ALIGNMENT):
         try:
             os.preadv(fd, (memory[:alignment],), 0)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
         else:
-            return alignment
-    return 4096
+            return alignment if alignment > 1 else SAFE_ALIGNMENT
+    return SAFE_ALIGNMENT

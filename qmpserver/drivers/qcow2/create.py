@@ -132,7 +132,7 @@ def _plan(options: CreateOptions) -> _Layout:
     """Find the smallest number of refcount structures that also count themselves."""
     cluster = options.cluster_size
     per_block = cluster * 8 // options.refcount_bits
-    l1_clusters = max(align_up(options.l1_entries * ENTRY_SIZE, cluster) // cluster, 1)
+    l1_clusters = align_up(options.l1_entries * ENTRY_SIZE, cluster) // cluster
     layout = _Layout(1, 1, l1_clusters)
     while True:
         blocks = align_up(layout.total, per_block) // per_block
@@ -150,7 +150,7 @@ def _header(options: CreateOptions, layout: _Layout) -> bytes:
         cluster_bits=cluster.bit_length() - 1,
         size=options.size,
         l1_entries=options.l1_entries,
-        l1_offset=(1 + layout.table_clusters + layout.blocks) * cluster,
+        l1_offset=(1 + layout.table_clusters + layout.blocks) * cluster if layout.l1_clusters else 0,
         reftable_offset=cluster,
         reftable_clusters=layout.table_clusters,
         incompatible=INCOMPAT_COMPRESSION if options.compression != "zlib" else 0,

@@ -1,5 +1,7 @@
 """Open an image: check it, load its tables, and make it fit for writing."""
 
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qmpserver.driver_api.child import BlockChild
@@ -119,13 +121,18 @@ def _note_structures(parts: OpenImage) -> None:
     metadata.add(0, cluster, kinds.HEADER)
     if header.l1_entries:
         metadata.add(header.l1_offset, header.l1_entries * ENTRY_SIZE, kinds.L1)
-    for entry in filter(None, (entry & OFFSET_MASK for entry in parts.tables.l1)):
+    for entry in _in_file(parts.tables.l1, OFFSET_MASK, parts.image.child.size):
         metadata.add(entry, cluster, kinds.L2)
     metadata.add(header.reftable_offset, header.reftable_clusters * cluster, kinds.REFTABLE)
-    for entry in filter(None, (entry & REFBLOCK_MASK for entry in parts.refcounts.table)):
+    for entry in _in_file(parts.refcounts.table, REFBLOCK_MASK, parts.image.child.size):
         metadata.add(entry, cluster, kinds.REFBLOCK)
     if header.snapshot_count and parts.snapshots.length:
         metadata.add(header.snapshot_offset, parts.snapshots.length, kinds.SNAPSHOTS)
     for offset, length in valid_l1_tables(parts.image, parts.snapshots):
         if length:
             metadata.add(offset, length, kinds.INACTIVE_L1)
+
+
+def _in_file(table: "array[int]", mask: int, file_size: int) -> Iterator[int]:
+    """Return the host offsets in a table; those past the end of the file are wrong and hold nothing."""
+    return (entry & mask for entry in table if 0 < entry & mask < file_size)

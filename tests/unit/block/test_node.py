@@ -50,7 +50,9 @@ def test_a_read_only_node_refuses_writes(make_engine: MakeEngine) -> None:
     asyncio.run(scenario())
 
 
-def test_a_backing_file_smaller_than_its_overlay_reads_as_zeroes_past_its_end(make_engine: MakeEngine) -> None:
+def test_a_backing_file_smaller_than_its_overlay_reads_as_zeroes_past_its_end(
+    make_engine: MakeEngine,
+) -> None:
     async def scenario() -> None:
         engine = make_engine()
         base = await engine.add("base", "b", size=8192)
@@ -179,7 +181,9 @@ def test_a_flush_with_nothing_written_reaches_no_file(make_engine: MakeEngine) -
     asyncio.run(scenario())
 
 
-def test_a_drained_node_holds_new_requests_back_and_waits_for_those_in_flight(make_engine: MakeEngine) -> None:
+def test_a_drained_node_holds_new_requests_back_and_waits_for_those_in_flight(
+    make_engine: MakeEngine,
+) -> None:
     async def scenario() -> None:
         engine = make_engine()
         node = await engine.add("n", "f")
@@ -230,7 +234,9 @@ def test_random_operations_agree_with_a_plain_model(make_engine: MakeEngine, see
                     await top.pwrite_zeroes(offset, length, flags.MAY_UNMAP)
                     model[offset : offset + length] = bytes(length)
                 case 3:
-                    assert await read(top, offset, length, flags.COPY_ON_READ) == model[offset : offset + length]
+                    assert (
+                        await read(top, offset, length, flags.COPY_ON_READ) == model[offset : offset + length]
+                    )
                 case _:
                     assert await read(top, offset, length) == model[offset : offset + length]
         assert await read(top, 0, SIZE) == model

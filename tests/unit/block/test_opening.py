@@ -23,11 +23,22 @@ def names(engine: Any) -> list[str]:
         ({"driver": "file", "node-name": "1x", "filename": "f"}, "Invalid node-name: '1x'"),
         ({"driver": "file", "node-name": "x" * 32, "filename": "f"}, "Node name too long"),
         ({"driver": "file", "node-name": "taken", "filename": "f"}, "Duplicate nodes with node-name='taken'"),
-        ({"driver": "file", "node-name": "n", "filename": "none"}, "Could not open 'none': No such file or directory"),
-        ({"driver": "nope", "node-name": "n"}, "Unknown driver 'nope'"),
-        ({"driver": "raw", "node-name": "n", "file": "gone"}, "Cannot find device='gone' nor node-name='gone'"),
         (
-            {"driver": "raw", "node-name": "n", "file": {"driver": "file", "filename": "f"}, "backing": "gone"},
+            {"driver": "file", "node-name": "n", "filename": "none"},
+            "Could not open 'none': No such file or directory",
+        ),
+        ({"driver": "nope", "node-name": "n"}, "Unknown driver 'nope'"),
+        (
+            {"driver": "raw", "node-name": "n", "file": "gone"},
+            "Cannot find device='gone' nor node-name='gone'",
+        ),
+        (
+            {
+                "driver": "raw",
+                "node-name": "n",
+                "file": {"driver": "file", "filename": "f"},
+                "backing": "gone",
+            },
             "Could not open backing file: Cannot find device='gone' nor node-name='gone'",
         ),
         (

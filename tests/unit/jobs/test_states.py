@@ -46,7 +46,9 @@ def test_every_state_and_verb_has_a_row() -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "allowed"), cells(TRANSITION_TABLE))
-def test_a_transition_is_allowed_exactly_where_the_table_says(old: str, new: JobStatus, allowed: bool) -> None:
+def test_a_transition_is_allowed_exactly_where_the_table_says(
+    old: str, new: JobStatus, allowed: bool
+) -> None:
     if allowed:
         check_transition(JobStatus(old), new)
     else:

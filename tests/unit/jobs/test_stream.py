@@ -101,7 +101,13 @@ def test_a_stream_copies_everything_and_leaves_the_node_alone(play: Callable[[Sc
         job = await bench.start(top, base)
         await job.ended.wait()
         assert bench.story() == SUCCESS
-        assert bench.seen[4].data == {"type": "stream", "device": "j", "len": SIZE, "offset": SIZE, "speed": 0}
+        assert bench.seen[4].data == {
+            "type": "stream",
+            "device": "j",
+            "len": SIZE,
+            "offset": SIZE,
+            "speed": 0,
+        }
         assert top.backing is None
         assert top.driver.backing is None
         assert [node.node_name for node in bench.engine.graph][-1] == "n2"
@@ -147,7 +153,9 @@ def test_a_stream_with_nothing_below_is_over_at_once(play: Callable[[Scenario], 
     play(scenario)
 
 
-def test_reading_through_the_filter_copies_before_the_job_gets_there(play: Callable[[Scenario], None]) -> None:
+def test_reading_through_the_filter_copies_before_the_job_gets_there(
+    play: Callable[[Scenario], None],
+) -> None:
     async def scenario(bench: Bench) -> None:
         base, top = await bench.make_chain(SIZE, SIZE)
         job = await bench.start(top, base, speed_bps=1)
@@ -285,7 +293,9 @@ def test_lack_of_space_stops_the_job_until_there_is_room(play: Callable[[Scenari
     play(scenario)
 
 
-def test_without_auto_finalize_the_graph_changes_only_when_finalized(play: Callable[[Scenario], None]) -> None:
+def test_without_auto_finalize_the_graph_changes_only_when_finalized(
+    play: Callable[[Scenario], None],
+) -> None:
     async def scenario(bench: Bench) -> None:
         base, top = await bench.make_chain(SIZE, SIZE)
         job = await bench.start(top, base, auto_finalize=False, auto_dismiss=False)

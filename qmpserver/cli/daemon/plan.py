@@ -1,0 +1,97 @@
+"""Make the first pass over the options: how the process is to run, and what the second pass has to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from qmpserver.cli.daemon.command_line import OPTIONS, help_text, version_text
+from qmpserver.cli.getopt import Option, split
+from qmpserver.cli.reports import Reporter
+from qmpserver.errors import QMPError
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the first pass learnt.
+
+    Attributes:
+        answer: A text to print instead of running, or None.
+        daemonize: The program goes to the background.
+        pidfile: Where the process id is to be written, or None.
+        trace_patterns: What is to be logged in detail.
+        log_path: Where the log goes instead of standard error, or None.
+        log_level: What else is logged.
+        log_json: As JSON lines.
+        options: What the second pass carries out.
+    """
+
+    answer: str | None = None
+    daemonize: bool = False
+    pidfile: str | None = None
+    trace_patterns: list[str] = field(default_factory=list)
+    log_path: str | None = None
+    log_level: str = "warning"
+    log_json: bool = False
+    options: list[Option] = field(default_factory=list)
+
+
+def make_plan(program: str, words: Sequence[str], reporter: Reporter) -> Plan | None:
+    """Make the first pass.
+
+    Returns:
+        The plan, or None when an option was wrong and that has been reported.
+
+    Raises:
+        UsageError: An option does not exist or is used wrongly.
+    """
+    plan = Plan()
+    for option in split(OPTIONS, words):
+        match option.name:
+            case "help":
+                plan.answer = help_text(program)
+            case "version":
+                plan.answer = version_text()
+            case "daemonize":
+                plan.daemonize = True
+            case "pidfile":
+                plan.pidfile = option.value
+            case "trace" | "log-level" | "log-json":
+                try:
+                    _plan_logging(plan, option, reporter)
+                except QMPError as error:
+                    reporter.error(str(error), option.written)
+                    return None
+            case _:
+                plan.options.append(option)
+        if plan.answer is not None:
+            break
+    return plan
+
+
+def _plan_logging(plan: Plan, option: Option, reporter: Reporter) -> None:
+    if option.name == "log-json":
+        plan.log_json = True
+    elif option.name == "log-level":
+        if option.value not in LOG_LEVELS:
+            raise QMPError(f"Parameter 'log-level' does not accept value '{option.value}'")
+        plan.log_level = option.value
+    else:
+        _plan_tracing(plan, option, reporter)
+
+
+def _plan_tracing(plan: Plan, option: Option, reporter: Reporter) -> None:
+    from qmpserver.cli.daemon import tracing  # noqa: PLC0415 - few want it
+
+    def warn(what: str, instead: str) -> None:
+        reporter.warning(what, option.written, instead)
+
+    trace = tracing.parse_trace(option.value, warn)
+    if "help" in trace.patterns:
+        plan.answer = "".join(f"{name}\n" for name in tracing.CATEGORIES)
+    for pattern in trace.patterns:
+        name = pattern.removeprefix("-")
+        if "*" not in name and not tracing.fitting(name):
+            reporter.warning(f"trace event '{name}' does not exist", option.written)
+    plan.trace_patterns += trace.patterns
+    plan.log_path = trace.log_path or plan.log_path

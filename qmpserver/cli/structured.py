@@ -1,0 +1,70 @@
+"""Read the argument of an option whose value is a structure: JSON, or nested key=value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qmpserver.cli import keyval
+from qmpserver.errors import ParameterError, QMPError
+
+
+class NamedType(Protocol):
+    """A type of the schema, which both forms can be made into."""
+
+    def check(self, value: Any) -> Any:
+        """Check JSON."""
+
+    def from_keyval(self, value: Any) -> Any:
+        """Convert a tree of strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """An argument, not checked yet.
+
+    Attributes:
+        tree: The JSON object, or the parsed tree, whose leaves are strings.
+        is_json: Which of the two.
+    """
+
+    tree: dict[str, Any]
+    is_json: bool
+
+    def as_type(self, named: NamedType) -> dict[str, Any]:
+        """Return the argument as the value of a type.
+
+        Raises:
+            ParameterError: It does not fit; the text names the member.
+        """
+        value: dict[str, Any] = named.check(self.tree) if self.is_json else named.from_keyval(self.tree)
+        return self.tree if value is None else value
+
+
+def parse(text: str, implied_key: str, help_text: Callable[[keyval.Keyval], str] | None = None) -> Structured:
+    """Read an argument: as JSON when it begins with a brace.
+
+    Args:
+        text: What the user wrote.
+        implied_key: The key of a first word without one.
+        help_text: Makes the answer for who asks for help; None where there is none.
+
+    Raises:
+        QMPError: It is malformed, or help is asked for where there is none.
+        HelpWanted: It asks for help.
+    """
+    if text.startswith("{"):
+        return Structured(_json_object(text), is_json=True)
+    parsed = keyval.parse(text, implied_key)
+    if parsed.wants_help:
+        if help_text is None:
+            raise QMPError("Help is not available for this option")
+        raise HelpWanted(help_text(parsed))
+    return Structured(dict(parsed.tree), is_json=False)
+
+
+class HelpWanted(Exception):
+    """Say that an option asked for help; the text is the answer."""
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    raise ParameterError("JSON parse error")

@@ -1,0 +1,195 @@
+"""Convert strings, as the command line gives them, to the values of a type, with QEMU's texts.
+
+The input is a tree of dicts and lists with strings for leaves.  A ``json:`` file name mixes strings
+with JSON's own types, which are then held against the type like arguments.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from qmpserver.errors import ParameterError
+from qmpserver.schema.check import (
+    Checks,
+    python_types,
+    refuse_missing,
+    refuse_range,
+    refuse_type,
+    refuse_unexpected,
+    refuse_value,
+)
+from qmpserver.schema.qapi import Alternate, Array, Enum, IntFormat, Kind, Member, Scalar, Struct, Type, Union
+
+_BOOLEANS = {
+    **dict.fromkeys(("on", "yes", "true", "y"), True),
+    **dict.fromkeys(("off", "no", "false", "n"), False),
+}
+_INTEGER = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)\Z")
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+_SIZE = re.compile(r"\s*([0-9]*)(?:\.([0-9]*))?([BKMGTPE]?)\Z", re.IGNORECASE)
+_HEX_SIZE = re.compile(r"\s*0[xX][0-9a-fA-F]+\Z")
+
+
+def convert(wanted: Type, value: Any) -> Any:
+    """Convert a tree of strings.
+
+    Raises:
+        ParameterError: It is no value of that type.
+    """
+    return _Converter(accepts_json=False).convert(wanted, value, None, "")
+
+
+def convert_mixed(wanted: Type, value: Any) -> Any:
+    """Convert a tree in which JSON's own types may stand for strings.
+
+    An object without its union's tag is returned as it is.
+
+    Raises:
+        ParameterError: It is no value of that type.
+    """
+    return _Converter(accepts_json=True).convert(wanted, value, None, "")
+
+
+class _Converter:
+    def __init__(self, *, accepts_json: bool) -> None:
+        self._accepts_json = accepts_json
+        self._checks = Checks()
+
+    def convert(self, wanted: Type, value: Any, name: str | None, path: str) -> Any:
+        """Convert one value; `path` is its whole path, `name` the last part unless that is an index."""
+        match wanted:
+            case Scalar() | Enum():
+                return self._leaf(wanted, value, name, path)
+            case Array():
+                if not isinstance(value, list):
+                    refuse_type(path, "array")
+                return [
+                    self.convert(wanted.element, element, None, f"{path}.{index}" if path else str(index))
+                    for index, element in enumerate(value)
+                ]
+            case Struct() | Union():
+                return self._object(wanted, value, path)
+            case Alternate():
+                for branch in wanted.branches:
+                    if type(value) in python_types(branch):
+                        return self.convert(branch, value, name, path)
+                refuse_type(name or "null", wanted.name)
+            case _:
+                assert_never(wanted)
+
+    def _leaf(self, wanted: Scalar | Enum, value: Any, name: str | None, path: str) -> Any:
+        if isinstance(wanted, Scalar) and wanted.kind is Kind.ANY:
+            return value
+        if isinstance(value, str):
+            return _leaf_from_string(wanted, value, name, path)
+        if self._accepts_json:
+            prefix = path.removesuffix(name) if name else path
+            self._checks.of(wanted)(value, name, prefix)
+            return value
+        raise ParameterError(f"Parameters '{path}.*' are unexpected")
+
+    def _object(self, wanted: Struct | Union, value: Any, path: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            refuse_type(path, "object")
+        if self._accepts_json and isinstance(wanted, Union) and wanted.tag not in value:
+            return value
+        prefix = f"{path}." if path else ""
+        converted = self._members(wanted.members, value, prefix)
+        known = list(wanted.members)
+        if isinstance(wanted, Union) and (branch := wanted.branches.get(converted[wanted.tag])):
+            converted |= self._members(branch.members, value, prefix)
+            known += branch.members
+        if len(converted) != len(value):
+            refuse_unexpected(value, prefix, {member.name for member in known})
+        return converted
+
+    def _members(self, members: list[Member], value: dict[str, Any], prefix: str) -> dict[str, Any]:
+        converted = {}
+        for member in members:
+            if member.name in value:
+                converted[member.name] = self.convert(
+                    member.type, value[member.name], member.name, prefix + member.name
+                )
+            elif member.required:
+                refuse_missing(prefix + member.name)
+        return converted
+
+
+def _leaf_from_string(wanted: Scalar | Enum, text: str, name: str | None, path: str) -> Any:
+    if isinstance(wanted, Enum):
+        if text not in wanted.values:
+            refuse_value(name, text)
+        return text
+    match wanted.kind:
+        case Kind.STRING | Kind.ANY:
+            return text
+        case Kind.BOOLEAN:
+            return _parsed(_BOOLEANS.get, text, path, "'on' or 'off'")
+        case Kind.NUMBER:
+            return _parsed(_parse_number, text, path, "number")
+        case Kind.NULL:
+            refuse_type(path, "null")
+        case Kind.INTEGER if wanted.format is IntFormat.SIZE:
+            return _parsed(parse_size, text, path, "size")
+        case Kind.INTEGER:
+            return _integer(wanted.format, text, name, path)
+        case _:
+            assert_never(wanted.kind)
+
+
+def _parsed(parse: Callable[[str], Any], text: str, path: str, expected: str) -> Any:
+    value = parse(text)
+    if value is None:
+        raise ParameterError(f"Parameter '{path}' expects {expected}")
+    return value
+
+
+def _integer(width: IntFormat, text: str, name: str | None, path: str) -> int:
+    wide = IntFormat.INT64 if width.is_signed else IntFormat.UINT64
+    value: int = _parsed(lambda digits: parse_integer(digits, wide), text, path, "integer")
+    lowest, greatest = width.bounds
+    if not lowest <= value <= greatest:
+        refuse_range(name, width)
+    return value
+
+
+def parse_integer(text: str, width: IntFormat) -> int | None:
+    """Read an integer as C does: decimal, ``0x`` hexadecimal or ``0`` octal; None when it is none.
+
+    QEMU: a negative number is taken for the unsigned one with the same bits.
+    """
+    match = _INTEGER.match(text)
+    if match is None:
+        return None
+    sign, digits = match.groups()
+    is_octal = digits.startswith("0") and digits.isdigit()
+    try:
+        value = int(digits, 8) if is_octal else int(digits, 0)
+    except ValueError:
+        return None
+    if sign == "-":
+        value = -value
+    lowest, greatest = width.bounds
+    if value < 0 and not width.is_signed and -value <= greatest:
+        value += greatest + 1
+    return value if lowest <= value <= greatest else None
+
+
+def parse_size(text: str) -> int | None:
+    """Read a size in bytes with an optional suffix of B, K, M, G, T, P or E (powers of 1024)."""
+    if _HEX_SIZE.match(text):
+        value = int(text, 16)
+    else:
+        match = _SIZE.match(text)
+        if match is None or not (match[1] or match[2]):
+            return None
+        whole, fraction, suffix = match[1] or "0", match[2] or "0", match[3].upper() or "B"
+        if suffix == "B" and int(fraction):
+            return None
+        unit = 1 << 10 * "BKMGTPE".index(suffix)
+        value = int(whole) * unit + (int(fraction) * unit * 2 + 10 ** len(fraction)) // (2 * 10 ** len(fraction))
+    return value if value <= IntFormat.UINT64.bounds[1] else None
+
+
+def _parse_number(text: str) -> float | None:
+    return float(text) if _NUMBER.match(text) else None

@@ -1,0 +1,325 @@
+"""Whole sessions around block-stream, on real QEMU and here: replies, events and images agree."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.differential.duel import Step, assert_alike, duel, step
+from tests.images import make_qcow2, qemu_check, qemu_img, qemu_io
+
+SINCE_7_2 = frozenset(("active", "children", "limits"))
+"""Members of node queries that QEMU has added since the version Debian packages."""
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a chain of three images, another base, and images that do not open."""
+    folder = tmp_path_factory.mktemp("images")
+    make_qcow2(folder / "base.qcow2", "8M")
+    qemu_io(folder / "base.qcow2", "write -P 1 0 2M", "write -P 9 6M 64k")
+    chain(folder, "mid.qcow2", "base.qcow2")
+    qemu_io(folder / "mid.qcow2", "write -P 2 1M 2M", "write -z 6M 64k")
+    chain(folder, "top.qcow2", "mid.qcow2")
+    qemu_io(folder / "top.qcow2", "write -P 3 3M 1M", "write -P 4 100k 4k")
+    make_qcow2(folder / "small.qcow2", "1M")
+    qemu_io(folder / "small.qcow2", "write -P 5 0 1M")
+    chain(folder, "large.qcow2", "small.qcow2", "8M")
+    make_qcow2(folder / "other.qcow2", "8M")
+    chain(folder, "astray.qcow2", "base.qcow2")
+    qemu_img("rebase", "-u", "-F", "qcow2", "-b", "gone.qcow2", folder / "astray.qcow2")
+    (folder / "short.raw").write_bytes(bytes(1000))
+    return folder
+
+
+def chain(folder: Path, overlay: str, backing: str, *size: str) -> None:
+    qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", backing, folder / overlay, *size)
+
+
+def without_news(story: list[Any]) -> list[Any]:
+    """Drop the members of node queries that the packaged QEMU may not have, and sizes on the host."""
+
+    def plain(value: Any) -> Any:
+        match value:
+            case dict():
+                return {key: plain(item) for key, item in value.items() if key not in SINCE_7_2 | DROPPED}
+            case list():
+                return [plain(item) for item in value]
+            case _:
+                return value
+
+    return [tuple(plain(part) for part in item) for item in story]
+
+
+DROPPED = frozenset(
+    (
+        "actual-size",
+        *(
+            f"{kind}zone_append_{what}"
+            for kind in ("", "failed_", "invalid_")
+            for what in ("operations", "bytes", "merged", "total_time_ns")
+        ),
+    )
+)
+
+
+def file(name: str, **options: Any) -> dict[str, Any]:
+    return {"driver": "file", "filename": name, **options}
+
+
+def add(node: str, filename: str, **options: Any) -> Step:
+    return step("blockdev-add", driver="qcow2", node_name=node, file=file(filename), **options)
+
+
+ADD_TOP = add("top", "top.qcow2")
+QUERIES = [
+    step("query-named-block-nodes", flat=True),
+    step("query-block"),
+    step("query-blockstats"),
+    step("query-block-jobs"),
+    step("query-jobs"),
+]
+
+SESSIONS: dict[str, list[Step]] = {
+    "a whole chain": [
+        ADD_TOP,
+        *QUERIES,
+        step("block-stream", "STATUS=null", job_id="j", device="top"),
+        *QUERIES,
+        step("blockdev-del", node_name="top"),
+        *QUERIES,
+    ],
+    "down to a base by name": [
+        ADD_TOP,
+        step("block-stream", "STATUS=null", job_id="j", device="top", base="base.qcow2"),
+        *QUERIES,
+    ],
+    "a node as base, another name stored": [
+        add("base", "base.qcow2", read_only=True),
+        add("mid", "mid.qcow2", read_only=True, backing="base"),
+        add("top", "top.qcow2", backing="mid"),
+        step(
+            "block-stream",
+            "STATUS=null",
+            job_id="j",
+            device="top",
+            base_node="base",
+            backing_file="stored.qcow2",
+        ),
+        *QUERIES,
+        step("blockdev-del", node_name="base"),
+        step("blockdev-del", node_name="mid"),
+        step("blockdev-del", node_name="top"),
+        step("blockdev-del", node_name="base"),
+    ],
+    "from a bottom node": [
+        add("base", "base.qcow2", read_only=True),
+        add("mid", "mid.qcow2", read_only=True, backing="base"),
+        add("top", "top.qcow2", backing="mid"),
+        step("block-stream", "STATUS=null", job_id="j", device="top", bottom="mid"),
+        *QUERIES,
+    ],
+    "into the middle of a chain, which is read-only": [
+        add("base", "base.qcow2", read_only=True),
+        add("mid", "mid.qcow2", read_only=True, backing="base"),
+        add("top", "top.qcow2", backing="mid"),
+        step("block-stream", "STATUS=null", job_id="j", device="mid"),
+        *QUERIES,
+    ],
+    "a backing file smaller than its overlay": [
+        add("large", "large.qcow2"),
+        step("block-stream", "STATUS=null", job_id="j", device="large"),
+        *QUERIES,
+    ],
+    "nothing below": [
+        add("base", "base.qcow2"),
+        step("block-stream", "STATUS=null", job_id="j", device="base"),
+        step("block-stream", job_id="j", device="base", auto_dismiss=False),
+        *QUERIES,
+        step("job-dismiss", id="j"),
+    ],
+    "by hand from state to state": [
+        ADD_TOP,
+        step(
+            "block-stream",
+            "BLOCK_JOB_PENDING",
+            job_id="j",
+            device="top",
+            auto_finalize=False,
+            auto_dismiss=False,
+            filter_node_name="flt",
+        ),
+        *QUERIES,
+        step("block-job-pause", device="j"),
+        step("block-job-set-speed", device="j", speed=1),
+        step("block-job-complete", device="j"),
+        step("block-job-dismiss", id="j"),
+        step("block-stream", job_id="k", device="top"),
+        step("block-stream", job_id="j", device="top"),
+        step("block-job-finalize", id="j"),
+        *QUERIES,
+        step("block-job-finalize", id="j"),
+        step("block-job-cancel", device="j"),
+        step("block-stream", job_id="k", device="top"),
+        step("job-dismiss", id="j"),
+        *QUERIES,
+        step("job-dismiss", id="j"),
+    ],
+    "cancelled while pending": [
+        ADD_TOP,
+        step(
+            "block-stream",
+            "BLOCK_JOB_PENDING",
+            job_id="j",
+            device="top",
+            auto_finalize=False,
+            auto_dismiss=False,
+        ),
+        step("block-job-cancel", device="j"),
+        *QUERIES,
+        step("job-dismiss", id="j"),
+        *QUERIES,
+    ],
+    "slow, paused, resumed, cancelled": [
+        ADD_TOP,
+        step("block-stream", job_id="j", device="top", speed=65536),
+        step("block-job-set-speed", device="j", speed=-1),
+        step("block-job-pause", "STATUS=paused", device="j"),
+        step("block-job-pause", device="j"),
+        step("block-job-cancel", device="j"),
+        step("job-resume", "STATUS=running", id="j"),
+        step("job-resume", id="j"),
+        step("job-complete", id="j"),
+        step("job-finalize", id="j"),
+        step("job-dismiss", id="j"),
+        step("blockdev-del", node_name="top"),
+        step("block-stream", job_id="k", device="top"),
+    ],
+    "refused": [
+        ADD_TOP,
+        step("block-stream", device="top"),
+        step("block-stream", job_id="1bad", device="top"),
+        step("block-stream", job_id="j", device="nope"),
+        step("block-stream", job_id="j", device="top", base="nope"),
+        step("block-stream", job_id="j", device="top", base_node="nope"),
+        step("block-stream", job_id="j", device="top", base_node="top"),
+        step("block-stream", job_id="j", device="top", bottom="nope"),
+        step("block-stream", job_id="j", device="top", base="mid.qcow2", base_node="top"),
+        step("block-stream", job_id="j", device="top", base="mid.qcow2", bottom="top"),
+        step("block-stream", job_id="j", device="top", bottom="top", base_node="top"),
+        step("block-stream", job_id="j", device="top", backing_file="x"),
+        step("block-stream", job_id="j", device="top", speed=-1),
+        step("block-stream", job_id="j", device="top", on_error="nope"),
+        step("block-stream", job_id="j", device="top", filter_node_name="top"),
+        step("block-stream", job_id="j", device="top", filter_node_name="1x"),
+        step("block-stream", job_id="j"),
+        step("block-stream", job_id="j", device=7),
+        step("block-stream", job_id="j", device="top", nonsense=1),
+        step("block-job-set-speed", device="j", speed=1),
+        step("block-job-cancel", device="j"),
+        step("block-job-pause", device="j"),
+        step("block-job-resume", device="j"),
+        step("block-job-complete", device="j"),
+        step("block-job-finalize", id="j"),
+        step("block-job-dismiss", id="j"),
+        step("job-cancel", id="j"),
+        step("job-pause", id="j"),
+        *QUERIES,
+    ],
+    "nodes that cannot be added or taken away": [
+        step("blockdev-add", driver="file", node_name="f", filename="base.qcow2"),
+        step("blockdev-add", driver="qcow2", node_name="q", file="f"),
+        step("blockdev-add", driver="qcow2", node_name="q2", file="f"),
+        step("blockdev-add", driver="qcow2", node_name="q", file=file("other.qcow2")),
+        step("blockdev-add", driver="file", node_name="1bad", filename="other.qcow2"),
+        step("blockdev-add", driver="file", filename="other.qcow2"),
+        step("blockdev-add", driver="qcow2", node_name="x", file="nope"),
+        add("x", "nope.qcow2"),
+        add("x", "astray.qcow2"),
+        add("x", "short.raw"),
+        add("x", "mid.qcow2", backing="nope"),
+        step("blockdev-add", driver="qcow2", node_name="x", file="q"),
+        step(
+            "blockdev-add",
+            driver="raw",
+            node_name="x",
+            file=file("other.qcow2"),
+            read_only=True,
+            force_share=True,
+        ),
+        step("blockdev-add", driver="raw", node_name="y", file=file("other.qcow2"), force_share=True),
+        step("blockdev-add", driver="raw", node_name="y", file=file("other.qcow2"), detect_zeroes="unmap"),
+        step("blockdev-add", driver="raw", node_name="y", offset=512, size=1024, file=file("other.qcow2")),
+        step("blockdev-add", driver="null-co", node_name="n", size=4096, read_zeroes=True),
+        step("blockdev-add", driver="null-co", node_name="n2"),
+        add("top", "top.qcow2", backing="q"),
+        step("blockdev-del", node_name="q"),
+        step("blockdev-del", node_name="f"),
+        step("blockdev-del", node_name="nope"),
+        step("query-named-block-nodes", flat=True),
+        step("query-named-block-nodes"),
+        step("query-blockstats", query_nodes=True),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_a_session_goes_as_on_qemu(name: str, tmp_path: Path, images: Path) -> None:
+    ours, our_folder, theirs, their_folder = duel(tmp_path, images, SESSIONS[name])
+    assert_alike(without_news(ours), without_news(theirs))
+    for image in ("top.qcow2", "mid.qcow2", "large.qcow2", "base.qcow2"):
+        assert qemu_check(our_folder / image) == {}
+        assert backing_of(our_folder / image) == backing_of(their_folder / image)
+        if "stored.qcow2" not in backing_of(our_folder / image):
+            qemu_img("compare", "-q", our_folder / image, their_folder / image)
+
+
+def backing_of(image: Path) -> str:
+    lines = qemu_img("info", image).splitlines()
+    return "\n".join(line for line in lines if line.startswith("backing file") and "actual path" not in line)
+
+
+def test_the_graph_while_a_job_runs_is_qemus(tmp_path: Path, images: Path) -> None:
+    steps = [
+        ADD_TOP,
+        step("block-stream", "BLOCK_JOB_PENDING", job_id="j", device="top", auto_finalize=False),
+        step("x-debug-query-block-graph"),
+        step("job-finalize", "STATUS=null", id="j"),
+        step("x-debug-query-block-graph"),
+    ]
+    ours, _, theirs, _ = duel(tmp_path, images, steps)
+    assert_alike([_named_edges(item) for item in ours], [_named_edges(item) for item in theirs])
+
+
+def _named_edges(item: Any) -> Any:
+    """Replace the numbers of a graph by what they stand for; the order is not part of it."""
+    name, reply, _ = item
+    graph = reply.get("return")
+    if name != "x-debug-query-block-graph":
+        return name, reply
+    names = {node["id"]: (node["type"], node["name"]) for node in graph["nodes"]}
+    edges = sorted(
+        (
+            names[edge["parent"]],
+            edge["name"],
+            names[edge["child"]],
+            sorted(edge["perm"]),
+            sorted(edge["shared-perm"]),
+        )
+        for edge in graph["edges"]
+    )
+    return name, sorted(names.values()), edges
+
+
+def test_what_qemu_streamed_and_what_we_streamed_is_stored_alike(tmp_path: Path, images: Path) -> None:
+    _, our_folder, _, their_folder = duel(tmp_path, images, SESSIONS["a whole chain"])
+    maps = [qemu_img("map", "--output=json", folder / "top.qcow2") for folder in (our_folder, their_folder)]
+    shapes = [[line.split('"offset"')[0] for line in text.splitlines()] for text in maps]
+    assert shapes[0] == shapes[1]
+    assert (
+        subprocess.run(
+            ["qemu-img", "check", our_folder / "top.qcow2"], check=False, capture_output=True
+        ).returncode
+        == 0
+    )

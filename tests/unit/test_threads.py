@@ -1,0 +1,92 @@
+import asyncio
+import threading
+
+import pytest
+
+from qmpserver.threads import ThreadPool, run
+
+
+def test_a_call_returns_its_result_from_another_thread() -> None:
+    async def main() -> None:
+        assert await run(threading.get_ident) != threading.get_ident()
+        assert await run(divmod, 7, 2) == (3, 1)
+
+    asyncio.run(main())
+
+
+def test_an_error_is_raised_where_the_call_is_awaited() -> None:
+    async def main() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await run(divmod, 1, 0)
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_task_ends_only_after_its_call_has() -> None:
+    started, release = threading.Event(), threading.Event()
+    ended: list[str] = []
+
+    def block() -> None:
+        started.set()
+        release.wait()
+        ended.append("call")
+
+    async def work() -> None:
+        try:
+            await run(block)
+        finally:
+            ended.append("task")
+
+    async def main() -> None:
+        task = asyncio.create_task(work())
+        await run(started.wait)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert ended == ["call", "task"]
+
+
+def test_calls_beyond_the_limit_wait_for_a_thread() -> None:
+    pool = ThreadPool(limit=2)
+    names: set[str] = set()
+
+    def note() -> None:
+        names.add(threading.current_thread().name)
+
+    async def main() -> None:
+        await asyncio.gather(*(pool.run(note) for _ in range(50)))
+
+    asyncio.run(main())
+    assert len(names) <= 2
+
+
+def test_a_stuck_call_does_not_hold_up_others() -> None:
+    pool = ThreadPool()
+    release = threading.Event()
+
+    async def main() -> None:
+        stuck = pool.submit(release.wait)
+        assert await pool.run(int, "7") == 7
+        assert not stuck.done()
+        release.set()
+        assert await stuck
+
+    asyncio.run(main())
+
+
+def test_the_pool_serves_one_event_loop_after_another() -> None:
+    pool = ThreadPool(limit=1)
+    for number in range(3):
+        assert asyncio.run(pool.run(abs, -number)) == number
+
+
+def test_a_pool_that_lost_its_threads_starts_new_ones() -> None:
+    pool = ThreadPool(limit=1)
+    assert asyncio.run(pool.run(abs, -1)) == 1
+    pool.forget_threads()
+    assert asyncio.run(pool.run(abs, -2)) == 2
