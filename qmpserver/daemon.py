@@ -5,13 +5,17 @@ Here the engine and the drivers meet, through the registry; everything above wor
 """
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph, check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.block.opening import Gate, Opener
 from qmpserver.clock import Clock
+from qmpserver.driver_api.extras import SupportsCreate
+from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.registry import DriverRegistry
 from qmpserver.errors import NodeInUse, QMPError
 from qmpserver.events import EventBus
@@ -29,6 +33,8 @@ DRIVERS = {
     "copy-on-read": "qmpserver.drivers.copy_on_read:CopyOnReadDriver",
 }
 """Our own drivers, imported when first used."""
+
+_WHILE_CREATING = Permission.CONSISTENT_READ | Permission.WRITE | Permission.RESIZE
 
 _log = get_logger("daemon")
 
@@ -113,6 +119,29 @@ class Daemon:
                 raise NodeInUse(f"Block device {node_name} is in use")
             node.is_monitor_owned = False
             await self.graph.collect(node)
+
+    async def create_image(self, filename: str, image_format: str, options: dict[str, Any]) -> None:
+        """Make a new image in a new or emptied file.
+
+        Raises:
+            QMPError: The format or an option cannot be had.
+            OSError: The file cannot be written.
+        """
+        driver_class = self.registry.find(image_format)
+        if not issubclass(driver_class, SupportsCreate):
+            raise QMPError(f"Driver '{image_format}' does not support image creation")
+        os.close(os.open(filename, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644))
+        backend = BlockBackend(self.graph)
+        async with self.graph.lock:
+            file = await self.opener.open_unowned({"driver": "file", "filename": filename})
+            await backend.insert(file, PermissionSet(_WHILE_CREATING, Permission.CONSISTENT_READ))
+        try:
+            assert backend.root is not None
+            await driver_class.create(backend.root, options)
+            await backend.flush()
+        finally:
+            async with self.graph.lock:
+                await backend.remove()
 
     # Jobs
 

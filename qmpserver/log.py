@@ -43,7 +43,9 @@ class Logger:
 
     def is_on(self, level: str) -> bool:
         """Say whether events of that level are logged at all."""
-        return _LEVELS[level] >= _LEVELS[_settings["level"]] or self._keys.get("logger") in _settings["detailed"]
+        return (
+            _LEVELS[level] >= _LEVELS[_settings["level"]] or self._keys.get("logger") in _settings["detailed"]
+        )
 
     def _log(self, level: str, event: str, keys: dict[str, Any]) -> None:
         if self.is_on(level):

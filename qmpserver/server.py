@@ -42,3 +42,97 @@ class Server:
         self.commands = bind_commands(self.daemon)
         self._quit = asyncio.Event()
         self.daemon.on_shutdown = self.request_shutdown
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Make ready to take commands; nothing listens yet."""
+
+    # Commands
+
+    async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        """Carry out a QMP command as a client would, checks included.
+
+        Returns:
+            What the command returns.
+
+        Raises:
+            QMPError: What a client would be answered.
+        """
+        bound = self.commands.get(command)
+        if bound is None:
+            raise CommandNotFound(f"The command {command} has not been found")
+        result = bound.run(None, bound.check(arguments))
+        return await result if asyncio.iscoroutine(result) else result
+
+    async def blockdev_add(self, options: dict[str, Any]) -> None:
+        """Open a node from checked ``BlockdevOptions``."""
+        await self.daemon.blockdev_add(options)
+
+    async def object_add(self, options: dict[str, Any]) -> None:
+        """Create an object from checked ``ObjectOptions``."""
+        self.daemon.objects.add(options)
+
+    # Images
+
+    async def create_image(
+        self, filename: str, image_format: str, size: int, *, backing_file: str | None = None, **options: Any
+    ) -> None:
+        """Make a new image in a new or emptied file.
+
+        Args:
+            filename: The file.
+            image_format: A format that images can be made of, as ``qcow2``.
+            size: The disk's size in bytes.
+            backing_file: What the new image lies over; it is taken to be of the same format.
+            options: Further ``BlockdevCreateOptions`` of the format, `_` for `-`.
+
+        Raises:
+            QMPError: The format or an option cannot be had.
+            OSError: The file cannot be written.
+        """
+        wanted = {name.replace("_", "-"): value for name, value in options.items()}
+        if backing_file is not None:
+            wanted |= {"backing-file": backing_file, "backing-fmt": image_format}
+        await self.daemon.create_image(filename, image_format, {"size": size, **wanted})
+
+    @contextlib.asynccontextmanager
+    async def backend(self, node_name: str, *, writable: bool = False) -> AsyncIterator[BlockBackend]:
+        """Use a node's data directly, as a device would.
+
+        Raises:
+            QMPError: There is no such node, or its other users do not agree.
+        """
+        used = Permission.CONSISTENT_READ | (Permission.WRITE if writable else Permission(0))
+        backend = BlockBackend(self.daemon.graph, node_name)
+        async with self.daemon.graph.lock:
+            await backend.insert(self.daemon.graph.find(node_name), PermissionSet(used, PERM_ALL))
+        try:
+            yield backend
+        finally:
+            async with self.daemon.graph.lock:
+                await backend.remove()
+
+    # The end
+
+    def request_shutdown(self, cause: str) -> None:
+        """Have :meth:`run_until_quit` return.
+
+        Args:
+            cause: A ``ShutdownCause``: `host-signal`, `host-qmp-quit`.
+        """
+        del cause
+        self._quit.set()
+
+    async def run_until_quit(self) -> None:
+        """Wait until a client says `quit`, or :meth:`request_shutdown` is called."""
+        await self._quit.wait()
+
+    async def close(self) -> None:
+        """Cancel all jobs, write back and close all images, and stop listening."""
+        await self.daemon.close()

@@ -138,7 +138,9 @@ async def run(mib: int) -> None:
         before = await digest(folder / "top.qcow2", alone=False)
         console.print("[bold]2. A server streams it, over a UNIX socket")
         began = time.monotonic()
-        with subprocess.Popen([sys.executable, "-m", "qmpserver", "--qmp", f"unix:{folder}/qmp.sock"]) as server:
+        with subprocess.Popen(
+            [sys.executable, "-m", "qmpserver", "--qmp", f"unix:{folder}/qmp.sock"]
+        ) as server:
             await stream(folder, mib)
             server.wait(30)
         console.print(f"  took {time.monotonic() - began:.1f} s")
@@ -152,7 +154,9 @@ async def run(mib: int) -> None:
 
 def main() -> None:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mib", type=int, default=256, help="size of the disk in MiB")
     asyncio.run(run(parser.parse_args().mib))
 

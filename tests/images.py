@@ -32,7 +32,7 @@ def _run(program: str, *arguments: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def make_qcow2(path: Path, size: str, **options: str | int) -> Path:
+def make_qcow2(path: Path, size: str, **options: str | int | Path) -> Path:
     """Make an image with ``qemu-img create``; options are those of ``-o`` with underscores."""
     values = ",".join(f"{name}={value}" for name, value in options.items())
     qemu_img("create", "-q", "-f", "qcow2", *(["-o", values] if values else []), path, size)
@@ -119,7 +119,7 @@ class _Judge:
         self.use(self.snapshot_offset, offset - self.snapshot_offset if self.snapshots else 0)
 
     def stored(self) -> dict[int, int]:
-        counts = {}
+        counts: dict[int, int] = {}
         width = 1 << self.order
         for index, offset in enumerate(self.table(self.table_offset, self.table_clusters * self.cluster)):
             if not offset:

@@ -139,9 +139,17 @@ class Opener:
         """
         if "node-name" not in options:
             raise QMPError("'node-name' must be specified for the root node")
-        node = await self._open_tree(options, NodeFlags())
+        node = await self.open_unowned(options)
         node.is_monitor_owned = True
         return node
+
+    async def open_unowned(self, options: dict[str, Any]) -> Node:
+        """Open a node with everything below it, for the caller to become its user.
+
+        Raises:
+            QMPError: Something cannot be opened; nothing remains of the attempt.
+        """
+        return await self._open_tree(options, NodeFlags())
 
     async def _open_tree(self, options: dict[str, Any], inherited: NodeFlags) -> Node:
         made: list[Node] = []

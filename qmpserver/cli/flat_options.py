@@ -97,10 +97,8 @@ def _value(text: str, start: int) -> tuple[str, int]:
 
 def _short_form(word: str, warn: Callable[[str, str], object]) -> tuple[str, str]:
     name, value = (word[2:], "off") if word.startswith("no") else (word, "on")
-    if name == "delay":
-        instead = f"nodelay={'off' if value == 'on' else 'on'}"
-    else:
-        instead = f"{name}={value}"
+    # QEMU: "nodelay" is understood as turning "delay" off, and yet the advice is about "nodelay".
+    instead = {"delay=on": "nodelay=off", "delay=off": "nodelay=on"}.get(f"{name}={value}", f"{name}={value}")
     warn(f"short-form boolean option '{word}' deprecated", f"Please use {instead} instead")
     return name, value
 

@@ -7,7 +7,6 @@ where that leaves it unique; ``--`` ends the options, and what follows is not lo
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-
 STRAY = ""
 """The name of a word that is no option."""
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Self
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
-from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
+from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
 
 

@@ -75,7 +75,10 @@ class Checks:
             if arguments is None:
                 arguments = {}
             if table is None:
-                table = tuple((name, python_name(name), *rest) for name, *rest in self._table(struct.members))
+                table = tuple(
+                    (name, python_name(name), required, check_member)
+                    for name, required, check_member in self._table(struct.members)
+                )
             keywords = {}
             for name, keyword, required, check_member in table:
                 if name in arguments:

@@ -20,7 +20,7 @@ def conform(wanted: Type, value: Any, path: str) -> None:
             if not _is_scalar(wanted, value):
                 raise SchemaError(f"{path}: {value!r} is no {wanted.kind.value} ({wanted.format.value})")
         case Enum():
-            if value not in wanted.values:
+            if not isinstance(value, str) or value not in wanted.values:
                 raise SchemaError(f"{path}: {value!r} is no {wanted.name}")
         case Array():
             if not isinstance(value, list):
@@ -53,7 +53,7 @@ def _conform_object(wanted: Struct | Union, value: Any, path: str) -> None:
 
 def _branch_members(union: Union, value: dict[str, Any], path: str) -> list[Member]:
     tag_value = value.get(union.tag)
-    if tag_value not in union.tag_values:
+    if not isinstance(tag_value, str) or tag_value not in union.tag_values:
         raise SchemaError(f"{path}.{union.tag}: {tag_value!r} is no branch of {union.name}")
     branch = union.branches.get(tag_value)
     return branch.members if branch else []

@@ -70,12 +70,10 @@ class _Converter:
             case Struct() | Union():
                 return self._object(wanted, value, path)
             case Alternate():
-                for branch in wanted.branches:
-                    if type(value) in python_types(branch):
-                        return self.convert(branch, value, name, path)
-                refuse_type(name or "null", wanted.name)
+                branch = _chosen(wanted, value, name)
+                return self.convert(branch, value, name, path)
             case _:
-                assert_never(wanted)
+                return assert_never(wanted)
 
     def _leaf(self, wanted: Scalar | Enum, value: Any, name: str | None, path: str) -> Any:
         if isinstance(wanted, Scalar) and wanted.kind is Kind.ANY:
@@ -115,6 +113,13 @@ class _Converter:
         return converted
 
 
+def _chosen(alternate: Alternate, value: Any, name: str | None) -> Type:
+    for branch in alternate.branches:
+        if type(value) in python_types(branch):
+            return branch
+    return refuse_type(name or "null", alternate.name)
+
+
 def _leaf_from_string(wanted: Scalar | Enum, text: str, name: str | None, path: str) -> Any:
     if isinstance(wanted, Enum):
         if text not in wanted.values:
@@ -128,13 +133,13 @@ def _leaf_from_string(wanted: Scalar | Enum, text: str, name: str | None, path: 
         case Kind.NUMBER:
             return _parsed(_parse_number, text, path, "number")
         case Kind.NULL:
-            refuse_type(path, "null")
+            return refuse_type(path, "null")
         case Kind.INTEGER if wanted.format is IntFormat.SIZE:
             return _parsed(parse_size, text, path, "size")
         case Kind.INTEGER:
             return _integer(wanted.format, text, name, path)
         case _:
-            assert_never(wanted.kind)
+            return assert_never(wanted.kind)
 
 
 def _parsed(parse: Callable[[str], Any], text: str, path: str, expected: str) -> Any:
@@ -187,7 +192,9 @@ def parse_size(text: str) -> int | None:
         if suffix == "B" and int(fraction):
             return None
         unit = 1 << 10 * "BKMGTPE".index(suffix)
-        value = int(whole) * unit + (int(fraction) * unit * 2 + 10 ** len(fraction)) // (2 * 10 ** len(fraction))
+        value = int(whole) * unit + (int(fraction) * unit * 2 + 10 ** len(fraction)) // (
+            2 * 10 ** len(fraction)
+        )
     return value if value <= IntFormat.UINT64.bounds[1] else None
 
 

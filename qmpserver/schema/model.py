@@ -8,7 +8,7 @@ from qmpserver.errors import ParameterError
 from qmpserver.schema import conform, keyval
 from qmpserver.schema.builder import Definition, TypeBuilder, notes
 from qmpserver.schema.check import Checks, python_name
-from qmpserver.schema.qapi import Array, Enum, Kind, Member, Notes, Scalar, Struct, Type, Union
+from qmpserver.schema.qapi import Enum, Notes, Struct, Type, Union
 
 NO_MEMBERS = Struct("", Notes())
 """The type of arguments, data and replies of which nothing is said."""
@@ -67,7 +67,9 @@ class Command:
             Nested values stay as they came.  Raises ParameterError with QEMU's text.
     """
 
-    def __init__(self, name: str, subject: str, definition: Definition, types: TypeBuilder, checks: Checks) -> None:
+    def __init__(
+        self, name: str, subject: str, definition: Definition, types: TypeBuilder, checks: Checks
+    ) -> None:
         said = notes(definition)
         self.name = name
         self.subject = subject
@@ -174,6 +176,7 @@ class Schema:
         commands: Every command by name.
         events: Every event by name.
         type_names: Every named type, with its subject.
+        derived: What others made of the schema and keep here, until the schema is added to.
     """
 
     def __init__(self, documents: Mapping[str, Definition]) -> None:
@@ -193,7 +196,7 @@ class Schema:
                 self.type_names[name] = subject
         self._types = types
         self._checks = checks
-        self.on_change: list[Callable[[], None]] = []
+        self.derived: dict[str, Any] = {}
 
     def type(self, name: str) -> NamedType:
         """Return the type called `name`.
@@ -223,8 +226,7 @@ class Schema:
             raise ValueError(f"'{union_name}' has '{tag_value}' already")
         union.branches[tag_value] = self._types.struct("", definition)
         tag_type.values[tag_value] = notes(definition)
-        for changed in self.on_change:
-            changed()
+        self.derived.clear()
 
 
 def _object_type(definition: Definition | None, types: TypeBuilder) -> Struct | Union:

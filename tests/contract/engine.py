@@ -31,7 +31,7 @@ class MemoryFile:
     read_only = False
     limits = Limits()
 
-    def __init__(self, data: bytes = b"", *, yields: bool = False) -> None:
+    def __init__(self, data: bytes | bytearray = b"", *, yields: bool = False) -> None:
         self.data = bytearray(data)
         self.log: list[tuple[Any, ...]] = []
         self.yields = yields
@@ -131,6 +131,9 @@ class Context:
 
     def child(self, name: str) -> BlockChild | None:
         return self.children.get(name)
+
+    def is_in_chain(self, child: str, node_name: str) -> bool | None:
+        return None
 
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         self.corruption.append((message, offset, length, fatal))

@@ -1,6 +1,7 @@
 """Run the same commands on real QEMU and on this server, and compare what both say."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -64,7 +65,7 @@ class Daemon:
         self.events: list[dict[str, Any]] = []
         assert self.execute("qmp_capabilities") == {"return": {}}
 
-    def __enter__(self) -> "Daemon":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -111,8 +112,6 @@ class Daemon:
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     root = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": root}
 

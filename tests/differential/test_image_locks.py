@@ -47,17 +47,19 @@ async def held(image: Path, permissions: PermissionSet, **given: Any) -> AsyncIt
 @contextlib.contextmanager
 def held_by_daemon(image: Path, *, read_only: bool) -> Iterator[None]:
     """Hold the image as a format node of QEMU's storage daemon."""
-    pidfile = image.with_suffix(".pid")
     blockdev = (
         f"qcow2,node-name=n,read-only={'on' if read_only else 'off'},file.driver=file,file.filename={image}"
     )
-    command = [need("qemu-storage-daemon"), "--daemonize", "--pidfile", str(pidfile), "--blockdev", blockdev]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pid = pidfile.read_text().strip()
-    try:
-        yield
-    finally:
-        subprocess.run(["kill", pid], check=True)
+    monitor = ("--chardev", "stdio,id=c", "--monitor", "chardev=c")
+    command = [need("qemu-storage-daemon"), "--blockdev", blockdev, *monitor]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        # Options are carried out in order: it greets when the image is open.
+        assert b"QMP" in daemon.stdout.readline()
+        try:
+            yield
+        finally:
+            daemon.terminate()
 
 
 def run_tool(tool: str, *arguments: str) -> str:

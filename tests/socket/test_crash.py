@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.differential.duel import OURS, Daemon
-from tests.images import make_qcow2, qemu_check, qemu_img
+from tests.images import qemu_check, qemu_img
 from tests.peers import need
 
 SIZE = 48 << 20
@@ -68,7 +68,9 @@ def test_a_signal_ends_a_running_stream_in_good_order(tmp_path: Path, how: signa
     seen = make_chain(tmp_path, 1)
     with Daemon(OURS, tmp_path) as daemon:
         add_top(daemon)
-        assert daemon.execute("block-stream", {"job-id": "j", "device": "top", "speed": 1 << 20}) == {"return": {}}
+        assert daemon.execute("block-stream", {"job-id": "j", "device": "top", "speed": 1 << 20}) == {
+            "return": {}
+        }
         daemon.process.send_signal(how)
         assert daemon.process.wait(10) == 0
     assert not (tmp_path / "qmp.sock").exists()

@@ -92,7 +92,14 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 def run(words: list[str], folder: Path, environment: dict[str, str], typed: str = "") -> str:
     """Run a program that must succeed, and return what it printed."""
     done = subprocess.run(
-        words, cwd=folder, env=environment, input=typed, capture_output=True, text=True, timeout=60, check=False
+        words,
+        cwd=folder,
+        env=environment,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, f"{words}: {done.stderr}"
     return done.stdout

@@ -30,7 +30,7 @@ KINDS: Mapping[str, Kind] = {
 """The keys of QEMU 11.1, whichever backend reads them."""
 
 SERVED = ("null", "socket", "stdio")
-NOT_SERVED = frozenset("file hub memory mux parallel pipe pty ringbuf serial udp".split())
+NOT_SERVED = ("file", "hub", "memory", "mux", "parallel", "pipe", "pty", "ringbuf", "serial", "udp")
 
 _NOT_A_PLAIN_STREAM = ("telnet", "tn3270", "websocket", "mux", "logfile")
 

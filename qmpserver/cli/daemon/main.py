@@ -32,5 +32,3 @@ def main(program: str, words: Sequence[str]) -> int:
     from qmpserver.cli.daemon.running import run_server  # noqa: PLC0415 - the fork comes first
 
     return run_server(plan, reporter, parent)
-
-

@@ -15,7 +15,16 @@ SYSTEMD = "systemd"
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
 _SHORT = re.compile(r"(?P<kind>unix|tcp|fd):(?P<address>(?:[^,]|,,)*)(?P<rest>,.*)?\Z", re.DOTALL)
-_ON_OFF = {"on": True, "yes": True, "true": True, "y": True, "off": False, "no": False, "false": False, "n": False}
+_ON_OFF = {
+    "on": True,
+    "yes": True,
+    "true": True,
+    "y": True,
+    "off": False,
+    "no": False,
+    "false": False,
+    "n": False,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,7 @@ class Allocator:
                 finally:
                     self._tables.unpin(table)
             offset = stop
+            await self._committer.relieve()
 
     async def _change_entries(
         self, table: L2Table, first: int, end: int, rule: Callable[[int], int], *, discard: bool

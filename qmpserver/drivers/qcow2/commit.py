@@ -25,6 +25,9 @@ from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.drivers.qcow2.tables import L2Table, L2Tables
 from qmpserver.tasks import Pending, spawn, step
 
+MOST_WAITING = 50_000
+"""Runs of clusters that may wait to be freed before a flush is due."""
+
 
 class Unreferenced(NamedTuple):
     """Host clusters to which a reference was dropped.
@@ -75,7 +78,17 @@ class Committer:
 
     def drop(self, offset: int, count: int, *, discard: bool = False) -> None:
         """Note that mappings in memory no longer refer to these host clusters."""
+        if self._unlinked:
+            last = self._unlinked[-1]
+            if last.offset + (last.clusters << self._image.cluster_bits) == offset and last.discard == discard:
+                self._unlinked[-1] = last._replace(clusters=last.clusters + count)
+                return
         self._unlinked.append(Unreferenced(offset, count, discard))
+
+    async def relieve(self) -> None:
+        """Flush if what waits to be freed has become too much to remember."""
+        if len(self._unlinked) + len(self._awaiting_barrier) > MOST_WAITING:
+            await self.flush()
 
     async def commit(self) -> None:
         """Write everything that is dirty, in order.
@@ -83,7 +96,7 @@ class Committer:
         Raises:
             OSError: Something could not be written; it stays dirty and the image on disk is sound.
         """
-        await self._shielded(self._locked(durable=False))
+        await self.run_to_end(self._locked(durable=False))
 
     async def flush(self) -> None:
         """Write everything that is dirty, in order, and bring it to stable storage.
@@ -91,9 +104,9 @@ class Committer:
         Raises:
             OSError: Something could not be written; it stays dirty and the image on disk is sound.
         """
-        await self._shielded(self._locked(durable=True))
+        await self.run_to_end(self._locked(durable=True))
 
-    async def _shielded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def run_to_end(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` end even if the caller is cancelled: a write under way cannot be called back."""
         try:
             step(work)

@@ -137,7 +137,7 @@ class Qcow2Driver(MappingDriver):
 
     async def truncate(self, size: int) -> None:
         """Set the size in bytes; see :meth:`BlockDriver.truncate`."""
-        await self._parts.resizer.truncate(size)
+        await self._parts.committer.run_to_end(self._parts.resizer.truncate(size))
 
     async def allocated_size(self) -> int | None:
         """Return the bytes that the file below occupies."""
@@ -156,8 +156,9 @@ class Qcow2Driver(MappingDriver):
 
     async def change_backing_file(self, filename: str | None, backing_format: str | None) -> None:
         """Store another backing file name, durably; see :class:`SupportsBackingFile`."""
-        await self._parts.committer.flush()
-        await store_backing_file(self._image, filename, backing_format)
+        committer = self._parts.committer
+        await committer.flush()
+        await committer.run_to_end(store_backing_file(self._image, filename, backing_format))
 
     async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
         """Check that the image may be written, or write back what is dirty."""

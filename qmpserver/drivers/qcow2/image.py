@@ -5,9 +5,9 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.opening import OpenContext
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import COMPAT_LAZY_REFCOUNTS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, Header
 from qmpserver.errors import CorruptImage
@@ -20,6 +20,28 @@ WRITE_UNIT = 4 * KiB
 def c_hex(value: int) -> str:
     """Write a number as C's ``%#x`` does, which leaves zero bare."""
     return f"{value:#x}" if value else "0"
+
+
+class ImageContext(Protocol):
+    """As much of :class:`OpenContext` as an image needs, so that one can be opened while it is created."""
+
+    @property
+    def node_name(self) -> str:
+        """The node's name, for messages."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the image will not be written."""
+
+    @property
+    def discard(self) -> bool:
+        """Whether freed space is given back to the file below."""
+
+    def child(self, name: str) -> BlockChild | None:
+        """Return the opened child of that name."""
+
+    def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
+        """Tell clients that the image is damaged."""
 
 
 async def read_padded(child: BlockChild, offset: int, length: int) -> bytearray:
@@ -43,7 +65,7 @@ class Image:
     """
 
     def __init__(
-        self, context: OpenContext, child: BlockChild, header: Header, extensions: list[Extension]
+        self, context: ImageContext, child: BlockChild, header: Header, extensions: list[Extension]
     ) -> None:
         self.context = context
         self.child = child

@@ -29,7 +29,7 @@ class MetadataMap:
         """Note that a structure of that kind occupies the host range."""
         for cluster in range(offset >> self._bits, (offset + length - 1 >> self._bits) + 1):
             if cluster in self.kinds:
-                self._conflicts[cluster] = self.kinds[cluster]
+                self._conflicts[cluster] = kind
             else:
                 self.kinds[cluster] = kind
 
@@ -70,7 +70,9 @@ class MetadataMap:
         Raises:
             CorruptImage: It is so; the image is now marked as corrupt.
         """
-        other = self._conflicts.get(offset >> self._bits)
-        if other is not None:
-            message = f"Preventing invalid write on {kind} (overlaps with {other})"
+        cluster = offset >> self._bits
+        if cluster in self._conflicts:
+            first = self.kinds[cluster]
+            other = self._conflicts[cluster] if first == kind else first
+            message = f"Preventing invalid write on metadata (overlaps with {other})"
             raise await self._image.corrupt(message, offset, self._image.cluster_size)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.opening import OpenContext
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import metadata as kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
@@ -20,7 +19,7 @@ from qmpserver.drivers.qcow2.header import (
     check_features,
     check_tables,
 )  # fmt: skip
-from qmpserver.drivers.qcow2.image import Image, read_padded
+from qmpserver.drivers.qcow2.image import Image, ImageContext, read_padded
 from qmpserver.drivers.qcow2.mapping import Mapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
@@ -53,7 +52,7 @@ class OpenImage:
         return Resizer(self.image, self.refcounts, self.committer, self.metadata, self.mapper, self.allocator)
 
 
-async def open_image(context: OpenContext) -> OpenImage:
+async def open_image(context: ImageContext) -> OpenImage:
     """Open the image in the `file` child.
 
     Raises:
@@ -104,7 +103,6 @@ async def make_writable(parts: OpenImage) -> None:
     """
     image = parts.image
     _note_structures(parts)
-    image.writable = True
     if image.header.autoclear:
         await image.update_header(autoclear=0)
         await image.child.flush()
@@ -112,6 +110,7 @@ async def make_writable(parts: OpenImage) -> None:
         await repair_refcounts(image, parts.refcounts, parts.tables, parts.snapshots)
         await parts.committer.flush()
         await image.set_incompatible(image.header.incompatible & ~INCOMPAT_DIRTY)
+    image.writable = True
 
 
 def _note_structures(parts: OpenImage) -> None:

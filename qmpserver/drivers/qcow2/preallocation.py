@@ -1,8 +1,5 @@
 """Give a new image all its mappings before it is used."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.drivers.qcow2.opening import open_image
 from qmpserver.units import align_up
@@ -13,14 +10,10 @@ class _CreationContext:
 
     node_name = ""
     read_only = False
-    auto_read_only = False
-    no_flush = False
-    direct = False
     discard = False
 
     def __init__(self, file: BlockChild) -> None:
         self._file = file
-        self.options: Mapping[str, Any] = {}
 
     def child(self, name: str) -> BlockChild | None:
         return self._file if name == "file" else None

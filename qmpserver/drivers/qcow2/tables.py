@@ -33,16 +33,18 @@ class L2Table:
         dirty_from: First entry that differs from the disk.
         dirty_to: First entry after those; at most `dirty_from` when there are none.
         pins: Users that hold on to it; it is not evicted meanwhile.
+        is_guarded: Nothing else of the image was found in the same place.
         used: It was used since the cache last looked for a victim.
     """
 
-    __slots__ = ("dirty_from", "dirty_to", "entries", "index", "is_new", "offset", "pins", "replaces", "used")
+    __slots__ = ("dirty_from", "dirty_to", "entries", "index", "is_guarded", "is_new", "offset", "pins", "replaces", "used")
 
     def __init__(self, index: int, offset: int, entries: "array[int]") -> None:
         self.index = index
         self.offset = offset
         self.entries = entries
         self.is_new = False
+        self.is_guarded = False
         self.replaces = 0
         self.dirty_from = len(entries)
         self.dirty_to = 0
@@ -156,7 +158,7 @@ class L2Tables:
             OSError: The table cannot be read, or there is no room for it.
         """
         table = self.cached.get(index)
-        if table is not None and (table.is_new or self.l1[index] & COPIED) and not self.lock.locked():
+        if table is not None and table.is_guarded and (table.is_new or self.l1[index] & COPIED):
             table.pins += 1
             return table
         async with self.lock:
@@ -166,8 +168,9 @@ class L2Tables:
                 table = await self._add(index)
             elif not (table.is_new or self.l1[index] & COPIED):
                 await self._unshare(table)
-            elif not table.is_new:
+            elif not table.is_guarded:
                 await self._metadata.guard_structure(table.offset, kinds.L2)
+            table.is_guarded = True
             table.pins += 1
             return table
 

@@ -42,7 +42,7 @@ class Engine:
         return await self.opener.open({"driver": "raw", "node-name": name, "file": file, **options})
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_engine() -> Iterator[Callable[[], Engine]]:
     """Return a maker of engines; files and tables are forgotten afterwards."""
     FILES.clear()

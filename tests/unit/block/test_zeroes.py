@@ -1,5 +1,7 @@
 """Zeroes are told from data exactly, whatever the sizes."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def test_runs_cover_everything_once_and_alternate(pieces: list[bool], unit: int,
     assert sum(length for _, length, _ in runs) == len(content)
     for start, length, zero in runs:
         assert zero == (not any(content[start : start + length]))
-    assert all(first[2] != second[2] for first, second in zip(runs, runs[1:], strict=False))
+    assert all(first[2] != second[2] for first, second in itertools.pairwise(runs))
 
 
 def test_filling_reaches_the_last_byte_of_a_large_buffer() -> None:

@@ -25,6 +25,15 @@ def refusal_of_qemu(text: str) -> str:
     return done.stderr.decode().removeprefix(prefix).rstrip("\n")
 
 
+def refusal_of_ours(text: str) -> str | None:
+    """Return what our parser says, or None when it takes the argument."""
+    try:
+        parse(text, "driver")
+    except ParameterError as refusal:
+        return str(refusal)
+    return None
+
+
 @pytest.mark.parametrize(("text", "message"), REFUSED)
 def test_qemu_refuses_the_same_argument_with_the_same_text(text: str, message: str) -> None:
     assert refusal_of_qemu(text) == message
@@ -38,9 +47,5 @@ PIECES = st.sampled_from([".", "=", ",", ",,", ",a.0=", ",a.1=", ",b.a="])
 @given(st.lists(st.one_of(FRAGMENTS, PIECES), max_size=9).map("".join))
 def test_any_argument_is_parsed_or_refused_as_qemu_does(text: str) -> None:
     message = refusal_of_qemu(text)
-    try:
-        parse(text, "driver")
-    except ParameterError as refusal:
-        assert message == str(refusal)
-    else:
-        assert message.startswith(NOT_THE_PARSERS)
+    ours = refusal_of_ours(text)
+    assert message == ours if ours else message.startswith(NOT_THE_PARSERS)

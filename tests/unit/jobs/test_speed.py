@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmpserver.jobs.speed import SLICE_NS, SpeedLimit
-from qmpserver.units import MiB, NS_PER_SECOND
+from qmpserver.units import NS_PER_SECOND, MiB
 
 
 def test_no_limit_never_rests() -> None:

@@ -14,7 +14,7 @@ from qmpserver.jobs.error_policy import OnError
 from qmpserver.jobs.manager import JobManager
 from qmpserver.jobs.states import JobStatus
 from qmpserver.jobs.stream import StreamJob, StreamPlan
-from qmpserver.units import MiB, NS_PER_SECOND
+from qmpserver.units import NS_PER_SECOND, MiB
 from tests.unit.block.conftest import Engine
 from tests.unit.block.memory_drivers import FILES, MemoryFormat
 
@@ -67,7 +67,7 @@ class Bench:
 Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def play() -> Iterator[Callable[[Scenario], None]]:
     """Run a scenario on a fresh bench."""
 

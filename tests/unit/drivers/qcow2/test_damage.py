@@ -133,6 +133,10 @@ CORRUPTIONS: list[tuple[str, str, int, str, str]] = [
     ("L2", "write", COPIED | 0x20000, "Preventing invalid write on metadata (overlaps with refcount block)", "v3"),
     ("L2", "write", COPIED | 0x30000, "Preventing invalid write on metadata (overlaps with active L1 table)", "v3"),
     ("L2", "write", COPIED | 0x40000, "Preventing invalid write on metadata (overlaps with active L2 table)", "v3"),
+    ("L1", "write", COPIED | 0x10000, "Preventing invalid write on metadata (overlaps with refcount table)", "v3"),
+    ("L1", "write", COPIED | 0x30000, "Preventing invalid write on metadata (overlaps with active L1 table)", "v3"),
+    ("L1", "write", COPIED | 0x20000, "Preventing invalid write on metadata (overlaps with refcount block)", "v3"),
+    ("reftable", "write", 0x40000, "Preventing invalid write on metadata (overlaps with active L2 table)", "v3"),
     ("refcounts", "write", 0, "Preventing invalid write on metadata (overlaps with active L2 table)", "v3"),
     ("reftable", "write", 0x20200, "Refblock offset 0x20200 unaligned (reftable index: 0)", "v3"),
 ]  # fmt: skip
@@ -150,7 +154,7 @@ def test_corruption_is_found_marked_and_reported_in_qemus_words(
         context = Context({"file": file})
         driver = await Qcow2Driver.open(context)
         engine = Engine(driver)
-        offset = 0 if place == "L2" else 512 << 10
+        offset = 0 if place in {"L1", "L2"} else 512 << 10
         request = engine.read(0, 512) if request_kind == "read" else engine.write(offset, b"y" * 512)
         with pytest.raises(CorruptImage):
             await request

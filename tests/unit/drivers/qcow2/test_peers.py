@@ -54,7 +54,7 @@ def as_qemu_reads(path: Path) -> bytes:
     return raw.read_bytes()
 
 
-def compare(path: Path, expected: bytes) -> None:
+def compare(path: Path, expected: bytes | bytearray) -> None:
     """Hold an image against its content with the real tools."""
     assert qemu_check(path) == {}
     plain = path.with_suffix(".plain")
@@ -215,7 +215,18 @@ def test_qemu_accepts_resized_images(tmp_path: Path) -> None:
 
 def test_an_image_that_qemu_left_dirty_is_repaired(tmp_path: Path) -> None:
     image = make_qcow2(tmp_path / "image.qcow2", str(SIZE), lazy_refcounts="on")
-    command = [need("qemu-io"), "-f", "qcow2", "-c", "write -P 17 0 1M", "-c", "flush", "-c", "abort", image]
+    command: list[str | Path] = [
+        need("qemu-io"),
+        "-f",
+        "qcow2",
+        "-c",
+        "write -P 17 0 1M",
+        "-c",
+        "flush",
+        "-c",
+        "abort",
+        image,
+    ]
     subprocess.run(command, capture_output=True, check=False)
     assert image.read_bytes()[79] & 1
     model = bytearray(b"\x11" * MiB + bytes(SIZE - MiB))

@@ -1,0 +1,1 @@
+"""Take in and give back descriptors that clients pass over UNIX sockets."""

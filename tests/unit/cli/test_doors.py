@@ -1,0 +1,40 @@
+"""Choosing the door by the first word or by the program's name."""
+
+import pytest
+
+from qmpserver.__main__ import run
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("qmpserver", ["--version"]),
+        ("qmpserver", ["daemon", "--version"]),
+        ("qemu-storage-daemon", ["--version"]),
+    ],
+)
+def test_the_daemon_is_the_first_door(
+    program: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(program, words) == 0
+    assert capsys.readouterr().out.startswith("qmpserver version ")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("img", "qmpserver: 'img' is not supported yet (there is: daemon)\n"),
+        ("shell", "qmpserver: 'shell' is not supported yet (there is: daemon)\n"),
+        ("bogus", "qmpserver: 'bogus' is not a command (there is: daemon)\n"),
+    ],
+)
+def test_a_word_without_a_door_is_refused_by_name(
+    word: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("qmpserver", [word, "--help"]) == 1
+    assert capsys.readouterr().err == message
+
+
+def test_under_a_tools_own_name_a_word_is_that_tools_matter(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("qemu-storage-daemon", ["daemon", "--bogus"]) == 1
+    assert capfd.readouterr().err == "qemu-storage-daemon: unrecognized option '--bogus'\n"

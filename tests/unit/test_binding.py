@@ -1,0 +1,49 @@
+"""Every command has its function with its arguments, and a difference ends the start by name."""
+
+import pytest
+
+from qmpserver import binding
+from qmpserver.clock import ManualClock
+from qmpserver.commands import block_jobs
+from qmpserver.daemon import Daemon
+from qmpserver.schema.loader import load
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Daemon:
+    return Daemon(load(), ManualClock())
+
+
+def test_every_command_of_the_schema_is_bound(daemon: Daemon) -> None:
+    bound = binding.bind_commands(daemon)
+    assert set(bound) | binding.SESSION_COMMANDS == set(daemon.schema.commands)
+    assert bound["block-job-set-speed"].changes
+    assert not bound["query-block-jobs"].changes
+
+
+def test_a_command_without_a_function_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(block_jobs, "query_block_jobs")
+    with pytest.raises(binding.MismatchError, match="command 'query-block-jobs' has no function"):
+        binding.bind_commands(daemon)
+
+
+def test_a_function_without_a_command_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    def block_job_dance(daemon: Daemon) -> None:
+        del daemon
+
+    block_job_dance.__module__ = block_jobs.__name__
+    monkeypatch.setattr(block_jobs, "block_job_dance", block_job_dance, raising=False)
+    with pytest.raises(binding.MismatchError, match=r"no commands: .*block_job_dance"):
+        binding.bind_commands(daemon)
+
+
+def test_a_difference_in_arguments_shows_both_sides(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    def block_job_set_speed(daemon: Daemon, *, device: str, speed: int = 0) -> None:
+        del daemon, device, speed
+
+    block_job_set_speed.__module__ = block_jobs.__name__
+    monkeypatch.setattr(block_jobs, "block_job_set_speed", block_job_set_speed)
+    with pytest.raises(
+        binding.MismatchError, match=r"takes device, speed, but its function takes device, \*speed"
+    ):
+        binding.bind_commands(daemon)
