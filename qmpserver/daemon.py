@@ -67,6 +67,7 @@ class Daemon:
             self.registry,
             schema.type("BlockdevOptions").from_image,
             self._report_corruption,
+            self.fd_sets.duplicate,
             gate or (lambda _filename: None),
         )
         self.jobs = JobManager(self.events, clock)

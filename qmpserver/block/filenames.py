@@ -1,5 +1,6 @@
 """Read and make image names: plain paths, ``driver:`` and ``json:`` names, names beside an overlay."""
 
+import json
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ def filename_of(node: "Node") -> str:
     exact = exact_filename_of(node)
     if exact is not None:
         return exact
-    return _JSON_PREFIX + orjson.dumps(full_open_options(node)).decode()
+    return _JSON_PREFIX + json.dumps(full_open_options(node), ensure_ascii=False)
 
 
 def exact_filename_of(node: "Node") -> str | None:

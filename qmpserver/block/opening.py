@@ -30,6 +30,10 @@ CheckOptions = Callable[[dict[str, Any]], dict[str, Any]]
 CorruptionListener = Callable[[str, str, int | None, int | None, bool], None]
 """Called with node name, message, host offset, length, and whether the image is lost."""
 
+DuplicateFd = Callable[[int, int], int]
+"""Returns a new descriptor from a set that clients have passed, given set and access flags; raises
+QMPError when there is no such set, OSError when none of its members has that access."""
+
 Gate = Callable[[str], None]
 """Called with each file name that an image, not a client, asks to open; raises QMPError to refuse."""
 
@@ -43,6 +47,7 @@ class Opening:
     flags: NodeFlags
     graph: Graph
     on_corruption: CorruptionListener
+    duplicate_fd: DuplicateFd
     edges: dict[str, Edge] = field(default_factory=dict)
 
     @property
@@ -85,6 +90,10 @@ class Opening:
         """Tell clients that the image is damaged."""
         self.on_corruption(self.node_name, message, offset, length, fatal)
 
+    def fdset_dup(self, set_id: int, flags: int) -> int:
+        """Return a new descriptor for ``/dev/fdset/N``."""
+        return self.duplicate_fd(set_id, flags)
+
     @property
     def name(self) -> str:
         """The node's name, as that of a user of its children."""
@@ -103,6 +112,11 @@ class _ChainLink:
         self.flags = flags
 
 
+def _no_fd_sets(set_id: int, flags: int) -> int:
+    del flags
+    raise QMPError(f"Failed to find fdset /dev/fdset/{set_id}")
+
+
 class Opener:
     """Opens images into a graph.
 
@@ -111,6 +125,7 @@ class Opener:
         registry: The drivers there are.
         check_options: Checks options that an image asks for.
         on_corruption: Told of damaged images.
+        duplicate_fd: Supplies what ``/dev/fdset/N`` stands for.
         gate: Asked before a file that an image names is opened.
     """
 
@@ -120,12 +135,14 @@ class Opener:
         registry: DriverRegistry,
         check_options: CheckOptions,
         on_corruption: CorruptionListener,
+        duplicate_fd: DuplicateFd = _no_fd_sets,
         gate: Gate = lambda _filename: None,
     ) -> None:
         self._graph = graph
         self._registry = registry
         self._check_options = check_options
         self._on_corruption = on_corruption
+        self._duplicate_fd = duplicate_fd
         self._gate = gate
 
     async def open(self, options: dict[str, Any]) -> Node:
@@ -222,7 +239,7 @@ class Opener:
         """Open one node and its children, but not its backing node."""
         flags = node_flags(options, inherited)
         name = options.get("node-name")
-        opening = Opening(name or self._graph.new_name(), {}, flags, self._graph, self._on_corruption)
+        opening = Opening(name or self._graph.new_name(), {}, flags, self._graph, self._on_corruption, self._duplicate_fd)
         try:
             driver_class = await self._choose_driver(options, opening, made)
             opening.options = {

@@ -11,8 +11,8 @@ from qmpserver.errors import ParameterError, QMPError
 class NamedType(Protocol):
     """A type of the schema, which both forms can be made into."""
 
-    def check(self, value: Any) -> Any:
-        """Check JSON."""
+    def check(self, value: Any) -> None:
+        """Hold JSON against the type."""
 
     def from_keyval(self, value: Any) -> Any:
         """Convert a tree of strings."""
@@ -36,8 +36,11 @@ class Structured:
         Raises:
             ParameterError: It does not fit; the text names the member.
         """
-        value: dict[str, Any] = named.check(self.tree) if self.is_json else named.from_keyval(self.tree)
-        return self.tree if value is None else value
+        if self.is_json:
+            named.check(self.tree)
+            return self.tree
+        value: dict[str, Any] = named.from_keyval(self.tree)
+        return value
 
 
 def parse(text: str, implied_key: str, help_text: Callable[[keyval.Keyval], str] | None = None) -> Structured:

@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.errors import QMPError
@@ -24,6 +23,8 @@ class DriverRegistry:
 
     def add_entry_points(self) -> None:
         """Add what installed packages offer; a name already known is left as it is."""
+        from importlib import metadata  # noqa: PLC0415 - 40 ms that start-up does not need
+
         for entry in metadata.entry_points(group=ENTRY_POINT_GROUP):
             self._targets.setdefault(entry.name, entry.value)
 

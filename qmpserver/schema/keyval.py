@@ -6,7 +6,7 @@ with JSON's own types, which are then held against the type like arguments.
 
 import re
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any
 
 from qmpserver.errors import ParameterError
 from qmpserver.schema.check import (
@@ -69,11 +69,7 @@ class _Converter:
                 ]
             case Struct() | Union():
                 return self._object(wanted, value, path)
-            case Alternate():
-                branch = _chosen(wanted, value, name)
-                return self.convert(branch, value, name, path)
-            case _:
-                return assert_never(wanted)
+        return self.convert(_chosen(wanted, value, name), value, name, path)
 
     def _leaf(self, wanted: Scalar | Enum, value: Any, name: str | None, path: str) -> Any:
         if isinstance(wanted, Scalar) and wanted.kind is Kind.ANY:
@@ -125,24 +121,16 @@ def _leaf_from_string(wanted: Scalar | Enum, text: str, name: str | None, path: 
         if text not in wanted.values:
             refuse_value(name, text)
         return text
-    match wanted.kind:
-        case Kind.STRING | Kind.ANY:
-            return text
-        case Kind.BOOLEAN:
-            return _parsed(_BOOLEANS.get, text, path, "'on' or 'off'")
-        case Kind.NUMBER:
-            return _parsed(_parse_number, text, path, "number")
-        case Kind.NULL:
-            return refuse_type(path, "null")
-        case Kind.INTEGER if wanted.format is IntFormat.SIZE:
-            return _parsed(parse_size, text, path, "size")
-        case Kind.INTEGER:
-            return _integer(wanted.format, text, name, path)
-        case _:
-            return assert_never(wanted.kind)
+    if wanted.kind in (Kind.STRING, Kind.ANY):
+        return text
+    if wanted.kind is Kind.NULL:
+        refuse_type(path, "null")
+    if wanted.kind is Kind.INTEGER and wanted.format is not IntFormat.SIZE:
+        return _integer(wanted.format, text, name, path)
+    return _parsed(*_PARSERS[wanted.kind], text, path)
 
 
-def _parsed(parse: Callable[[str], Any], text: str, path: str, expected: str) -> Any:
+def _parsed(parse: Callable[[str], Any], expected: str, text: str, path: str) -> Any:
     value = parse(text)
     if value is None:
         raise ParameterError(f"Parameter '{path}' expects {expected}")
@@ -151,7 +139,7 @@ def _parsed(parse: Callable[[str], Any], text: str, path: str, expected: str) ->
 
 def _integer(width: IntFormat, text: str, name: str | None, path: str) -> int:
     wide = IntFormat.INT64 if width.is_signed else IntFormat.UINT64
-    value: int = _parsed(lambda digits: parse_integer(digits, wide), text, path, "integer")
+    value: int = _parsed(lambda digits: parse_integer(digits, wide), "integer", text, path)
     lowest, greatest = width.bounds
     if not lowest <= value <= greatest:
         refuse_range(name, width)
@@ -200,3 +188,11 @@ def parse_size(text: str) -> int | None:
 
 def _parse_number(text: str) -> float | None:
     return float(text) if _NUMBER.match(text) else None
+
+
+_PARSERS: dict[Kind, tuple[Callable[[str], Any], str]] = {
+    Kind.BOOLEAN: (_BOOLEANS.get, "'on' or 'off'"),
+    Kind.NUMBER: (_parse_number, "number"),
+    Kind.INTEGER: (parse_size, "size"),
+}
+"""How a leaf is read, and what QEMU calls it; an integer comes here only as a size."""

@@ -80,7 +80,10 @@ class Committer:
         """Note that mappings in memory no longer refer to these host clusters."""
         if self._unlinked:
             last = self._unlinked[-1]
-            if last.offset + (last.clusters << self._image.cluster_bits) == offset and last.discard == discard:
+            if (
+                last.offset + (last.clusters << self._image.cluster_bits) == offset
+                and last.discard == discard
+            ):
                 self._unlinked[-1] = last._replace(clusters=last.clusters + count)
                 return
         self._unlinked.append(Unreferenced(offset, count, discard))

@@ -3,11 +3,11 @@
 Source: qcow2 specification, "Compressed Clusters Descriptor" and "Compression type".
 """
 
-import asyncio
 import errno
 import os
 import zlib
 
+from qmpserver import threads
 from qmpserver.driver_api.driver import not_supported
 from qmpserver.drivers.qcow2.entries import COMPRESSED, compressed_extent
 from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES
@@ -89,4 +89,4 @@ async def _read_cluster(image: Image, tables: L2Tables, offset: int) -> bytes:
     compression = COMPRESSION_TYPES[image.header.compression_type]
     if image.cluster_size < THREAD_FROM:
         return decompress(data, image.cluster_size, compression)
-    return await asyncio.to_thread(decompress, data, image.cluster_size, compression)
+    return await threads.run(decompress, data, image.cluster_size, compression)

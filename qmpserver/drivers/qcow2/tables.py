@@ -37,7 +37,18 @@ class L2Table:
         used: It was used since the cache last looked for a victim.
     """
 
-    __slots__ = ("dirty_from", "dirty_to", "entries", "index", "is_guarded", "is_new", "offset", "pins", "replaces", "used")
+    __slots__ = (
+        "dirty_from",
+        "dirty_to",
+        "entries",
+        "index",
+        "is_guarded",
+        "is_new",
+        "offset",
+        "pins",
+        "replaces",
+        "used",
+    )
 
     def __init__(self, index: int, offset: int, entries: "array[int]") -> None:
         self.index = index

@@ -32,7 +32,7 @@ class Engine:
             registry,
             lambda options: options,
             lambda *report: self.reports.append(report),
-            self.gated.append,
+            gate=self.gated.append,
         )
 
     async def add(self, name: str, filename: str, **options: Any) -> Any:

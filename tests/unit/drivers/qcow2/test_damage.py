@@ -136,7 +136,7 @@ CORRUPTIONS: list[tuple[str, str, int, str, str]] = [
     ("L1", "write", COPIED | 0x10000, "Preventing invalid write on metadata (overlaps with refcount table)", "v3"),
     ("L1", "write", COPIED | 0x30000, "Preventing invalid write on metadata (overlaps with active L1 table)", "v3"),
     ("L1", "write", COPIED | 0x20000, "Preventing invalid write on metadata (overlaps with refcount block)", "v3"),
-    ("reftable", "write", 0x40000, "Preventing invalid write on metadata (overlaps with active L2 table)", "v3"),
+    ("reftable", "write", 0x40000, "Preventing invalid write on metadata (overlaps with refcount block)", "v3"),
     ("refcounts", "write", 0, "Preventing invalid write on metadata (overlaps with active L2 table)", "v3"),
     ("reftable", "write", 0x20200, "Refblock offset 0x20200 unaligned (reftable index: 0)", "v3"),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.drivers.qcow2 import refcounts, tables
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from tests.contract.engine import Context, Engine, MemoryFile
 from tests.contract.power import SECTOR, after_power_cut
@@ -193,8 +194,18 @@ def test_flushed_data_survives_a_power_cut_at_any_instant(seed: int, options: di
     asyncio.run(campaign(seed, options, cuts=12))
 
 
+@pytest.mark.parametrize("options", IMAGES[:5], ids=str)
+def test_it_survives_with_the_smallest_caches_too(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(tables, "CACHE_BYTES", 0)
+    monkeypatch.setattr(refcounts, "CACHE_BYTES", 0)
+    asyncio.run(campaign(50, {**options, "size": MiB}, cuts=20))
+
+
 @pytest.mark.parametrize("options", IMAGES, ids=str)
 def test_qemu_finds_leaks_at_most_after_a_power_cut(tmp_path: Path, options: dict[str, Any]) -> None:
+    (tmp_path / "base").write_bytes(bytes(SIZE))
     image = tmp_path / "image.qcow2"
     for state in asyncio.run(campaign(100, options, cuts=6)):
         image.write_bytes(state)
