@@ -48,6 +48,17 @@ def backing_filename_of(node: "Node", backing_filename: str) -> str:
     return full_backing_filename(own, backing_filename)
 
 
+def opened_as(node: "Node", backing_filename: str) -> str:
+    """Return the plain name that a backing file which `node`'s image names goes by once it is open."""
+    try:
+        full_name = backing_filename_of(node, backing_filename)
+        options = filename_options(full_name, None)
+    except QMPError:
+        return backing_filename
+    file = options.get("file")
+    return str(file["filename"]) if isinstance(file, dict) and "filename" in file else full_name
+
+
 def _beside(path: str, relative: str) -> str:
     folder = posixpath.dirname(path)
     if not folder:

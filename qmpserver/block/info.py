@@ -63,7 +63,6 @@ async def image_info(node: Node, *, flat: bool) -> dict[str, Any]:
         "filename": filenames.filename_of(node),
         "format": driver.format_name,
         "virtual-size": node.size,
-        "dirty-flag": False,
         **driver.image_info(),
         "limits": limits_info(driver.limits),
     }

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qmpserver.block import chain, reading, writing
+from qmpserver.block import chain, filenames, reading, writing
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, Permission
@@ -119,6 +119,11 @@ class Node:
         if not self.driver.is_filter:
             return None
         return self.children["file"].node
+
+    def set_backing_filename(self, filename: str | None) -> None:
+        """Record which backing file the image names."""
+        self.backing_filename = filename
+        self.auto_backing_filename = None if filename is None else filenames.opened_as(self, filename)
 
     def cumulative_permissions(self) -> tuple[Permission, Permission]:
         """Return what all users together hold, and what all of them let others hold."""

@@ -209,6 +209,8 @@ class Opener:
                 raise type(error)(prefix + error.description) from error
             seen |= ids
             self._attach_backing(node, below)
+            if "backing" in options and filenames.backing_overridden(node):
+                node.backing_filename = None
             node, options = below, link.options
 
     def _attach_backing(self, node: Node, backing: Node) -> None:
@@ -220,8 +222,9 @@ class Opener:
             return None
         flags = replace(node.flags, read_only=True, auto_read_only=False, detect_zeroes="off")
         if "backing" in options:
-            node.backing_filename = node.auto_backing_filename = None
-            if options["backing"] is None:
+            # QEMU: an empty reference means none at all, as null does.
+            if options["backing"] in (None, ""):
+                node.set_backing_filename(None)
                 return None
             return _ChainLink(options["backing"], flags)
         if driver.backing_filename is None:
@@ -307,9 +310,8 @@ class Opener:
             edge.parent = node
             node.children[name] = edge
         self._graph.add(node)
-        if isinstance(driver, SupportsBackingFile) and driver.backing_filename is not None:
-            node.backing_filename = driver.backing_filename
-            node.auto_backing_filename = _opened_as(node, driver.backing_filename)
+        if isinstance(driver, SupportsBackingFile):
+            node.set_backing_filename(driver.backing_filename)
         return node
 
     async def insert_filter(self, options: dict[str, Any], below: Node) -> Node:
@@ -375,19 +377,6 @@ def node_flags(options: Mapping[str, Any], inherited: NodeFlags) -> NodeFlags:
             "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap"
         )
     return flags
-
-
-def _opened_as(node: Node, backing_filename: str) -> str | None:
-    """Return the plain name the image's own backing file has once it is open."""
-    try:
-        full_name = filenames.backing_filename_of(node, backing_filename)
-        options = filenames.filename_options(full_name, None)
-    except QMPError:
-        return backing_filename
-    file = options.get("file")
-    if isinstance(file, dict) and "filename" in file:
-        return str(file["filename"])
-    return full_name
 
 
 def _identities(node: Node) -> set[str]:

@@ -1,11 +1,16 @@
 """Read the argument of an option whose value is a structure: JSON, or nested key=value."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from qmpserver.cli import keyval
 from qmpserver.errors import ParameterError, QMPError
+from qmpserver.qmp.lexer import Lexer
+from qmpserver.qmp.parser import INCOMPLETE, JSONError, Parser
+
+_END = b"\0"
 
 
 class NamedType(Protocol):
@@ -70,4 +75,22 @@ class HelpWanted(Exception):
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    raise ParameterError("JSON parse error")
+    """Read text that begins with a brace, in QEMU's dialect of JSON, with QEMU's texts for errors.
+
+    The zero byte put after the text is one that no token goes on with, so what is unfinished ends there.
+    """
+    lexer, parser = Lexer(), Parser()
+    lexer.feed(os.fsencode(text) + _END)
+    value: Any = INCOMPLETE
+    while (token := lexer.next()) is not None and token.text != _END:
+        if value is not INCOMPLETE:
+            raise ParameterError("Expecting at most one JSON value")
+        try:
+            value = parser.push(token)
+        except JSONError as error:
+            raise ParameterError(error.description) from error
+    if value is INCOMPLETE:
+        place = f"{token.line}:{token.column}: " if token else ""
+        raise ParameterError(f"{place}JSON parse error, premature end of input")
+    found: dict[str, Any] = value
+    return found

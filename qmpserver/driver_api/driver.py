@@ -103,8 +103,8 @@ class BlockDriver(ABC):
         return None
 
     def image_info(self) -> dict[str, Any]:
-        """Return the driver's share of ``ImageInfo``: `cluster-size`, `format-specific`, ..."""
-        return {}
+        """Return the driver's share of ``ImageInfo``: `dirty-flag`, `cluster-size`, `format-specific`, ..."""
+        return {"dirty-flag": False}
 
     def driver_stats(self) -> dict[str, Any] | None:
         """Return the driver's ``BlockStatsSpecific``, or None when it counts nothing of its own."""

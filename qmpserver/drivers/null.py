@@ -4,7 +4,7 @@ Options: `size`, `latency-ns`, `read-zeroes`.  The two differ in QEMU's insides 
 """
 
 import asyncio
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.opening import OpenContext
@@ -71,6 +71,10 @@ class NullDriver(BlockDriver):
     async def _take_time(self) -> None:
         if self._latency_ns:
             await asyncio.sleep(self._latency_ns / NS_PER_SECOND)
+
+    def image_info(self) -> dict[str, Any]:
+        """Return nothing: QEMU says nothing of what is not there."""
+        return {}
 
     async def pread(self, offset: int, into: memoryview, flags: int) -> None:
         """Fill `into` with zeroes.

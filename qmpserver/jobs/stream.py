@@ -309,8 +309,7 @@ class StreamJob(BlockJob):
         if isinstance(top.driver, SupportsBackingFile):
             # The image first: should the power fail now, the old chain still gives the same data.
             await top.driver.change_backing_file(filename, backing_format)
-        top.backing_filename = filename
-        top.auto_backing_filename = filenames.filename_of(named) if named is not None else None
+        top.set_backing_filename(filename)
         old = top.children.get("backing")
         if old is not None:
             self.graph.detach(old)

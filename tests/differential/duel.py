@@ -1,5 +1,6 @@
 """Run the same commands on real QEMU and on this server, and compare what both say."""
 
+import difflib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ import pytest
 
 from tests.peers import need
 
-OURS = [sys.executable, "-m", "qmpserver"]
+OURS = os.environ.get("DUEL_OURS", f"{sys.executable} -m qmpserver").split()
 TIMEOUT_S = 20.0
 _AUTO_NAME = re.compile(r"#block\d+")
 
@@ -149,36 +150,48 @@ class _Names:
 
 
 def play(daemon: Daemon, steps: Iterable[Step]) -> list[Any]:
-    """Run the steps and return, for each, its reply and the events it caused, names made plain."""
-    names = _Names()
+    """Run the steps and return, for each, the command, its reply and the events it caused."""
     story: list[Any] = []
     for item in steps:
         reply = daemon.execute(item.execute, item.arguments)
         if item.until is not None and "return" in reply:
             daemon.wait(item.until)
-        story.append((item.execute, names.plain(reply), names.plain(daemon.take_events())))
+        story.append([item.execute, reply, daemon.take_events()])
     return story
 
 
-def duel(tmp_path: Path, images: Path, steps: list[Step]) -> tuple[list[Any], Path, list[Any], Path]:
-    """Play the steps on both, each on its own copy of the images.
+@dataclass(frozen=True)
+class Outcome:
+    """What a duel left: both stories, and both folders of images."""
 
-    Returns:
-        Our story, the folder of our images, theirs, the folder of theirs.
-    """
+    ours: list[Any]
+    theirs: list[Any]
+    our_folder: Path
+    their_folder: Path
+
+    def assert_alike(self, shape: Callable[[Any], Any] = lambda part: part) -> None:
+        """Compare the stories step by step, naming the first that differs.
+
+        Args:
+            shape: Takes from a reply or an event what is to be compared.
+        """
+        our_names, their_names = _Names(), _Names()
+        for mine, real in zip(self.ours, self.theirs, strict=True):
+            told = [
+                json.dumps(names.plain([shape(part) for part in step]), indent=1, sort_keys=True).splitlines()
+                for names, step in ((our_names, mine), (their_names, real))
+            ]
+            if told[0] != told[1]:
+                pytest.fail("\n".join([f"{mine[0]}: - ours, + theirs", *difflib.ndiff(*told)]))
+
+
+def duel(tmp_path: Path, images: Path, steps: list[Step]) -> Outcome:
+    """Play the steps on both, each on its own copy of the images."""
     peer = need("qemu-storage-daemon")
-    stories = []
+    stories: list[list[Any]] = []
     for who, command in (("ours", OURS), ("theirs", [peer])):
         folder = tmp_path / who
         shutil.copytree(images, folder)
         with Daemon(command, folder) as daemon:
             stories.append(play(daemon, steps))
-        stories.append(folder)
-    return stories[0], stories[1], stories[2], stories[3]
-
-
-def assert_alike(ours: list[Any], theirs: list[Any]) -> None:
-    """Compare two stories step by step, naming the first step that differs."""
-    for mine, real in zip(ours, theirs, strict=True):
-        if mine != real:
-            pytest.fail(f"{mine[0]} differs\n  ours:   {mine[1:]}\n  theirs: {real[1:]}")
+    return Outcome(stories[0], stories[1], tmp_path / "ours", tmp_path / "theirs")

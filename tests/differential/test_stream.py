@@ -1,16 +1,33 @@
 """Whole sessions around block-stream, on real QEMU and here: replies, events and images agree."""
 
-import subprocess
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.differential.duel import Step, assert_alike, duel, step
+from tests.differential.duel import Step, duel, step
 from tests.images import make_qcow2, qemu_check, qemu_img, qemu_io
 
-SINCE_7_2 = frozenset(("active", "children", "limits"))
-"""Members of node queries that QEMU has added since the version Debian packages."""
+_AUTO = re.compile(r"#block\d+")
+
+UNEQUAL = frozenset(
+    (
+        # Since the version that Debian packages:
+        "active",
+        "children",
+        "limits",
+        *(
+            f"{prefix}zone_append_{what}"
+            for prefix in ("", "failed_", "invalid_")
+            for what in ("operations", "bytes", "merged", "total_time_ns")
+        ),
+        # What an image occupies on the host is the host's business:
+        "actual-size",
+    )
+)
+"""Members of queries that are not compared."""
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +46,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_qcow2(folder / "other.qcow2", "8M")
     chain(folder, "astray.qcow2", "base.qcow2")
     qemu_img("rebase", "-u", "-F", "qcow2", "-b", "gone.qcow2", folder / "astray.qcow2")
+    shutil.copy(folder / "base.qcow2", folder / "stored.qcow2")
     (folder / "short.raw").write_bytes(bytes(1000))
     return folder
 
@@ -37,31 +55,18 @@ def chain(folder: Path, overlay: str, backing: str, *size: str) -> None:
     qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", backing, folder / overlay, *size)
 
 
-def without_news(story: list[Any]) -> list[Any]:
-    """Drop the members of node queries that the packaged QEMU may not have, and sizes on the host."""
-
-    def plain(value: Any) -> Any:
-        match value:
-            case dict():
-                return {key: plain(item) for key, item in value.items() if key not in SINCE_7_2 | DROPPED}
-            case list():
-                return [plain(item) for item in value]
-            case _:
-                return value
-
-    return [tuple(plain(part) for part in item) for item in story]
-
-
-DROPPED = frozenset(
-    (
-        "actual-size",
-        *(
-            f"{kind}zone_append_{what}"
-            for kind in ("", "failed_", "invalid_")
-            for what in ("operations", "bytes", "merged", "total_time_ns")
-        ),
-    )
-)
+def comparable(value: Any) -> Any:
+    """Drop the members of queries that are not compared."""
+    match value:
+        case {"type": "file", "data": {}}:
+            return None  # since the version that Debian packages
+        case dict():
+            kept = {key: comparable(item) for key, item in value.items() if key not in UNEQUAL}
+            return {key: item for key, item in kept.items() if item is not None}
+        case list():
+            return [comparable(item) for item in value]
+        case _:
+            return value
 
 
 def file(name: str, **options: Any) -> dict[str, Any]:
@@ -73,13 +78,15 @@ def add(node: str, filename: str, **options: Any) -> Step:
 
 
 ADD_TOP = add("top", "top.qcow2")
+JOB_QUERIES = [step("query-block-jobs"), step("query-jobs")]
 QUERIES = [
     step("query-named-block-nodes", flat=True),
     step("query-block"),
     step("query-blockstats"),
-    step("query-block-jobs"),
-    step("query-jobs"),
+    *JOB_QUERIES,
 ]
+# QEMU 7.2 crashes when nodes are queried while a stream job is concluded and not dismissed; so where
+# that is the state, only jobs are queried.
 
 SESSIONS: dict[str, list[Step]] = {
     "a whole chain": [
@@ -136,7 +143,7 @@ SESSIONS: dict[str, list[Step]] = {
         add("base", "base.qcow2"),
         step("block-stream", "STATUS=null", job_id="j", device="base"),
         step("block-stream", job_id="j", device="base", auto_dismiss=False),
-        *QUERIES,
+        *JOB_QUERIES,
         step("job-dismiss", id="j"),
     ],
     "by hand from state to state": [
@@ -158,7 +165,7 @@ SESSIONS: dict[str, list[Step]] = {
         step("block-stream", job_id="k", device="top"),
         step("block-stream", job_id="j", device="top"),
         step("block-job-finalize", id="j"),
-        *QUERIES,
+        *JOB_QUERIES,
         step("block-job-finalize", id="j"),
         step("block-job-cancel", device="j"),
         step("block-stream", job_id="k", device="top"),
@@ -177,7 +184,7 @@ SESSIONS: dict[str, list[Step]] = {
             auto_dismiss=False,
         ),
         step("block-job-cancel", device="j"),
-        *QUERIES,
+        *JOB_QUERIES,
         step("job-dismiss", id="j"),
         *QUERIES,
     ],
@@ -266,13 +273,13 @@ SESSIONS: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_a_session_goes_as_on_qemu(name: str, tmp_path: Path, images: Path) -> None:
-    ours, our_folder, theirs, their_folder = duel(tmp_path, images, SESSIONS[name])
-    assert_alike(without_news(ours), without_news(theirs))
+    outcome = duel(tmp_path, images, SESSIONS[name])
+    outcome.assert_alike(comparable)
     for image in ("top.qcow2", "mid.qcow2", "large.qcow2", "base.qcow2"):
-        assert qemu_check(our_folder / image) == {}
-        assert backing_of(our_folder / image) == backing_of(their_folder / image)
-        if "stored.qcow2" not in backing_of(our_folder / image):
-            qemu_img("compare", "-q", our_folder / image, their_folder / image)
+        ours, theirs = outcome.our_folder / image, outcome.their_folder / image
+        assert qemu_check(ours) == {}
+        assert backing_of(ours) == backing_of(theirs)
+        qemu_img("compare", "-q", ours, theirs)
 
 
 def backing_of(image: Path) -> str:
@@ -281,45 +288,41 @@ def backing_of(image: Path) -> str:
 
 
 def test_the_graph_while_a_job_runs_is_qemus(tmp_path: Path, images: Path) -> None:
+    def add_named(node: str, **options: Any) -> Step:
+        return add(node, f"{node}.qcow2", **options)
+
     steps = [
-        ADD_TOP,
-        step("block-stream", "BLOCK_JOB_PENDING", job_id="j", device="top", auto_finalize=False),
+        add_named("base", read_only=True),
+        add_named("mid", read_only=True, backing="base"),
+        add_named("top", backing="mid"),
+        step("x-debug-query-block-graph"),
+        step("block-stream", "BLOCK_JOB_PENDING", job_id="j", device="top", auto_finalize=False, filter_node_name="flt"),
         step("x-debug-query-block-graph"),
         step("job-finalize", "STATUS=null", id="j"),
         step("x-debug-query-block-graph"),
     ]
-    ours, _, theirs, _ = duel(tmp_path, images, steps)
-    assert_alike([_named_edges(item) for item in ours], [_named_edges(item) for item in theirs])
+    duel(tmp_path, images, steps).assert_alike(_named_edges)
 
 
-def _named_edges(item: Any) -> Any:
+def _named_edges(part: Any) -> Any:
     """Replace the numbers of a graph by what they stand for; the order is not part of it."""
-    name, reply, _ = item
-    graph = reply.get("return")
-    if name != "x-debug-query-block-graph":
-        return name, reply
-    names = {node["id"]: (node["type"], node["name"]) for node in graph["nodes"]}
-    edges = sorted(
-        (
-            names[edge["parent"]],
-            edge["name"],
-            names[edge["child"]],
-            sorted(edge["perm"]),
-            sorted(edge["shared-perm"]),
-        )
-        for edge in graph["edges"]
-    )
-    return name, sorted(names.values()), edges
+    match part:
+        case {"return": {"nodes": nodes, "edges": edges}}:
+            names = {node["id"]: _AUTO.sub("a file", f"{node['type']} {node['name']}") for node in nodes}
+            told = sorted(
+                f"{names[edge['parent']]} -{edge['name']}-> {names[edge['child']]}: "
+                f"{sorted(edge['perm'])} {sorted(edge['shared-perm'])}"
+                for edge in edges
+            )
+            return sorted(names.values()), told
+        case _:
+            return part
 
 
 def test_what_qemu_streamed_and_what_we_streamed_is_stored_alike(tmp_path: Path, images: Path) -> None:
-    _, our_folder, _, their_folder = duel(tmp_path, images, SESSIONS["a whole chain"])
-    maps = [qemu_img("map", "--output=json", folder / "top.qcow2") for folder in (our_folder, their_folder)]
-    shapes = [[line.split('"offset"')[0] for line in text.splitlines()] for text in maps]
+    outcome = duel(tmp_path, images, SESSIONS["a whole chain"])
+    shapes = []
+    for folder in (outcome.our_folder, outcome.their_folder):
+        told = qemu_img("map", "--output=json", folder / "top.qcow2").splitlines()
+        shapes.append([line.split('"offset"')[0] for line in told])
     assert shapes[0] == shapes[1]
-    assert (
-        subprocess.run(
-            ["qemu-img", "check", our_folder / "top.qcow2"], check=False, capture_output=True
-        ).returncode
-        == 0
-    )

@@ -77,7 +77,5 @@ class Startup:
         await self._server.blockdev_add(argument.as_type(self._schema.type("BlockdevOptions")))
 
     async def _object(self, option: Option) -> None:
-        argument = structured.parse(
-            option.value, "qom-type", lambda asked: object_help(self._schema, asked)
-        )
+        argument = structured.parse(option.value, "qom-type", lambda asked: object_help(self._schema, asked))
         await self._server.object_add(argument.as_type(self._schema.type("ObjectOptions")))

@@ -19,7 +19,9 @@ def object_help(schema: Schema, asked: Keyval) -> str:
     qom_type = asked.tree.get("qom-type")
     if isinstance(qom_type, str) and qom_type in options.tag_values:
         return "\n".join([f"{qom_type} options:", *_properties(options, qom_type)])
-    return "\n".join(["List of user creatable objects:", *(f"  {name}" for name in sorted(options.tag_values))])
+    return "\n".join(
+        ["List of user creatable objects:", *(f"  {name}" for name in sorted(options.tag_values))]
+    )
 
 
 def _properties(options: Union, qom_type: str) -> Iterator[str]:

@@ -55,6 +55,7 @@ class FileDriver(BlockDriver):
         self._writeback: asyncio.Future[None] | None = None
         self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not access.policy.direct
         self._lost_writes: int | None = None
+        self._discards = {"discard-nb-ok": 0, "discard-nb-failed": 0, "discard-bytes-ok": 0}
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
@@ -106,8 +107,12 @@ class FileDriver(BlockDriver):
         return True
 
     def image_info(self) -> dict[str, Any]:
-        """Return the empty ``ImageInfoSpecificFile``."""
-        return {"format-specific": {"type": "file", "data": {}}}
+        """Return what there is to say: the empty ``ImageInfoSpecificFile``."""
+        return {"dirty-flag": False, "format-specific": {"type": "file", "data": {}}}
+
+    def driver_stats(self) -> dict[str, Any]:
+        """Return ``BlockStatsSpecificFile``: what became of discards."""
+        return {"driver": self.format_name, **self._discards}
 
     # Requests
 

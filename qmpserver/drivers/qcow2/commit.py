@@ -114,7 +114,13 @@ class Committer:
         try:
             step(work)
         except Pending as pending:
-            await asyncio.shield(spawn(self._tasks, pending.rest))
+            task = spawn(self._tasks, pending.rest)
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                # Nobody is left to be told of its error; what failed stays dirty and is tried again.
+                task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+                raise
 
     async def _locked(self, *, durable: bool) -> None:
         async with self._lock:

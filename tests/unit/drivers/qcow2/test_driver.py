@@ -9,6 +9,7 @@ import pytest
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsBackingFile, SupportsCreate, SupportsReopen
 from qmpserver.driver_api.mapping import MappingKind
+from qmpserver.drivers.qcow2 import commit
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.errors import QMPError
 from tests.contract.driver_contract import MappingDriverContract
@@ -51,11 +52,15 @@ class TestLargestClusters(Qcow2Contract):
     options = {"cluster-size": 2 << 20, "refcount-bits": 8}  # noqa: RUF012
 
 
-def test_the_driver_offers_what_it_can() -> None:
-    assert issubclass(Qcow2Driver, SupportsReopen)
-    assert issubclass(Qcow2Driver, SupportsCreate)
-    assert {"backing_filename", "change_backing_file"} <= set(dir(Qcow2Driver))
-    assert SupportsBackingFile is not None
+def test_the_driver_offers_creation_reopening_and_a_backing_file() -> None:
+    async def run() -> None:
+        file = MemoryFile()
+        await Qcow2Driver.create(file, {"size": 1 << 20})
+        driver = await Qcow2Driver.open(Context({"file": file}))
+        for protocol in (SupportsCreate, SupportsReopen, SupportsBackingFile):
+            assert isinstance(driver, protocol)
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("with_backing", [False, True])
@@ -293,3 +298,40 @@ def test_the_image_says_what_it_is() -> None:
         "compression-type": "zlib",
         "refcount-bits": 16,
     }
+
+
+def test_a_long_discard_frees_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        file = MemoryFile()
+        await Qcow2Driver.create(file, {"size": 1 << 20, "cluster-size": 512})
+        engine = Engine(await Qcow2Driver.open(Context({"file": file})))
+        for offset in range(0, 1 << 20, 2048):
+            await engine.write(offset, b"x" * 512)
+        await engine.driver.flush()
+        file.log.clear()
+        await engine.discard(0, 1 << 20)
+        assert sum(entry[0] == "flush" for entry in file.log) > 10
+        await engine.driver.close()
+        assert judge(file.data) == ([], 0)
+        assert await Engine(await Qcow2Driver.open(Context({"file": file}))).read(0, 1 << 20) == bytes(
+            1 << 20
+        )
+
+    monkeypatch.setattr(commit, "MOST_WAITING", 0)
+    asyncio.run(run())
+
+
+def test_freed_clusters_are_used_again() -> None:
+    async def run() -> None:
+        file = MemoryFile()
+        await Qcow2Driver.create(file, {"size": 1 << 20, "cluster-size": 4096})
+        engine = Engine(await Qcow2Driver.open(Context({"file": file})))
+        sizes = []
+        for _ in range(4):
+            await engine.write(0, b"x" * (1 << 20))
+            await engine.discard(0, 1 << 20)
+            await engine.driver.flush()
+            sizes.append(len(file.data))
+        assert len(set(sizes)) == 1
+
+    asyncio.run(run())

@@ -13,7 +13,7 @@ from qmpserver.drivers.qcow2 import refcounts, tables
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from tests.contract.engine import Context, Engine, MemoryFile
 from tests.contract.power import SECTOR, after_power_cut
-from tests.images import judge, qemu_check
+from tests.images import judge, make_qcow2, qemu_check, qemu_img, qemu_io
 
 KiB, MiB = 1024, 1024 * 1024
 SIZE = 256 * KiB
@@ -261,3 +261,58 @@ def test_the_backing_file_changes_in_one_step() -> None:
         for name in ("", "other", "/long" * 150):
             for options in ({}, {"cluster-size": 4096}, {"cluster-size": 2048, "version": "v2"}):
                 asyncio.run(run(name, seed, options))
+
+
+@pytest.mark.parametrize(
+    "options", [{"cluster-size": 512}, {"cluster-size": 1024, "refcount-bits": 64}, {}], ids=str
+)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(SIZE, SIZE // 2 + 512), (SIZE // 2 + 512, SIZE), (SIZE, 8 * MiB), (3 * MiB, 0), (0, MiB)],
+)
+def test_the_size_changes_in_one_step(old: int, new: int, options: dict[str, Any]) -> None:
+    async def run(seed: int) -> None:
+        rng = random.Random(seed)
+        data = rng.randbytes(old)
+        file = MemoryFile()
+        await Qcow2Driver.create(file, {"size": old, **options})
+        driver = await Qcow2Driver.open(Context({"file": file}))
+        if old:
+            await Engine(driver).write(0, data)
+            await driver.flush()
+        start = bytes(file.data)
+        file.log.clear()
+        await driver.truncate(new)
+        await driver.close()
+        for cut in range(len(file.log) + 1):
+            left = after_power_cut(start, file.log, cut, rng)
+            assert not judge(left).corruptions
+            got = await read_all(left, None) if left else b""
+            assert len(got) in {old, new}
+            assert got == data[: len(got)].ljust(len(got), b"\0")
+        assert len(got) == new
+
+    for seed in range(3):
+        asyncio.run(run(seed))
+
+
+@pytest.mark.parametrize("compat", ["0.10", "1.1"])
+def test_snapshots_survive_what_happens_to_the_image_above_them(tmp_path: Path, compat: str) -> None:
+    image = make_qcow2(tmp_path / "image.qcow2", str(SIZE), compat=compat, cluster_size=1024)
+    qemu_io(image, f"write -P 17 0 {SIZE // 2}", f"write -P 34 {SIZE // 4 * 3} 5000")
+    qemu_img("snapshot", "-c", "kept", image)
+    saved = b"\x11" * (SIZE // 2) + bytes(SIZE // 4) + (b"\x22" * 5000).ljust(SIZE // 4, b"\0")
+    rng = random.Random(compat)
+
+    async def run() -> list[bytearray]:
+        file = MemoryFile(image.read_bytes(), yields=True)
+        work = Workload(file, None, saved, 1)
+        await work.run(40)
+        return [await check_cut(work, rng) for _ in range(60)]
+
+    for state in asyncio.run(run())[::6]:
+        image.write_bytes(state)
+        plain, raw = tmp_path / "plain", tmp_path / "raw"
+        qemu_img("convert", "-l", "kept", "-f", "qcow2", "-O", "raw", image, raw)
+        plain.write_bytes(saved)
+        qemu_img("compare", "-f", "raw", "-F", "raw", raw, plain)
