@@ -66,6 +66,10 @@ async def image_info(node: Node, *, flat: bool) -> dict[str, Any]:
         **driver.image_info(),
         "limits": limits_info(driver.limits),
     }
+    if node.filtered is not None:
+        info |= {
+            key: value for key, value in node.filtered.driver.image_info().items() if key == "cluster-size"
+        }
     actual_size = await allocated_size(shown)
     if actual_size is not None:
         info["actual-size"] = actual_size

@@ -242,7 +242,9 @@ class Opener:
         """Open one node and its children, but not its backing node."""
         flags = node_flags(options, inherited)
         name = options.get("node-name")
-        opening = Opening(name or self._graph.new_name(), {}, flags, self._graph, self._on_corruption, self._duplicate_fd)
+        opening = Opening(
+            name or self._graph.new_name(), {}, flags, self._graph, self._on_corruption, self._duplicate_fd
+        )
         try:
             driver_class = await self._choose_driver(options, opening, made)
             opening.options = {

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from typing import NoReturn
 
 STDERR = 2
 
@@ -49,9 +48,3 @@ class Reporter:
         """Write a line, with undecodable words of the command line as the bytes they were."""
         with contextlib.suppress(OSError):
             os.write(STDERR, os.fsencode(line) + b"\n")
-
-
-def fail(reporter: Reporter, message: str, about: str = "") -> NoReturn:
-    """Report an error and end the program with status 1."""
-    reporter.error(message, about)
-    raise SystemExit(1)

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
@@ -26,7 +27,6 @@ class CopyOnReadDriver(BlockDriver):
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (
         ChildSpec("file", ChildRole.FILTERED | ChildRole.PRIMARY),
     )
-    strong_options: ClassVar[tuple[str, ...]] = ("bottom",)
 
     def __init__(self, file: BlockChild, bottom_node_name: str | None) -> None:
         self._file = file
@@ -59,6 +59,11 @@ class CopyOnReadDriver(BlockDriver):
     def size(self) -> int:
         """The size of `file`."""
         return self._file.size
+
+    @property
+    def limits(self) -> Limits:
+        """Discards go down as they are; everything else is taken as it comes."""
+        return Limits(pdiscard_alignment=self._file.limits.pdiscard_alignment)
 
     @property
     def can_grow(self) -> bool:

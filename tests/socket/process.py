@@ -84,8 +84,8 @@ class DaemonProcess:
 
     def notification(self) -> str:
         """Return what the daemon tells its manager next."""
-        ready, _, _ = select.select([self._manager, self._exited], [], [], TIMEOUT_S)
-        assert self._manager in ready, f"the daemon ended: {self.process.communicate()[1].decode()}"
+        ready, _, _ = select.select([self._manager.fileno(), self._exited], [], [], TIMEOUT_S)
+        assert self._manager.fileno() in ready, f"the daemon ended: {self.process.communicate()[1].decode()}"
         return self._manager.recv(256).decode()
 
     def end(self, signal_number: int | None = None) -> tuple[int, str]:

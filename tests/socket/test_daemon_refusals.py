@@ -77,8 +77,10 @@ SAME: list[tuple[list[str], str]] = [
     ),
     (
         ["--chardev", "socket,id=a,path=/nowhere/s,server=on,wait=off"],
-        "--chardev socket,id=a,path=/nowhere/s,server=on,wait=off: "
-        "Failed to bind socket to /nowhere/s: No such file or directory",
+        (
+            "--chardev socket,id=a,path=/nowhere/s,server=on,wait=off: "
+            "Failed to bind socket to /nowhere/s: No such file or directory"
+        ),
     ),
     (
         ["--chardev", "socket,id=a,path=/nowhere/s"],
@@ -95,13 +97,17 @@ SAME: list[tuple[list[str], str]] = [
     (["--chardev", "socket,id=a"], "--chardev socket,id=a: Unable to parse FD number "),
     (
         ["--chardev", "socket,id=a,host=127.0.0.1,port=0,ipv4=off,ipv6=off,server=on,wait=off"],
-        "--chardev socket,id=a,host=127.0.0.1,port=0,ipv4=off,ipv6=off,server=on,wait=off: "
-        "Cannot disable IPv4 and IPv6 at same time",
+        (
+            "--chardev socket,id=a,host=127.0.0.1,port=0,ipv4=off,ipv6=off,server=on,wait=off: "
+            "Cannot disable IPv4 and IPv6 at same time"
+        ),
     ),
     (
         ["--chardev", "socket,id=a,host=127.0.0.1,port=x,server=on,wait=off"],
-        "--chardev socket,id=a,host=127.0.0.1,port=x,server=on,wait=off: "
-        "address resolution failed for 127.0.0.1:x: Servname not supported for ai_socktype",
+        (
+            "--chardev socket,id=a,host=127.0.0.1,port=x,server=on,wait=off: "
+            "address resolution failed for 127.0.0.1:x: Servname not supported for ai_socktype"
+        ),
     ),
     (["--monitor", "x"], '--monitor x: chardev "x" not found'),
     (["--monitor", "a", *CHARDEV_A], '--monitor a: chardev "a" not found'),

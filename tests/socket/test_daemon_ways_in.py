@@ -80,9 +80,9 @@ def test_by_standard_input_and_output(tmp_path: Path) -> None:
 def test_by_a_passed_listening_socket(tmp_path: Path) -> None:
     with listening(tmp_path / "s") as listener:
         number = listener.fileno()
-        with DaemonProcess("--qmp", f"fd:{number}", folder=tmp_path, pass_fds=[number]):
-            with Client.at(tmp_path / "s"), Client.at(tmp_path / "s") as second:
-                assert second.execute("query-version")["return"]["qemu"]["major"] == 11
+        daemon = DaemonProcess("--qmp", f"fd:{number}", folder=tmp_path, pass_fds=[number])
+        with daemon, Client.at(tmp_path / "s"), Client.at(tmp_path / "s") as second:
+            assert second.execute("query-version")["return"]["qemu"]["major"] == 11
 
 
 def test_by_a_passed_connected_socket(tmp_path: Path) -> None:
@@ -100,10 +100,12 @@ def test_by_a_chardevs_passed_socket(tmp_path: Path) -> None:
 
 
 def test_connecting_to_a_client_that_listens(tmp_path: Path) -> None:
-    with listening(tmp_path / "s") as listener:
-        with DaemonProcess("--chardev", "socket,id=c,path=s", "--monitor", "c", folder=tmp_path):
-            connection, _ = listener.accept()
-            assert negotiated(connection)
+    with (
+        listening(tmp_path / "s") as listener,
+        DaemonProcess("--chardev", "socket,id=c,path=s", "--monitor", "c", folder=tmp_path),
+    ):
+        connection, _ = listener.accept()
+        assert negotiated(connection)
 
 
 def test_waiting_for_the_first_client_before_anything_else(tmp_path: Path) -> None:
@@ -143,7 +145,10 @@ def test_a_null_chardev_has_no_clients_and_is_no_fault(tmp_path: Path) -> None:
 
 def test_pretty_messages_are_indented(tmp_path: Path) -> None:
     chardev = "socket,id=c,path=s,server=on,wait=off"
-    with DaemonProcess("--chardev", chardev, "--monitor", "c,pretty=on", folder=tmp_path):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(tmp_path / "s"))
-            assert connection.makefile("rb").readline() == b"{\r\n"
+    with (
+        DaemonProcess("--chardev", chardev, "--monitor", "c,pretty=on", folder=tmp_path),
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.connect(str(tmp_path / "s"))
+        with connection.makefile("rb") as lines:
+            assert [lines.readline() for _ in range(2)] == [b"{\r\n", b'    "QMP": {\r\n']
