@@ -67,8 +67,8 @@ class Daemon:
             self.registry,
             schema.type("BlockdevOptions").from_image,
             self._report_corruption,
-            self.fd_sets.duplicate,
-            gate or (lambda _filename: None),
+            duplicate_fd=self.fd_sets.duplicate,
+            gate=gate or (lambda _filename: None),
         )
         self.jobs = JobManager(self.events, clock)
         self.objects = ObjectStore()

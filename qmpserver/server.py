@@ -11,7 +11,6 @@ Everything runs on the event loop the server was started on.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from typing import Any, Self
 

@@ -135,6 +135,7 @@ class Opener:
         registry: DriverRegistry,
         check_options: CheckOptions,
         on_corruption: CorruptionListener,
+        *,
         duplicate_fd: DuplicateFd = _no_fd_sets,
         gate: Gate = lambda _filename: None,
     ) -> None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from qmpserver.daemon import Daemon
-from qmpserver.schema import introspect
+from qmpserver.schema.introspect import query_qmp_schema as describe
 
 
 def query_qmp_schema(daemon: Daemon) -> list[dict[str, Any]]:
     """Describe every command, event and type."""
-    return introspect.query_qmp_schema(daemon.schema)
+    return describe(daemon.schema)

@@ -182,7 +182,7 @@ class Outcome:
                 for names, step in ((our_names, mine), (their_names, real))
             ]
             if told[0] != told[1]:
-                pytest.fail("\n".join([f"{mine[0]}: - ours, + theirs", *difflib.ndiff(*told)]))
+                pytest.fail("\n".join([f"{mine[0]}: - ours, + theirs", *difflib.ndiff(told[0], told[1])]))
 
 
 def duel(tmp_path: Path, images: Path, steps: list[Step]) -> Outcome:

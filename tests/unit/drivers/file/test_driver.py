@@ -226,7 +226,7 @@ def test_it_describes_itself_as_qemu_does(image: Path, open_file: OpenFile) -> N
     async def main() -> None:
         driver = await open_file(image)
         assert driver.exact_filename == str(image)
-        assert driver.image_info() == {"format-specific": {"type": "file", "data": {}}}
+        assert driver.image_info() == {"dirty-flag": False, "format-specific": {"type": "file", "data": {}}}
         assert driver.can_grow
         assert driver.reads_zero_when_new
         await driver.close()
