@@ -2,18 +2,24 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 from qmpserver.daemon import Daemon
+from qmpserver.errors import ParameterError
 from qmpserver.monitor.commands import BoundCommand, Client
 from qmpserver.schema.model import Command, Schema
 
 Handler = Callable[..., Any]
+Check = Callable[[Mapping[str, Any] | None], dict[str, Any]]
 
 SESSION_COMMANDS = frozenset(("qmp_capabilities",))
 """Commands that the QMP session carries out by itself."""
+
+
+NAMING_DRIVERS = frozenset(("blockdev-add",))
+"""Commands whose arguments may name a driver that an installed package brings."""
 
 
 class MismatchError(Exception):
@@ -77,11 +83,27 @@ def _bind(daemon: Daemon, command: Command, handler: Handler) -> BoundCommand:
         )
     return BoundCommand(
         name=command.name,
-        check=command.check,
+        check=_check(daemon, command),
         run=_runner(daemon, handler, wants_client=wants_client),
         allow_oob=command.allow_oob,
         changes=command.changes,
     )
+
+
+def _check(daemon: Daemon, command: Command) -> Check:
+    """Return a command's check; one that names drivers asks other packages before it refuses."""
+    if command.name not in NAMING_DRIVERS:
+        return command.check
+
+    def check(arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+        try:
+            return command.check(arguments)
+        except ParameterError:
+            if not daemon.load_third_party_drivers():
+                raise
+            return command.check(arguments)
+
+    return check
 
 
 def _runner(

@@ -85,6 +85,20 @@ class Daemon:
         _log.warning("image corrupt", node_name=node_name, msg=message, offset=offset, fatal=fatal)
         self.events.emit("BLOCK_IMAGE_CORRUPTED", data)
 
+    def load_third_party_drivers(self) -> bool:
+        """Make the drivers of other installed packages known; say whether there are any new ones.
+
+        Raises:
+            QMPError: One of them does not describe its options.
+        """
+        names = self.registry.add_entry_points()
+        for name in names:
+            definition = self.registry.find(name).options_schema
+            if definition is None:
+                raise QMPError(f"Driver '{name}' does not describe its options")
+            self.schema.add_branch("BlockdevOptions", name, definition)
+        return bool(names)
+
     # Nodes
 
     @contextlib.asynccontextmanager

@@ -181,11 +181,7 @@ class Opener:
         return top
 
     async def _discard(self, made: list[Node]) -> None:
-        """Close nodes of an attempt that failed, users first."""
-        for node in reversed(made):
-            for edge in list(node.parents):
-                if edge.parent not in made:
-                    self._graph.detach(edge)
+        """Close the nodes of an attempt that failed."""
         await self._graph.collect(*(node for node in made if not node.parents))
 
     async def _open_chain(self, top: Node, options: dict[str, Any], made: list[Node]) -> None:

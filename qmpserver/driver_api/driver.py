@@ -9,6 +9,7 @@ OSError, which the engine words with the file's name.
 import errno
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping as ReadOnlyDict
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
@@ -44,6 +45,9 @@ class BlockDriver(ABC):
 
     strong_options: ClassVar[tuple[str, ...]] = ()
     """The options that decide what data is seen; they appear in generated file names."""
+
+    options_schema: ClassVar[ReadOnlyDict[str, Any] | None] = None
+    """A third party's driver describes its options here, as a JSON Schema object."""
 
     @classmethod
     @abstractmethod

@@ -21,12 +21,17 @@ class DriverRegistry:
         self._targets = dict(targets)
         self._classes: dict[str, type[BlockDriver]] = {}
 
-    def add_entry_points(self) -> None:
-        """Add what installed packages offer; a name already known is left as it is."""
+    def add_entry_points(self) -> list[str]:
+        """Add what installed packages offer, and return the names that are new.
+
+        A name already known is left as it is.
+        """
         from importlib import metadata  # noqa: PLC0415 - 40 ms that start-up does not need
 
-        for entry in metadata.entry_points(group=ENTRY_POINT_GROUP):
-            self._targets.setdefault(entry.name, entry.value)
+        entries = metadata.entry_points(group=ENTRY_POINT_GROUP)
+        new = {entry.name: entry.value for entry in entries if entry.name not in self._targets}
+        self._targets |= new
+        return list(new)
 
     def names(self) -> Iterator[str]:
         """Return every driver name."""
