@@ -17,11 +17,12 @@ from qmpserver.clock import Clock
 from qmpserver.driver_api.extras import SupportsCreate
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.registry import DriverRegistry
-from qmpserver.errors import NodeInUse, QMPError
+from qmpserver.errors import NodeInUse, QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.jobs.block_job import BlockJob
 from qmpserver.jobs.manager import JobManager, not_active
 from qmpserver.log import get_logger
+from qmpserver.monitor.fds import FdSets
 from qmpserver.objects import ObjectStore
 from qmpserver.schema.model import Schema
 
@@ -51,6 +52,7 @@ class Daemon:
         schema: As given.
         events: Where everything reports.
         graph: All nodes.
+        fd_sets: The descriptors that clients passed and put in sets.
         opener: Opens images into the graph.
         jobs: All jobs.
         objects: All user-created objects.
@@ -61,13 +63,14 @@ class Daemon:
         self.clock = clock
         self.events = EventBus(clock)
         self.graph = Graph()
+        self.fd_sets = FdSets()
         self.registry = DriverRegistry(DRIVERS)
         self.opener = Opener(
             self.graph,
             self.registry,
             schema.type("BlockdevOptions").from_image,
             self._report_corruption,
-            duplicate_fd=self.fd_sets.duplicate,
+            duplicate_fd=self.fd_sets.dup,
             gate=gate or (lambda _filename: None),
         )
         self.jobs = JobManager(self.events, clock)
@@ -133,7 +136,7 @@ class Daemon:
             if node.parents:
                 raise NodeInUse(f"Block device {node_name} is in use")
             node.is_monitor_owned = False
-            await self.graph.collect(node)
+            await self._collect(node)
 
     async def create_image(self, filename: str, image_format: str, options: dict[str, Any]) -> None:
         """Make a new image in a new or emptied file.
@@ -181,10 +184,14 @@ class Daemon:
                 node.is_monitor_owned = False
             for node in self.graph:
                 if not node.parents:
-                    try:
-                        await self.graph.collect(node)
-                    except OSError as error:
-                        _log.error("image not closed cleanly", node_name=node.node_name, error=str(error))
+                    await self._collect(node)
+
+    async def _collect(self, node: Node) -> None:
+        """Close a node that nobody uses; QEMU too has no way to tell a client that it failed."""
+        try:
+            await self.graph.collect(node)
+        except OSError as error:
+            _log.error("image not closed cleanly", node_name=node.node_name, error=error_text(error))
 
 
 def _check_no_overlay(node: Node) -> None:

@@ -11,17 +11,36 @@ Everything runs on the event loop the server was started on.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, Self
 
 from qmpserver.binding import bind_commands
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.opening import Gate
 from qmpserver.clock import Clock, SystemClock
+from qmpserver.commands.control import version_info
 from qmpserver.daemon import Daemon
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.errors import CommandNotFound
+from qmpserver.monitor.doors import Door, Endpoint, open_door
+from qmpserver.monitor.fds import FdSets, FdStore
+from qmpserver.monitor.monitor import Monitor
+from qmpserver.qmp.ratelimit import RateLimits
 from qmpserver.schema.loader import load
+from qmpserver.schema.model import Schema
+from qmpserver.sockets import Peer, UnixAddress
+
+
+@dataclass(slots=True)
+class _Embedder:
+    """The program itself, as the client whose commands :meth:`Server.execute` runs."""
+
+    client_id: int
+    peer: Peer
+    fds: FdStore
+    fd_sets: FdSets
 
 
 class Server:
@@ -41,16 +60,43 @@ class Server:
         self.commands = bind_commands(self.daemon)
         self._quit = asyncio.Event()
         self.daemon.on_shutdown = self.request_shutdown
+        self._monitor = Monitor(
+            self.commands,
+            self.daemon.events,
+            self.daemon.clock,
+            _rate_limits(self.daemon.schema),
+            version_info(),
+            fd_sets=self.daemon.fd_sets,
+        )
+        self._doors: list[Door] = []
+        own = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
+        self._embedder = _Embedder(0, own, FdStore(), self.daemon.fd_sets)
 
     async def __aenter__(self) -> Self:
-        await self.start()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
-    async def start(self) -> None:
-        """Make ready to take commands; nothing listens yet."""
+    # Monitors
+
+    async def listen(self, path: str) -> None:
+        """Let clients in through a UNIX socket, which nobody but this user can open.
+
+        Raises:
+            QMPError: The socket cannot be made.
+        """
+        await self.add_monitor(Endpoint(UnixAddress(path)))
+
+    async def add_monitor(self, endpoint: Endpoint) -> Door:
+        """Let clients in; whoever must wait for one calls the door's `first_client`.
+
+        Raises:
+            QMPError: The address cannot be had.
+        """
+        door = await open_door(endpoint, self._monitor, self.daemon.clock)
+        self._doors.append(door)
+        return door
 
     # Commands
 
@@ -66,7 +112,7 @@ class Server:
         bound = self.commands.get(command)
         if bound is None:
             raise CommandNotFound(f"The command {command} has not been found")
-        result = bound.run(None, bound.check(arguments))
+        result = bound.run(self._embedder, bound.check(arguments))
         return await result if asyncio.iscoroutine(result) else result
 
     async def blockdev_add(self, options: dict[str, Any]) -> None:
@@ -133,5 +179,18 @@ class Server:
         await self._quit.wait()
 
     async def close(self) -> None:
-        """Cancel all jobs, write back and close all images, and stop listening."""
+        """Stop listening, cancel all jobs, write back and close all images, and take leave of clients."""
+        for door in self._doors:
+            await door.close()
+        self._doors.clear()
         await self.daemon.close()
+        await self._monitor.close()
+        self.daemon.fd_sets.close()
+
+
+def _rate_limits(schema: Schema) -> RateLimits:
+    return {
+        event.name: (event.rate_limit_ms, event.rate_limit_key)
+        for event in schema.events.values()
+        if event.rate_limit_ms is not None
+    }

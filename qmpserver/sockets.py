@@ -141,7 +141,7 @@ def socket_of(fd: int) -> socket.socket:
         is_socket = False
     if not is_socket:
         raise QMPError(f"File descriptor '{fd}' is not a socket")
-    os.set_inheritable(fd, False)  # noqa: FBT003 - the function's own signature
+    os.set_inheritable(fd, False)
     return socket.socket(fileno=fd)
 
 
@@ -194,7 +194,7 @@ def _unlink_stale(path: str) -> None:
 def _listen_tcp(address: TcpAddress) -> list[socket.socket]:
     resolved = _resolve(address, socket.AI_PASSIVE)
     try:
-        first = resolved[0][4][1]
+        first = int(resolved[0][4][1])
         for port in range(first, max(first, address.last_port or 0) + 1):
             sockets = _try_port(resolved, port)
             if sockets:
@@ -204,7 +204,9 @@ def _listen_tcp(address: TcpAddress) -> list[socket.socket]:
     raise QMPError(f"Failed to find an available port: {os.strerror(errno.EADDRINUSE)}")
 
 
-_Resolved: TypeAlias = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+_Resolved: TypeAlias = tuple[
+    int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+]
 
 
 def _resolve(address: TcpAddress, flags: int = 0) -> list[_Resolved]:

@@ -1,17 +1,24 @@
 """Carry out writes, zeroes and discards from a driver's answers; do copy-on-write."""
 
+import asyncio
 import errno
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from qmpserver.block import reading
 from qmpserver.block.zeroes import is_zero, zero_view
 from qmpserver.driver_api import flags as request_flags
-from qmpserver.driver_api.driver import BlockDriver, MappingDriver
+from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
 from qmpserver.driver_api.mapping import Allocation
 from qmpserver.units import MiB, align_down, align_up
 
 if TYPE_CHECKING:
     from qmpserver.block.node import Node
+
+
+COMPRESSED_AT_ONCE = 4
+"""Clusters of one request that are compressed at the same time."""
 
 
 async def write(node: "Node", offset: int, data: memoryview, flags: int) -> None:
@@ -20,7 +27,9 @@ async def write(node: "Node", offset: int, data: memoryview, flags: int) -> None
         unmap = node.flags.detect_zeroes == "unmap" and node.flags.discard
         await write_zeroes(node, offset, len(data), flags | (request_flags.MAY_UNMAP if unmap else 0))
         return
-    if node.mapping is not None:
+    if node.mapping is not None and flags & request_flags.WRITE_COMPRESSED:
+        await _write_compressed(node, node.mapping, offset, data)
+    elif node.mapping is not None:
         await _write_mapped(node, node.mapping, offset, data)
     else:
         await _write_plain(node, node.driver, offset, data, flags)
@@ -30,6 +39,8 @@ async def write(node: "Node", offset: int, data: memoryview, flags: int) -> None
 
 
 async def _write_plain(node: "Node", driver: BlockDriver, offset: int, data: memoryview, flags: int) -> None:
+    if flags & request_flags.WRITE_COMPRESSED and not driver.is_filter:
+        raise not_supported()
     requests = node.requests
     alignment = driver.limits.request_alignment
     end = offset + len(data)
@@ -135,6 +146,36 @@ async def _filled(
     if data_end < old_end:
         await reading.read_mapped(node, driver, data_end, whole[data_end - start : old_end - start])
     return whole
+
+
+async def _write_compressed(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> None:
+    """Store whole clusters compressed, several at once; what does not shrink is written plainly."""
+    cluster, end = driver.cluster_size, offset + len(data)
+    if offset % cluster or (end % cluster and end != node.size):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    request = node.requests.begin_serialising(offset, align_up(end, cluster))
+    waiting = iter(range(offset, end, cluster))
+
+    async def work(starts: Iterator[int]) -> None:
+        for start in starts:
+            part = data[start - offset : start - offset + cluster]
+            if not await driver.write_compressed(start, part):
+                await write_allocating(node, driver, start, part)
+
+    try:
+        await node.requests.turn(request)
+        if len(data) <= cluster:
+            await work(waiting)
+            return
+        # All of them end before the request does, whichever fails.
+        outcomes = await asyncio.gather(
+            *(work(waiting) for _ in range(COMPRESSED_AT_ONCE)), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+    finally:
+        node.requests.end(request)
 
 
 async def write_zeroes(node: "Node", offset: int, length: int, flags: int) -> None:

@@ -200,6 +200,23 @@ class MappingDriver(BlockDriver):
         """Read a run that `map` called SPECIAL."""
         raise not_supported()
 
+    async def write_compressed(self, offset: int, data: memoryview) -> bool:
+        """Store one cluster compressed, whatever it held before, and make it visible.
+
+        The engine holds back every request that overlaps the cluster.
+
+        Args:
+            offset: Guest offset, a multiple of `cluster_size`.
+            data: All of the cluster; of the last one, what lies within the image.
+
+        Returns:
+            False when compression gains nothing: nothing was stored, and the engine writes it plainly.
+
+        Raises:
+            OSError: ENOTSUP when the image has no such clusters; the old content stands.
+        """
+        raise not_supported()
+
     @abstractmethod
     async def zero_clusters(self, offset: int, length: int, *, may_unmap: bool) -> None:
         """Make whole clusters read as zeroes by metadata alone.

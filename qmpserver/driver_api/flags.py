@@ -26,3 +26,6 @@ WRITE_UNCHANGED: Final = 1 << 5
 
 SERIALISING: Final = 1 << 6
 """Write: wait for, and hold back, every request that overlaps."""
+
+WRITE_COMPRESSED: Final = 1 << 7
+"""Write: store whole clusters compressed; a driver without the means refuses with ENOTSUP."""

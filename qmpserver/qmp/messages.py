@@ -45,6 +45,11 @@ def event(message: dict[str, Any]) -> bytes:
     return dump(message) + b"\r\n"
 
 
+def indent(line: bytes) -> bytes:
+    """Return the same message over several lines, for people."""
+    return json.dumps(orjson.loads(line), indent=4).replace("\n", "\r\n").encode() + b"\r\n"
+
+
 def dump(value: Any) -> bytes:
     """Return a value as JSON, in ASCII.
 

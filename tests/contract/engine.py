@@ -234,6 +234,24 @@ class Engine:
         await driver.link(room)
         return done
 
+    async def write_compressed(self, offset: int, data: bytes) -> list[bool]:
+        """Write whole clusters compressed, all at once; say which of them shrank."""
+        assert isinstance(self.driver, MappingDriver)
+        driver = self.driver
+
+        async def store(start: int) -> bool:
+            part = data[start : start + self.unit]
+            units = await self._enter(offset + start, len(part))
+            try:
+                if await driver.write_compressed(offset + start, memoryview(part)):
+                    return True
+                await self._write(offset + start, memoryview(part))
+                return False
+            finally:
+                await self._leave(units)
+
+        return await asyncio.gather(*(store(start) for start in range(0, len(data), self.unit)))
+
     async def _read_old(self, offset: int, into: memoryview) -> None:
         valid = max(min(len(into), self.driver.size - offset), 0)
         if valid:

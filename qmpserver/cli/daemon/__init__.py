@@ -7,6 +7,8 @@
 - :mod:`carry_out`: what each option does to the server.
 - :mod:`chardevs`: ``--chardev``, and what it says a client comes in by.
 - :mod:`monitors`: ``--monitor``, and the short form ``--qmp``.
+- :mod:`ways_in`: chardevs as they are opened, and when clients are let in.
+- :mod:`object_help`: what ``--object help`` answers.
 - :mod:`tracing`: ``--trace``, as levels of the log.
 - :mod:`background`: ``--daemonize``.
 - :mod:`pidfile`: ``--pidfile``.

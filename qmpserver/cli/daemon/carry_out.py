@@ -1,14 +1,18 @@
 """Carry out the options that act on the server, one after the other."""
 
+import dataclasses
+import os
 from collections.abc import Awaitable, Callable, Mapping
 
 from qmpserver.cli import structured
-from qmpserver.cli.daemon.chardevs import Chardev, parse_chardev
+from qmpserver.cli.daemon.chardevs import parse_chardev
 from qmpserver.cli.daemon.monitors import SYSTEMD, parse_monitor, parse_short_form
 from qmpserver.cli.daemon.object_help import object_help
+from qmpserver.cli.daemon.ways_in import WayIn, open_activated, open_chardev
 from qmpserver.cli.getopt import STRAY, Option
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError, error_text
+from qmpserver.monitor.doors import Endpoint, Stdio
 from qmpserver.server import Server
 
 
@@ -29,6 +33,9 @@ class OptionError(Exception):
 class Startup:
     """Acts on a server that is starting.
 
+    Call :meth:`let_clients_in` after the last option, and :meth:`close` in any case, before the
+    server is closed.
+
     Args:
         server: What the options act on.
         reporter: Where warnings go.
@@ -38,9 +45,9 @@ class Startup:
         self._server = server
         self._schema = server.daemon.schema
         self._reporter = reporter
-        self._chardevs: dict[str, Chardev] = {}
-        self._in_use: set[str] = set()
-        self._short_forms = 0
+        self._chardevs: dict[str, WayIn] = {}
+        self._short_forms: list[WayIn] = []
+        self._monitors: list[tuple[WayIn, bool]] = []
         self._actions: Mapping[str, Callable[[Option], Awaitable[None]]] = {
             STRAY: self._stray,
             "blockdev": self._blockdev,
@@ -66,6 +73,26 @@ class Startup:
         except OSError as error:
             raise OptionError(error_text(error), option.written) from error
 
+    async def let_clients_in(self) -> None:
+        """Speak QMP wherever a monitor was asked for.
+
+        Raises:
+            OptionError: Somebody who listens could not be connected to.
+        """
+        for way_in, pretty in self._monitors:
+            try:
+                for endpoint in way_in.endpoints:
+                    await self._server.add_monitor(dataclasses.replace(endpoint, pretty=pretty))
+            except QMPError as error:
+                raise OptionError(error.description, way_in.written) from error
+            for opened in way_in.listening:
+                opened.detach()
+
+    def close(self) -> None:
+        """Close what no monitor took over, and remove the files of sockets."""
+        for way_in in (*self._chardevs.values(), *self._short_forms):
+            way_in.close()
+
     async def _stray(self, option: Option) -> None:
         raise QMPError("Unexpected argument")
 
@@ -79,3 +106,55 @@ class Startup:
     async def _object(self, option: Option) -> None:
         argument = structured.parse(option.value, "qom-type", lambda asked: object_help(self._schema, asked))
         await self._server.object_add(argument.as_type(self._schema.type("ObjectOptions")))
+
+    async def _chardev(self, option: Option) -> None:
+        chardev = parse_chardev(option.value, self._warning(option))
+        if chardev.backend == "stdio":
+            self._claim_stdio()
+        if chardev.chardev_id in self._chardevs:
+            raise QMPError(
+                f"attempt to add duplicate property '{chardev.chardev_id}' to object (type 'container')"
+            )
+        way_in = open_chardev(chardev, option.written)
+        self._chardevs[chardev.chardev_id] = way_in
+        await self._wait_if_asked(way_in)
+
+    async def _monitor(self, option: Option) -> None:
+        options = parse_monitor(option.value)
+        way_in = self._chardevs.get(options.chardev_id)
+        if way_in is None:
+            raise QMPError(f'chardev "{options.chardev_id}" not found')
+        if way_in.is_in_use:
+            raise QMPError(f"chardev '{options.chardev_id}' is already in use")
+        way_in.is_in_use = True
+        self._monitors.append((way_in, options.pretty))
+
+    async def _qmp(self, option: Option) -> None:
+        for way_in in self._open_short_form(option):
+            self._short_forms.append(way_in)
+            await self._wait_if_asked(way_in)
+            self._monitors.append((way_in, False))
+
+    def _open_short_form(self, option: Option) -> list[WayIn]:
+        if option.value == SYSTEMD:
+            return open_activated(os.environ, option.written)
+        chardev = parse_short_form(option.value, "qmp", self._warning(option))
+        if chardev.backend == "stdio":
+            self._claim_stdio()
+        return [open_chardev(chardev, option.written, finds_direction=True)]
+
+    def _claim_stdio(self) -> None:
+        ways_in = (*self._chardevs.values(), *self._short_forms)
+        if Endpoint(Stdio()) in [endpoint for way_in in ways_in for endpoint in way_in.endpoints]:
+            raise QMPError("cannot use stdio by multiple character devices")
+
+    async def _wait_if_asked(self, way_in: WayIn) -> None:
+        if way_in.wait:
+            self._reporter.note(f"QEMU waiting for connection on: {way_in.shown}", way_in.written)
+            await way_in.first_client()
+
+    def _warning(self, option: Option) -> Callable[[str, str], None]:
+        def warn(what: str, instead: str) -> None:
+            self._reporter.warning(what, option.written, instead)
+
+        return warn

@@ -53,8 +53,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def _run(plan: Plan, reporter: Reporter, parent: Background | None) -> int:
     server = Server()
+    startup = Startup(server, reporter)
+    pidfile: PidFile | None = None
     try:
-        starting = asyncio.ensure_future(_start(server, plan, reporter))
+        starting = asyncio.ensure_future(_start(server, startup, plan))
         _end_on_signals(server, starting)
         try:
             pidfile = await starting
@@ -72,18 +74,19 @@ async def _run(plan: Plan, reporter: Reporter, parent: Background | None) -> int
         await server.run_until_quit()
     finally:
         notify.notify(notify.STOPPING)
+        startup.close()
         await server.close()
-    if pidfile is not None:
-        pidfile.remove()
+        if pidfile is not None:
+            pidfile.remove()
     return 0
 
 
-async def _start(server: Server, plan: Plan, reporter: Reporter) -> PidFile | None:
+async def _start(server: Server, startup: Startup, plan: Plan) -> PidFile | None:
     """Carry out all options, then write the process id: who sees the file finds a server that is ready."""
     await server.start()
-    startup = Startup(server, reporter)
     for option in plan.options:
         await startup.carry_out(option)
+    await startup.let_clients_in()
     if plan.pidfile is None:
         return None
     try:

@@ -20,13 +20,12 @@ State of one open image, each on top of the former:
 - :mod:`commit`: the order in which all of that reaches the disk.
 - :mod:`mapping`: guest range to host range.
 - :mod:`allocation`: reserving, linking, zeroing and discarding clusters.
-- :mod:`compressed`: reading compressed clusters.
+- :mod:`compressed`: reading and writing compressed clusters.
 - :mod:`resize`, :mod:`backing`, :mod:`create`, :mod:`consistency`: whole-image work.
 - :mod:`driver`: the class that the engine sees, which only puts these together.
 
 Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,
-zero clusters, backing files, clusters shared with internal snapshots.  Read and overwritten: zlib and zstd
-clusters.  Refused by name when opening: external data files, extended L2 entries, encryption.
+zero clusters, backing files, clusters shared with internal snapshots, zlib and zstd clusters.  Refused by name when opening: external data files, extended L2 entries, encryption.
 Persistent bitmaps are left alone, and marked as not maintained when the image is opened for writing.
 
 Only the registry of drivers names this package.

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.mapping import Allocation
 from qmpserver.drivers.qcow2.commit import Committer
-from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO, host_extent
+from qmpserver.drivers.qcow2.entries import (
+    COMPRESSED,
+    COPIED,
+    OFFSET_MASK,
+    ZERO,
+    compressed_entry,
+    host_extent,
+)  # fmt: skip
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
@@ -124,6 +131,38 @@ class Allocator:
         if not allocation.is_kept and not self._image.broken:
             count = allocation.length >> self._image.cluster_bits
             await self._refcounts.release(allocation.host_offset, count)
+
+    async def store_compressed(self, offset: int, packed: bytes) -> None:
+        """Store one cluster in compressed form, and make that what its range maps to.
+
+        Args:
+            offset: Guest offset, a multiple of the cluster size.
+            packed: The compressed data, smaller than a cluster.
+
+        Raises:
+            OSError: It cannot be stored; the old content stands.
+        """
+        image, bits = self._image, self._image.cluster_bits
+        table = await self._tables.pin_writable(offset >> self._l1_shift)
+        try:
+            index = offset >> bits & self._l2_mask
+            await self._check_replaced(table.entries[index], offset)
+            host = await self._refcounts.allocate_bytes(len(packed))
+            try:
+                entry = compressed_entry(host, len(packed), bits)
+                await image.child.pwrite(host, memoryview(packed))
+                image.check_sound()
+            except BaseException:
+                if not image.broken:
+                    clusters = (host + len(packed) - 1 >> bits) - (host >> bits) + 1
+                    await self._refcounts.release(host >> bits << bits, clusters)
+                raise
+            old = table.entries[index : index + 1]
+            table.entries[index] = entry
+            self._tables.mark_dirty(table, index, index + 1)
+            await self._drop(old, discard=False)
+        finally:
+            self._tables.unpin(table)
 
     async def _drop(self, entries: "array[int]", *, discard: bool) -> None:
         """Let go of what L2 entries, no longer in their table, refer to."""

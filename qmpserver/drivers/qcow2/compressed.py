@@ -1,4 +1,4 @@
-"""Read compressed clusters.
+"""Read and write compressed clusters.
 
 Source: qcow2 specification, "Compressed Clusters Descriptor" and "Compression type".
 """
@@ -6,9 +6,12 @@ Source: qcow2 specification, "Compressed Clusters Descriptor" and "Compression t
 import errno
 import os
 import zlib
+from types import ModuleType
+from typing import cast
 
 from qmpserver import threads
 from qmpserver.driver_api.driver import not_supported
+from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.entries import COMPRESSED, compressed_extent
 from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES
 from qmpserver.drivers.qcow2.image import Image
@@ -18,16 +21,27 @@ from qmpserver.units import KiB
 THREAD_FROM = 128 * KiB
 """Clusters of this many bytes or more are decompressed in a thread."""
 
+COMPRESS_IN_THREAD_FROM = 8 * KiB
+"""Clusters of this many bytes or more are compressed in a thread."""
+
+_WINDOW_BITS = 12
+"""QEMU reads with a window of 4 KiB, so no larger one may be used."""
+
 
 def _inflate(data: bytes, size: int) -> bytes:
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size)
 
 
-def _unzstd(data: bytes, size: int) -> bytes:
+def _zstandard() -> ModuleType:
     try:
         import zstandard  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise OSError(errno.ENOTSUP, "zstd compressed clusters need the 'zstandard' package") from error
+    return cast(ModuleType, zstandard)
+
+
+def _unzstd(data: bytes, size: int) -> bytes:
+    zstandard = _zstandard()
     try:
         with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as reader:
             return bytes(reader.read(size))
@@ -53,6 +67,39 @@ def decompress(data: bytes, size: int, compression: str) -> bytes:
     if len(plain) != size:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
     return plain
+
+
+def compress(data: bytes, compression: str) -> bytes | None:
+    """Compress one cluster; None when that does not make it smaller.
+
+    Args:
+        data: The whole cluster.
+        compression: One of :data:`COMPRESSION_TYPES`.
+
+    Raises:
+        OSError: ENOTSUP when the means are missing.
+    """
+    if compression == "zlib":
+        deflate = zlib.compressobj(wbits=-_WINDOW_BITS, memLevel=9)
+        packed = deflate.compress(data) + deflate.flush()
+    else:
+        packed = _zstandard().ZstdCompressor().compress(data)
+    return packed if len(packed) < len(data) else None
+
+
+async def write_compressed(image: Image, allocator: Allocator, offset: int, data: memoryview) -> bool:
+    """Store one cluster compressed; see :meth:`MappingDriver.write_compressed`."""
+    image.check_sound()
+    plain = bytes(data).ljust(image.cluster_size, b"\0")
+    compression = COMPRESSION_TYPES[image.header.compression_type]
+    if image.cluster_size < COMPRESS_IN_THREAD_FROM:
+        packed = compress(plain, compression)
+    else:
+        packed = await threads.run(compress, plain, compression)
+    if packed is None:
+        return False
+    await allocator.store_compressed(offset, packed)
+    return True
 
 
 async def read_compressed(image: Image, tables: L2Tables, offset: int, into: memoryview) -> None:

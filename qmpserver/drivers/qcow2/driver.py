@@ -12,7 +12,7 @@ from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import opening
 from qmpserver.drivers.qcow2.allocation import ClusterAllocation
 from qmpserver.drivers.qcow2.backing import store_backing_file
-from qmpserver.drivers.qcow2.compressed import read_compressed
+from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
 from qmpserver.drivers.qcow2.create import CreateOptions, create_image
 from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC
 from qmpserver.drivers.qcow2.preallocation import preallocate
@@ -121,6 +121,10 @@ class Qcow2Driver(MappingDriver):
     async def pread_special(self, offset: int, into: memoryview) -> None:
         """Read compressed clusters."""
         await read_compressed(self._image, self._parts.tables, offset, into)
+
+    async def write_compressed(self, offset: int, data: memoryview) -> bool:
+        """Store one cluster compressed; see :meth:`MappingDriver.write_compressed`."""
+        return await write_compressed(self._image, self._allocator, offset, data)
 
     async def zero_clusters(self, offset: int, length: int, *, may_unmap: bool) -> None:
         """Make whole clusters zero by metadata; version 2 has no means for it."""

@@ -3,6 +3,8 @@
 Source: qcow2 specification, "Cluster mapping".
 """
 
+import errno
+import os
 from typing import Final
 
 from qmpserver.units import SECTOR_SIZE
@@ -32,6 +34,24 @@ def compressed_extent(entry: int, cluster_bits: int) -> tuple[int, int]:
     offset = entry & ((1 << size_shift) - 1)
     more_sectors = (entry & (COMPRESSED - 1)) >> size_shift
     return offset, (more_sectors + 1) * SECTOR_SIZE - offset % SECTOR_SIZE
+
+
+def compressed_entry(offset: int, length: int, cluster_bits: int) -> int:
+    """Return the L2 entry of a compressed cluster.
+
+    Args:
+        offset: Host offset in bytes, anywhere.
+        length: Bytes of compressed data, fewer than a cluster.
+        cluster_bits: Binary logarithm of the cluster size.
+
+    Raises:
+        OSError: EFBIG when the offset is beyond what the entry can hold.
+    """
+    size_shift = 62 - (cluster_bits - 8)
+    if offset >> size_shift:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    more_sectors = (offset + length - 1) // SECTOR_SIZE - offset // SECTOR_SIZE
+    return COMPRESSED | more_sectors << size_shift | offset
 
 
 def host_extent(entry: int, cluster_bits: int) -> tuple[int, int] | None:

@@ -63,6 +63,8 @@ class Refcounts:
         self.planned_table: tuple[int, int] | None = None
         """Host offset and clusters of the place that the table is to move to."""
         self.next_free = 0
+        self._packed_to = 0
+        """Host offset where the compressed data packed last ends; 0 when there is none."""
         self.lock = asyncio.Lock()
         self._blocks: dict[int, RefcountBlock] = {}
         self._most_blocks = max(4, CACHE_BYTES // image.cluster_size)
@@ -110,6 +112,42 @@ class Refcounts:
         if not whole or self.next_free == first:
             self.next_free = first + found
         return offset, found
+
+    async def allocate_bytes(self, length: int) -> int:
+        """Take room for compressed data, which may share a cluster with what was packed before it.
+
+        Each cluster touched gets one reference more.
+
+        Args:
+            length: Bytes, at most a cluster.
+
+        Returns:
+            The host offset in bytes.
+
+        Raises:
+            OSError: There is no room that the format can count; nothing is taken.
+        """
+        async with self.lock:
+            size, bits = self._image.cluster_size, self._image.cluster_bits
+            offset = self._packed_to
+            room = -offset % size
+            if room and await self._count(offset >> bits) == self.width.maximum:
+                room = 0
+            if room < length:
+                following, _ = await self._allocate(1, whole=False)
+                if not room or following != offset + room:
+                    offset, room = following, 0
+            if room:
+                await self._raise(offset >> bits)
+            self._packed_to = offset + length
+            return offset
+
+    async def _raise(self, cluster: int) -> None:
+        index, start = divmod(cluster, self.per_block)
+        block = await self._block(index)
+        assert block is not None
+        self.width.put(block.data, start, self.width.get(block.data, start) + 1)
+        block.is_dirty = True
 
     def _split(self, first: int, count: int) -> Iterable[tuple[int, int, int]]:
         """Split a run of clusters by block: table index, first entry, entries."""
@@ -252,6 +290,8 @@ class Refcounts:
                     if discard:
                         await self._discard(cluster)
                     self.next_free = min(self.next_free, cluster)
+                    if cluster == self._packed_to >> self._image.cluster_bits:
+                        self._packed_to = 0
                 self.width.put(block.data, entry, value - 1)
                 block.is_dirty = True
 
@@ -301,9 +341,12 @@ class Refcounts:
     async def count(self, cluster: int) -> int:
         """Return the references that are counted for a host cluster."""
         async with self.lock:
-            index, start = divmod(cluster, self.per_block)
-            block = await self._block(index)
-            return self.width.get(block.data, start) if block is not None else 0
+            return await self._count(cluster)
+
+    async def _count(self, cluster: int) -> int:
+        index, start = divmod(cluster, self.per_block)
+        block = await self._block(index)
+        return self.width.get(block.data, start) if block is not None else 0
 
     async def write_blocks(self) -> None:
         """Write every block that differs from what is on disk."""

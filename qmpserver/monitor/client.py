@@ -1,0 +1,250 @@
+"""Carry one client: feed its session, run what it asks for, send what comes out."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from types import CoroutineType
+from typing import Any, Protocol
+
+from qmpserver import tasks
+from qmpserver.errors import QMPError, error_text
+from qmpserver.log import Logger
+from qmpserver.monitor.channel import Channel
+from qmpserver.monitor.commands import BoundCommand
+from qmpserver.monitor.fds import MAX_UNCLAIMED, FdSets, FdStore, close_all
+from qmpserver.qmp import messages
+from qmpserver.qmp.requests import Request
+from qmpserver.qmp.session import Mode, Session
+from qmpserver.sockets import Peer
+
+COMMANDS_PER_TURN = 256
+"""Commands of one client that are run before others have their turn."""
+
+OUTPUT_PER_TURN = 256 << 10
+"""Bytes of replies to one client, likewise; with as many unread, its commands wait."""
+
+BACKLOG_LIMIT = 16 << 20
+"""Unread bytes past which a client is dropped, because events go on whether it reads or not."""
+
+
+class Owner(Protocol):
+    """What a client needs of its monitor."""
+
+    commands: Mapping[str, BoundCommand]
+    fd_sets: FdSets
+    version: dict[str, Any]
+    log: Logger
+    running: "set[asyncio.Task[Any]]"
+
+    def forget(self, client: "ClientConnection") -> None:
+        """Take note that the client is gone."""
+
+
+class ClientConnection:
+    """One client, from its greeting to its end.
+
+    In-band commands run strictly one after another.  When the client is gone, those under way end,
+    and what they return is dropped.
+
+    Args:
+        owner: The monitor.
+        channel: Where the client is.
+        peer: Who it is.
+        client_id: Its number.
+        pretty: Its messages are indented.
+        on_end: Called once when it is gone.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        channel: Channel,
+        peer: Peer,
+        client_id: int,
+        *,
+        pretty: bool = False,
+        on_end: Callable[[], object] | None = None,
+    ) -> None:
+        self.client_id = client_id
+        self.peer = peer
+        self.fds = FdStore()
+        self.fd_sets = owner.fd_sets
+        self._owner = owner
+        self._channel = channel
+        self._session = Session(owner.version, owner.commands)
+        self._log = owner.log.bind(client=client_id, **peer.to_log())
+        self._pretty = pretty
+        self._on_end = on_end
+        self._fresh_fds: list[int] = []
+        self._out: list[bytes] = []
+        self._flushed: asyncio.Future[None] | None = None
+        self._is_in_turn = False
+        self._is_turn_due = False
+        self._has_ended = False
+        self._is_gone = False
+
+    def start(self) -> None:
+        """Greet the client and listen to it."""
+        self._log.info("client connected")
+        self._channel.start(self)
+        self._send(self._session.greeting())
+
+    def close(self) -> None:
+        """Break the connection; what the client has not read is lost."""
+        self._channel.close()
+
+    async def flushed(self) -> None:
+        """Wait until the client has read everything, or is gone."""
+        if self._channel.backlog:
+            self._flushed = self._flushed or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._flushed)
+
+    def _note_flushed(self) -> None:
+        if self._flushed is not None:
+            self._flushed.set_result(None)
+            self._flushed = None
+
+    # What the channel tells
+
+    def received(self, data: bytes, fds: list[int]) -> None:
+        """Take bytes, and descriptors for the next command they hold."""
+        if fds:
+            self._fresh_fds += fds
+            close_all(self._fresh_fds[MAX_UNCLAIMED:])
+            del self._fresh_fds[MAX_UNCLAIMED:]
+        self._session.feed(data)
+        if not self._is_turn_due:
+            self._take_turn()
+
+    def ended(self) -> None:
+        """Answer what was asked, then break the connection too."""
+        self._has_ended = True
+        self._settle()
+
+    def drained(self) -> None:
+        """Go on with commands that waited for their replies to be read."""
+        self._note_flushed()
+        self._take_turn()
+
+    def lost(self, error: OSError | None) -> None:
+        """Let go of everything but the commands under way."""
+        self._is_gone = True
+        self._note_flushed()
+        self._out.clear()
+        close_all(self._fresh_fds)
+        self._fresh_fds = []
+        self.fds.close()
+        reason = {"reason": error_text(error)} if error else {}
+        self._log.info("client gone", **reason)
+        self._owner.forget(self)
+        if self._on_end is not None:
+            self._on_end()
+
+    # Commands
+
+    def _take_turn(self) -> None:
+        """Run commands, within bounds, and send all their replies at once."""
+        self._is_turn_due = False
+        if self._is_gone or self._channel.backlog >= OUTPUT_PER_TURN:
+            self._channel.pause_reading()
+            return
+        self._is_in_turn = True
+        self._is_turn_due = self._run_some()
+        self._is_in_turn = False
+        if self._out:
+            self._flush()
+        if self._is_turn_due:
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        self._settle()
+
+    def _run_some(self) -> bool:
+        """Run what may be run now; say whether there may be more."""
+        take, out, size = self._session.take, self._out, 0
+        for _ in range(COMMANDS_PER_TURN):
+            item = take()
+            if item is None or self._is_gone:
+                return False
+            line = item if isinstance(item, bytes) else self._run(item)
+            if line is not None:
+                out.append(line)
+                size += len(line)
+                if size > OUTPUT_PER_TURN:
+                    break
+        return True
+
+    def _settle(self) -> None:
+        """Read on or not, and end when there is nothing more to do."""
+        if self._session.wants_input and not self._is_turn_due:
+            self._channel.resume_reading()
+        else:
+            self._channel.pause_reading()
+        if self._has_ended and self._session.is_idle and not self._channel.backlog:
+            self._channel.close()
+
+    def _run(self, request: Request) -> bytes | None:
+        """Run a command; return its reply, or None when that comes later."""
+        if self._fresh_fds:
+            self.fds.arrive(self._fresh_fds)
+            self._fresh_fds = []
+        command = self._owner.commands[request.name]
+        if command.changes:
+            self._log.info("command", command=request.name)
+        try:
+            result = command.run(self, command.check(request.arguments))
+            if type(result) is CoroutineType:
+                result = tasks.step(result)
+            return messages.reply(result, request.request_id)
+        except tasks.Pending as pending:
+            self._run_on(request, pending.rest)
+            return None
+        except Exception as error:  # noqa: BLE001 - here a request ends
+            return self._refusal(request, error)
+
+    def _run_on(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
+        if not request.is_oob:
+            self._session.suspend()
+        tasks.spawn(self._owner.running, self._finish(request, rest))
+
+    async def _finish(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
+        try:
+            line = messages.reply(await rest, request.request_id)
+        except Exception as error:  # noqa: BLE001 - here a request ends
+            line = self._refusal(request, error)
+        if self._is_gone:
+            return
+        self._send(line)
+        if not request.is_oob:
+            self._session.resume()
+        self._take_turn()
+
+    def _refusal(self, request: Request, error: Exception) -> bytes:
+        """Say what was wrong; what no command should raise is logged and not shown."""
+        if isinstance(error, QMPError):
+            return messages.refusal(error.wire_class, error.description, request.request_id)
+        if isinstance(error, OSError):
+            return messages.refusal("GenericError", error_text(error), request.request_id)
+        self._log.error("command failed", command=request.name, exc_info=error)
+        return messages.refusal("GenericError", "internal error", request.request_id)
+
+    # Output
+
+    def send_event(self, line: bytes) -> None:
+        """Send an event, unless the client has not negotiated yet."""
+        if self._session.mode is not Mode.COMMAND or self._is_gone:
+            return
+        if self._channel.backlog + len(line) > BACKLOG_LIMIT:
+            self._log.warning("client dropped: it does not read", backlog=self._channel.backlog)
+            self._channel.close()
+            return
+        self._send(line)
+
+    def _send(self, line: bytes) -> None:
+        """Send a line, after what this turn has said already."""
+        self._out.append(line)
+        if not self._is_in_turn:
+            self._flush()
+
+    def _flush(self) -> None:
+        lines = [messages.indent(line) for line in self._out] if self._pretty else self._out
+        data = b"".join(lines)
+        self._out.clear()
+        self._channel.write(data)

@@ -1,0 +1,149 @@
+"""Keep all clients of one set of commands, and tell them what happens."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from qmpserver.clock import Clock, Timer
+from qmpserver.events import Event, EventBus
+from qmpserver.log import Logger, get_logger
+from qmpserver.monitor.channel import Channel
+from qmpserver.monitor.client import ClientConnection
+from qmpserver.monitor.commands import BoundCommand
+from qmpserver.monitor.fds import FdSets
+from qmpserver.qmp import messages
+from qmpserver.qmp.ratelimit import RateLimiter, RateLimits
+from qmpserver.sockets import Peer
+
+MAX_CLIENTS = 256
+"""Further clients are turned away."""
+
+_PATIENCE_S = 5.0
+"""How long the end waits for commands under way, and for clients to read the last words."""
+
+
+class Monitor:
+    """Serve QMP to any number of clients.
+
+    Each negotiates for itself and runs its own commands in order; events go to all that have
+    negotiated.
+
+    Args:
+        commands: Every command but ``qmp_capabilities``, by name.
+        events: Where events come from.
+        clock: What rate limits are measured by.
+        rate_limits: Which events are limited.
+        version: As ``query-version`` returns it.
+        fd_sets: The sets of passed descriptors, shared with other monitors; its own when none are given.
+        log: Where to log; the logger "monitor" by default.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[str, BoundCommand],
+        events: EventBus,
+        clock: Clock,
+        rate_limits: RateLimits,
+        version: dict[str, Any],
+        *,
+        fd_sets: FdSets | None = None,
+        log: Logger | None = None,
+    ) -> None:
+        self.commands = commands
+        self.version = version
+        self.fd_sets = fd_sets or FdSets()
+        self.log = log or get_logger("monitor")
+        self.running: set[asyncio.Task[Any]] = set()
+        self._clock = clock
+        self._limiter = RateLimiter(rate_limits)
+        self._timer: Timer | None = None
+        self._clients: dict[int, ClientConnection] = {}
+        self._last_id = 0
+        self._unsubscribe = events.subscribe(self._on_event)
+
+    @property
+    def clients(self) -> list[ClientConnection]:
+        """Those who are connected, the oldest first."""
+        return list(self._clients.values())
+
+    def attach(
+        self,
+        channel: Channel,
+        peer: Peer,
+        *,
+        pretty: bool = False,
+        on_end: Callable[[], object] | None = None,
+    ) -> None:
+        """Serve a new client.
+
+        Args:
+            channel: Where it is; not started yet.
+            peer: Who it is.
+            pretty: Its messages are to be indented.
+            on_end: Called once when it is gone.
+        """
+        self._last_id += 1
+        client = ClientConnection(self, channel, peer, self._last_id, pretty=pretty, on_end=on_end)
+        self._clients[client.client_id] = client
+        self.fd_sets.client_came()
+        client.start()
+        if len(self._clients) > MAX_CLIENTS:
+            self.log.warning("client turned away: too many", clients=MAX_CLIENTS)
+            client.close()
+
+    def forget(self, client: ClientConnection) -> None:
+        """Take note that a client is gone."""
+        del self._clients[client.client_id]
+        self.fd_sets.client_left()
+
+    async def close(self) -> None:
+        """Let commands under way end and last words arrive, for a while; then break all connections."""
+        self._unsubscribe()
+        if self._timer is not None:
+            self._timer.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._let_end()
+        await self._cancel_running()
+        for client in self.clients:
+            client.close()
+
+    async def _let_end(self) -> None:
+        current = asyncio.current_task()
+        while waiting := self.running - {current}:
+            await asyncio.wait(waiting)
+        for client in self.clients:
+            await client.flushed()
+
+    async def _cancel_running(self) -> None:
+        stuck = self.running - {asyncio.current_task()}
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+    # Events
+
+    def _on_event(self, event: Event) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if self._limiter.admit(event, now_ns):
+            self._broadcast(event)
+        self._set_timer(now_ns)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now_ns = self._clock.monotonic_ns()
+        for event in self._limiter.expire(now_ns):
+            self._broadcast(event)
+        self._set_timer(now_ns)
+
+    def _set_timer(self, now_ns: int) -> None:
+        end_ns = self._limiter.next_end_ns if self._timer is None else None
+        if end_ns is not None:
+            self._timer = self._clock.call_later(max(end_ns - now_ns, 0), self._on_timer)
+
+    def _broadcast(self, event: Event) -> None:
+        if self._clients:
+            line = messages.event(event.to_wire())
+            for client in self.clients:
+                client.send_event(line)
