@@ -24,7 +24,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from qmpserver.server import Server
 
 MIB = 1 << 20
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 async def make_chain(folder: Path, mib: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from qmpserver.qmp.lexer import Lexer
-from qmpserver.qmp.parser import INCOMPLETE, JSONError, Parser
+from qmpserver.qmp.parser import INCOMPLETE, Parser
 
 FAST_LINE_LIMIT = 1 << 20
 """Longer lines are for the exact parser, which knows the limits on tokens."""
@@ -30,7 +30,8 @@ class _Nothing:
 NEED_DATA: Final = _Nothing()
 """What :meth:`Decoder.next` returns when it has given all that the bytes held."""
 
-_UNSURE: Final = _Nothing()
+UNSURE: Final = _Nothing()
+"""What :func:`read_line` returns for a line that the exact parser must read."""
 
 
 class Decoder:
@@ -76,7 +77,7 @@ class Decoder:
             is_last = self._index == len(self._lines)
             if not self._is_exact:
                 value = self._next_quickly(line, is_last=is_last)
-                if value is not _UNSURE:
+                if value is not UNSURE:
                     return value
             self._lexer.feed(line if is_last else line + b"\n")
             self._is_exact = True
@@ -84,13 +85,13 @@ class Decoder:
     def _next_quickly(self, line: bytes, *, is_last: bool) -> Any:
         if not is_last:
             value = read_line(line)
-            if value is not _UNSURE:
+            if value is not UNSURE:
                 self._lexer.pass_over_line()
             return value
         if not line.endswith(b"}"):
-            return _UNSURE
+            return UNSURE
         value = read_line(line)
-        if value is not _UNSURE:
+        if value is not UNSURE:
             self._lexer.pass_over(len(line))
         return value
 
@@ -107,15 +108,15 @@ class Decoder:
 def read_line(line: bytes) -> Any:
     """Read a line that holds one whole value, or say that the exact parser must do it."""
     if not line.isascii() or len(line) > FAST_LINE_LIMIT or b"\\u" in line:
-        return _UNSURE
+        return UNSURE
     if len(line) > _FLAT_LINE and line.count(b"{") + line.count(b"[") > _FAST_NESTING:
-        return _UNSURE
+        return UNSURE
     try:
         value = _loads(line)
     except ValueError:
-        return _UNSURE
+        return UNSURE
     # A key that came twice is one key less than there are colons.  So is a colon in a string; no matter.
-    return value if line.count(b":") == _count_keys(value) else _UNSURE
+    return value if line.count(b":") == _count_keys(value) else UNSURE
 
 
 def _count_keys(value: Any) -> int:
@@ -129,5 +130,3 @@ def _count_keys(value: Any) -> int:
         return sum(map(_count_keys, value))
     return 0
 
-
-__all__ = ["NEED_DATA", "Decoder", "JSONError", "read_line"]

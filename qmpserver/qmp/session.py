@@ -145,5 +145,6 @@ class Session:
         if request.is_oob and (request.name in self._commands or request.name == _NEGOTIATE):
             raise QMPError(f"The command {request.name} does not support OOB")
         if request.name == _NEGOTIATE:
+            read_capabilities(request.arguments)
             raise CommandNotFound("Capabilities negotiation is already complete, command ignored")
         raise CommandNotFound(f"The command {request.name} has not been found")

@@ -235,20 +235,21 @@ class Engine:
         return done
 
     async def write_compressed(self, offset: int, data: bytes) -> list[bool]:
-        """Write whole clusters compressed, all at once; say which of them shrank."""
+        """Write whole clusters compressed, eight at once; say which of them shrank."""
         assert isinstance(self.driver, MappingDriver)
-        driver = self.driver
+        driver, turns = self.driver, asyncio.Semaphore(8)
 
         async def store(start: int) -> bool:
             part = data[start : start + self.unit]
-            units = await self._enter(offset + start, len(part))
-            try:
-                if await driver.write_compressed(offset + start, memoryview(part)):
-                    return True
-                await self._write(offset + start, memoryview(part))
-                return False
-            finally:
-                await self._leave(units)
+            async with turns:
+                units = await self._enter(offset + start, len(part))
+                try:
+                    if await driver.write_compressed(offset + start, memoryview(part)):
+                        return True
+                    await self._write(offset + start, memoryview(part))
+                    return False
+                finally:
+                    await self._leave(units)
 
         return await asyncio.gather(*(store(start) for start in range(0, len(data), self.unit)))
 

@@ -16,9 +16,11 @@ from typing import Any, Self
 
 import pytest
 
+from qmpserver.schema.loader import load
 from tests.peers import need
 
-OURS = os.environ.get("DUEL_OURS", f"{sys.executable} -m qmpserver").split()
+OURS = [sys.executable, "-m", "qmpserver"]
+SCHEMA = load()
 TIMEOUT_S = 20.0
 _AUTO_NAME = re.compile(r"#block\d+")
 
@@ -48,6 +50,7 @@ class Daemon:
 
     def __init__(self, command: list[str], folder: Path) -> None:
         self.folder = folder
+        self._is_ours = command is OURS
         path = folder / "qmp.sock"
         self.process = subprocess.Popen(
             [*command, "--chardev", "socket,id=c,path=qmp.sock,server=on,wait=off", "--monitor", "c"],
@@ -87,6 +90,8 @@ class Daemon:
         self.socket.sendall(json.dumps(message).encode() + b"\n")
         while "event" in (reply := self._read()):
             self.events.append(reply)
+        if self._is_ours and "return" in reply and name in SCHEMA.commands:
+            SCHEMA.commands[name].check_reply(reply["return"])
         return reply
 
     def wait(self, until: str) -> None:
@@ -108,7 +113,10 @@ class Daemon:
         line = self._lines.readline()
         assert line, "the daemon closed the connection"
         message: dict[str, Any] = json.loads(line)
-        message.pop("timestamp", None)
+        timestamp = message.pop("timestamp", None)
+        if self._is_ours and "event" in message:
+            assert set(timestamp) == {"seconds", "microseconds"}
+            SCHEMA.events[message["event"]].check_data(message.get("data"))
         return message
 
 

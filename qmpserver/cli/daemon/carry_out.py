@@ -81,12 +81,10 @@ class Startup:
         """
         for way_in, pretty in self._monitors:
             try:
-                for endpoint in way_in.endpoints:
+                for endpoint in way_in.hand_over():
                     await self._server.add_monitor(dataclasses.replace(endpoint, pretty=pretty))
             except QMPError as error:
                 raise OptionError(error.description, way_in.written) from error
-            for opened in way_in.listening:
-                opened.detach()
 
     def close(self) -> None:
         """Close what no monitor took over, and remove the files of sockets."""
@@ -145,7 +143,7 @@ class Startup:
 
     def _claim_stdio(self) -> None:
         ways_in = (*self._chardevs.values(), *self._short_forms)
-        if Endpoint(Stdio()) in [endpoint for way_in in ways_in for endpoint in way_in.endpoints]:
+        if any(way_in.endpoint == Endpoint(Stdio()) for way_in in ways_in):
             raise QMPError("cannot use stdio by multiple character devices")
 
     async def _wait_if_asked(self, way_in: WayIn) -> None:

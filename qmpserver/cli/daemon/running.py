@@ -56,7 +56,7 @@ async def _run(plan: Plan, reporter: Reporter, parent: Background | None) -> int
     startup = Startup(server, reporter)
     pidfile: PidFile | None = None
     try:
-        starting = asyncio.ensure_future(_start(server, startup, plan))
+        starting = asyncio.ensure_future(_start(startup, plan))
         _end_on_signals(server, starting)
         try:
             pidfile = await starting
@@ -81,9 +81,8 @@ async def _run(plan: Plan, reporter: Reporter, parent: Background | None) -> int
     return 0
 
 
-async def _start(server: Server, startup: Startup, plan: Plan) -> PidFile | None:
+async def _start(startup: Startup, plan: Plan) -> PidFile | None:
     """Carry out all options, then write the process id: who sees the file finds a server that is ready."""
-    await server.start()
     for option in plan.options:
         await startup.carry_out(option)
     await startup.let_clients_in()

@@ -24,8 +24,9 @@ class WayIn:
 
     Attributes:
         written: The option it came by, to name it in a message.
-        endpoints: Where clients will be; none for the chardev ``null``.
+        endpoint: Where the client is, if we go to it.
         listening: Sockets that clients can connect to already.
+        nodelay: Small messages to clients who connect to these go out at once.
         path: The file of a UNIX socket we made, and which file that was.
         shown: The address as QEMU shows it to who waits.
         wait: The first client is to be waited for.
@@ -33,12 +34,19 @@ class WayIn:
     """
 
     written: str
-    endpoints: list[Endpoint] = field(default_factory=list)
+    endpoint: Endpoint | None = None
     listening: list[socket.socket] = field(default_factory=list)
+    nodelay: bool = True
     path: tuple[str, os.stat_result] | None = None
     shown: str = ""
     wait: bool = False
     is_in_use: bool = False
+
+    def hand_over(self) -> list[Endpoint]:
+        """Return where clients are or will be; the sockets are the caller's from now on."""
+        endpoints = [Endpoint(FdAddress(opened.detach()), nodelay=self.nodelay) for opened in self.listening]
+        self.listening.clear()
+        return endpoints if self.endpoint is None else [self.endpoint]
 
     async def first_client(self) -> None:
         """Wait until a client has connected; it is let in later."""
@@ -76,7 +84,7 @@ def open_chardev(chardev: Chardev, written: str, *, finds_direction: bool = Fals
         QMPError: It cannot be opened; nothing stays open.
     """
     if chardev.backend == "stdio":
-        return WayIn(written, [Endpoint(Stdio())])
+        return WayIn(written, Endpoint(Stdio()))
     options = chardev.socket
     if options is None:
         return WayIn(written)
@@ -84,26 +92,21 @@ def open_chardev(chardev: Chardev, written: str, *, finds_direction: bool = Fals
     if isinstance(address, FdAddress) and finds_direction:
         return open_passed(address.fd, written)
     if not options.is_server:
-        return WayIn(written, [_client(options, address)])
+        return WayIn(written, _client(options, address))
     return _listen(options, address, written)
 
 
 def _client(options: SocketOptions, address: SocketAddress) -> Endpoint:
     if isinstance(address, FdAddress):
         address = FdAddress(sockets.socket_of(address.fd).detach())
-    return Endpoint(
-        address, is_server=False, reconnect_ms=options.reconnect_ms, nodelay=options.nodelay
-    )
+    return Endpoint(address, is_server=False, reconnect_ms=options.reconnect_ms, nodelay=options.nodelay)
 
 
 def _listen(options: SocketOptions, address: SocketAddress, written: str) -> WayIn:
-    way_in = WayIn(written, listening=sockets.listen(address), wait=options.wait)
+    way_in = WayIn(written, listening=sockets.listen(address), nodelay=options.nodelay, wait=options.wait)
     if isinstance(address, UnixAddress) and not address.is_abstract:
         way_in.path = (os.path.abspath(address.path), os.lstat(address.path))
     way_in.shown = f"disconnected:{address},server=on"
-    way_in.endpoints = [
-        Endpoint(FdAddress(opened.fileno()), nodelay=options.nodelay) for opened in way_in.listening
-    ]
     return way_in
 
 
@@ -115,7 +118,9 @@ def open_passed(descriptor: int, written: str) -> WayIn:
     """
     opened = sockets.socket_of(descriptor)
     listens = bool(opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    return WayIn(written, [Endpoint(FdAddress(opened.detach()), is_server=listens)])
+    if listens:
+        return WayIn(written, listening=[opened])
+    return WayIn(written, Endpoint(FdAddress(opened.detach()), is_server=False))
 
 
 def open_activated(environment: MutableMapping[str, str], written: str) -> list[WayIn]:
