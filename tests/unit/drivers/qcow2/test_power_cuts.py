@@ -84,7 +84,7 @@ class Workload:
             await self._many_writes(engine)
         elif chance < 0.75:
             offset, length = self._range(self.size // 8)
-            await self.write(engine, offset, self.pattern(length))
+            await self._write_somehow(engine, offset, self.pattern(length))
         else:
             await self._unmap(engine, chance < 0.87)
 
@@ -98,6 +98,15 @@ class Workload:
     async def write(self, engine: Engine, offset: int, data: bytes) -> None:
         self.model.change(len(self.file.log), offset, data)
         await engine.write(offset, data)
+
+    async def _write_somehow(self, engine: Engine, offset: int, data: bytes) -> None:
+        start, length = engine.whole_clusters(offset, len(data))
+        if not length or self.rng.random() < 0.6:
+            await self.write(engine, offset, data)
+            return
+        data = data[start - offset : start - offset + length]
+        self.model.change(len(self.file.log), start, data)
+        await engine.write_compressed(start, data)
 
     async def _many_writes(self, engine: Engine) -> None:
         area = self.size // 8

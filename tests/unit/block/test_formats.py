@@ -1,0 +1,118 @@
+"""The engine over the real qcow2 driver, on files in memory."""
+
+import asyncio
+import errno
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from qmpserver.block.node import Node
+from qmpserver.driver_api import flags
+from qmpserver.driver_api.registry import DriverRegistry
+from qmpserver.drivers.qcow2.driver import Qcow2Driver
+from tests.contract.engine import MemoryFile
+from tests.images import judge
+from tests.unit.block.conftest import MODULE, Engine
+from tests.unit.block import memory_drivers as memory
+from tests.unit.block.memory_drivers import FILES
+
+KiB, MiB = 1024, 1024 * 1024
+MakeEngine = Callable[[], Engine]
+
+
+async def make_image(filename: str, **options: Any) -> None:
+    file = MemoryFile()
+    await Qcow2Driver.create(file, {"size": MiB + 512, **options})
+    FILES[filename] = file.data
+
+
+async def open_image(engine: Engine, filename: str, **options: Any) -> Node:
+    """Open a qcow2 node over a file in memory."""
+    engine.opener._registry = DriverRegistry(
+        {
+            "file": f"{MODULE}:MemoryFile",
+            "raw": "qmpserver.drivers.raw:RawDriver",
+            "qcow2": "qmpserver.drivers.qcow2.driver:Qcow2Driver",
+            "copy-on-read": "qmpserver.drivers.copy_on_read:CopyOnReadDriver",
+        }
+    )
+    file = {"driver": "file", "filename": filename}
+    return await engine.opener.open({"driver": "qcow2", "node-name": "image", "file": file, **options})
+
+
+async def read(node: Node, offset: int, length: int) -> bytes:
+    into = bytearray(length)
+    await node.pread(offset, memoryview(into))
+    return bytes(into)
+
+
+def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(body())
+
+
+def test_a_compressed_write_of_many_clusters_stores_each_as_well_as_it_can(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_image("image", **{"cluster-size": 4096})
+        node = await open_image(engine, "image")
+        rng = random.Random(1)
+        data = b"".join(rng.choice((rng.randbytes(4096), b"soft" * 1024)) for _ in range(257))[: MiB + 512]
+        await node.pwrite(0, memoryview(data), flags.WRITE_COMPRESSED)
+        assert await read(node, 0, MiB + 512) == data
+        assert (await node.block_status(MiB, 512)).is_compressed
+        await node.pwrite(4096, memoryview(data[:512]))
+        await node.flush()
+        assert judge(FILES["image"]) == ([], 0)
+        assert await read(node, 4096, 4096) == data[:512] + data[4608:8192]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("offset", "length"), [(512, 4096), (0, 512), (0, 4608)])
+def test_a_compressed_write_is_of_whole_clusters(make_engine: MakeEngine, offset: int, length: int) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_image("image", **{"cluster-size": 4096})
+        node = await open_image(engine, "image")
+        with pytest.raises(OSError, match="Invalid argument") as caught:
+            await node.pwrite(offset, memoryview(bytes(length)), flags.WRITE_COMPRESSED)
+        assert caught.value.errno == errno.EINVAL
+
+    run(scenario)
+
+
+def test_a_format_without_compression_refuses_and_a_filter_passes_it_on(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_image("image", **{"cluster-size": 4096})
+        node = await open_image(engine, "image")
+        over = await engine.opener.open({"driver": "copy-on-read", "node-name": "over", "file": "image"})
+        await over.pwrite(0, memoryview(b"x" * 4096), flags.WRITE_COMPRESSED)
+        assert (await node.block_status(0, 512)).is_compressed
+        FILES["plain"] = bytearray(4096)
+        file = {"driver": "file", "filename": "plain"}
+        plain = await engine.opener.open({"driver": "raw", "node-name": "raw", "file": file})
+        with pytest.raises(OSError, match="not supported") as caught:
+            await plain.pwrite(0, memoryview(b"x" * 4096), flags.WRITE_COMPRESSED)
+        assert caught.value.errno == errno.ENOTSUP
+
+    run(scenario)
+
+
+def test_a_compressed_write_that_fails_fails_the_request_once_all_has_ended(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_image("image", **{"cluster-size": 4096, "compression-type": "zlib"})
+        node = await open_image(engine, "image")
+        file = node.children["file"].node
+        assert isinstance(file.driver, memory.MemoryFile)
+        file.driver.fail_writes = errno.ENOSPC
+        with pytest.raises(OSError, match="No space left"):
+            await node.pwrite(0, memoryview(b"x" * MiB), flags.WRITE_COMPRESSED)
+        assert len(node.requests) == 0
+        file.driver.fail_writes = None
+        assert await read(node, 0, MiB) == bytes(MiB)
+
+    run(scenario)
