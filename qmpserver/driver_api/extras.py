@@ -1,8 +1,11 @@
 """Small protocols for what only some drivers can do.  Test for them with ``isinstance``."""
 
-from typing import Any, Protocol, runtime_checkable
+import enum
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.permissions import PermissionSet
 
 
@@ -80,3 +83,64 @@ class SupportsReopen(Protocol):
 
     async def abort_reopen(self) -> None:
         """Forget the prepared state."""
+
+
+class CheckMode(enum.Enum):
+    """What a check may put right; each includes the former."""
+
+    NONE = "none"
+    """Nothing: the image is only looked at."""
+    LEAKS = "leaks"
+    """Space that nothing refers to is given back."""
+    ALL = "all"
+    """Errors that could lose data are corrected as well, as far as that is possible."""
+
+
+@dataclass(slots=True)
+class CheckResult:
+    """What a check found; the members are those of QEMU's ``ImageCheck``.
+
+    Attributes:
+        corruptions: What could lose data, and still is so.
+        leaks: Clusters that are counted more often than they are used, and still are so.
+        check_errors: What could not be checked.
+        corruptions_fixed: Corruptions that were put right.
+        leaks_fixed: Leaks that were put right.
+        image_end_offset: Host offset of the first byte after all that is used.
+        total_clusters: Clusters of the virtual disk.
+        allocated_clusters: Those that have room in the image.
+        fragmented_clusters: Those that do not follow the one before on the host.
+        compressed_clusters: Those that are compressed.
+    """
+
+    corruptions: int = 0
+    leaks: int = 0
+    check_errors: int = 0
+    corruptions_fixed: int = 0
+    leaks_fixed: int = 0
+    image_end_offset: int = 0
+    total_clusters: int = 0
+    allocated_clusters: int = 0
+    fragmented_clusters: int = 0
+    compressed_clusters: int = 0
+
+
+@runtime_checkable
+class SupportsCheck(Protocol):
+    """A format whose images can be checked, and perhaps repaired."""
+
+    @classmethod
+    async def open_for_check(cls, context: OpenContext) -> Self:
+        """Open an image to be checked only: damage that a check can tell of is no reason to refuse.
+
+        Raises:
+            QMPError: It is damaged beyond that.
+            OSError: It cannot be read.
+        """
+
+    async def check(self, fix: CheckMode) -> CheckResult:
+        """Check the image's structures.  The node is drained, and writable if anything is to be put right.
+
+        Raises:
+            OSError: Something could not be read or written.
+        """

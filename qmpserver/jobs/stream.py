@@ -78,7 +78,7 @@ class StreamJob(BlockJob):
         self._frozen: list[Edge] = []
         self._offset = 0
         self._first_error: OSError | None = None
-        self._is_giving_up = False
+        self._failed_at: int | None = None
         self._stopped_at: int | None = None
         self._run_end = 0
         self._run_is_wanted = False
@@ -194,6 +194,8 @@ class StreamJob(BlockJob):
                     await self._engine.settle()
         finally:
             await self._engine.settle()
+        if self._failed_at is not None:
+            self.progress_current = self._failed_at
         if self._first_error is not None:
             raise self._first_error
 
@@ -267,7 +269,7 @@ class StreamJob(BlockJob):
         elif self._stopped_at is not None:
             # Chunks in flight beside the one that stopped the job are not news; they are done again too.
             self._stopped_at = min(offset, self._stopped_at)
-        elif not self._is_giving_up:
+        elif self._failed_at is None:
             self._on_first_error(offset, length, error)
 
     def _on_first_error(self, offset: int, length: int, error: OSError) -> None:
@@ -279,12 +281,14 @@ class StreamJob(BlockJob):
         if action is ErrorAction.IGNORE:
             self.progress_current += length
         else:
-            self._is_giving_up = True
+            self._failed_at = offset
             self._offset = self.progress_total
 
     async def before_pause(self) -> None:
-        """Let the chunks in flight end."""
+        """Let the chunks in flight end; what an error stopped at is as far as the job has come."""
         await self._engine.settle()
+        if self._stopped_at is not None:
+            self.progress_current = self._stopped_at
 
     # The end
 

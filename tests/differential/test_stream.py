@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,26 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chain(folder, "astray.qcow2", "base.qcow2")
     qemu_img("rebase", "-u", "-F", "qcow2", "-b", "gone.qcow2", folder / "astray.qcow2")
     shutil.copy(folder / "base.qcow2", folder / "stored.qcow2")
+    make_qcow2(folder / "bad.qcow2", "8M")
+    qemu_io(folder / "bad.qcow2", "write -P 1 0 8M")
+    spoil_cluster(folder / "bad.qcow2", 2 << 20)
+    chain(folder, "over-bad.qcow2", "bad.qcow2")
     (folder / "short.raw").write_bytes(bytes(1000))
     return folder
 
 
 def chain(folder: Path, overlay: str, backing: str, *size: str) -> None:
     qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", backing, folder / overlay, *size)
+
+
+def spoil_cluster(image: Path, offset: int) -> None:
+    """Make the table entry of the cluster at `offset` point to where no cluster can begin."""
+    data = bytearray(image.read_bytes())
+    (l1_table,) = struct.unpack_from(">Q", data, 40)
+    (l2_table,) = struct.unpack_from(">Q", data, l1_table)
+    entry = (l2_table & 0x00FF_FFFF_FFFF_FE00) + 8 * (offset >> 16)
+    struct.pack_into(">Q", data, entry, (1 << 63) | 0x12345600)
+    image.write_bytes(data)
 
 
 def comparable(value: Any) -> Any:
@@ -233,6 +248,26 @@ SESSIONS: dict[str, list[Step]] = {
         step("block-job-dismiss", id="j"),
         step("job-cancel", id="j"),
         step("job-pause", id="j"),
+        *QUERIES,
+    ],
+    "an error that is reported": [
+        add("top", "over-bad.qcow2"),
+        step("block-stream", "STATUS=null", job_id="j", device="top"),
+        *QUERIES,
+    ],
+    "an error that only lack of space would be": [
+        add("top", "over-bad.qcow2"),
+        step("block-stream", "STATUS=null", job_id="j", device="top", on_error="enospc"),
+        *QUERIES,
+    ],
+    "an error that stops the job, twice": [
+        add("top", "over-bad.qcow2"),
+        step("block-stream", "STATUS=paused", job_id="j", device="top", on_error="stop"),
+        *QUERIES,
+        step("block-job-resume", "STATUS=paused", device="j"),
+        *JOB_QUERIES,
+        step("block-job-cancel", device="j"),
+        step("block-job-cancel", "STATUS=null", device="j", force=True),
         *QUERIES,
     ],
     "nodes that cannot be added or taken away": [

@@ -105,7 +105,8 @@ def _concerns(event: Any, name: str) -> bool:
 
 async def _until_null(listener: EventListener, seen: list[str]) -> None:
     async for event in listener:
-        status = event["data"].get("status")
+        data: Any = event["data"]
+        status = data.get("status")
         seen.append(status or event["event"])
         if status == "null":
             return

@@ -14,11 +14,11 @@ from qmpserver.driver_api.registry import DriverRegistry
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from tests.contract.engine import MemoryFile
 from tests.images import judge
-from tests.unit.block.conftest import MODULE, Engine
 from tests.unit.block import memory_drivers as memory
+from tests.unit.block.conftest import MODULE, Engine
 from tests.unit.block.memory_drivers import FILES
 
-KiB, MiB = 1024, 1024 * 1024
+MiB = 1 << 20
 MakeEngine = Callable[[], Engine]
 
 

@@ -1,0 +1,215 @@
+"""Walk every table of an image and count what it refers to.
+
+Source: qcow2 specification, "Cluster mapping", "Snapshots" and "Bitmaps".
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from qmpserver.driver_api.extras import CheckResult
+from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
+from qmpserver.drivers.qcow2.check_spans import Span, SpanFinder
+from qmpserver.drivers.qcow2.entries import (
+    COMPRESSED,
+    COPIED,
+    ENTRY_SIZE,
+    OFFSET_MASK,
+    ZERO,
+    compressed_extent,
+)
+from qmpserver.drivers.qcow2.image import Image
+from qmpserver.units import align_up
+
+L1_RESERVED: Final = 0x7F00_0000_0000_01FF
+L2_RESERVED: Final = 0x3F00_0000_0000_01FE
+_MOST_SPANS: Final = 64
+_BITMAP_ENTRY = struct.Struct(">QIIBBHI")
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTable:
+    """An L2 table of the active L1 table.
+
+    Attributes:
+        index: Its L1 entry's index.
+        offset: Its host offset.
+        runs: First host cluster, clusters and COPIED of all its plain entries; None when they are many.
+    """
+
+    index: int
+    offset: int
+    runs: tuple[tuple[int, int, bool], ...] | None
+
+
+class TableWalker:
+    """Counts references and notes what cannot be right.
+
+    Args:
+        image: The image.
+        maximum: The greatest count that the image's refcounts can hold.
+        result: Where what is found is added up.
+    """
+
+    def __init__(self, image: Image, maximum: int, result: CheckResult) -> None:
+        self._image = image
+        self._maximum = maximum
+        self._result = result
+        self._bits = image.cluster_bits
+        self._size = image.cluster_size
+        self._clusters = align_up(image.child.size, self._size) >> self._bits
+        self.counts = ClusterCounts(self._clusters)
+        self.active: list[ActiveTable] = []
+        self.unaligned_zeroes: list[tuple[int, int]] = []
+        """Host offset and index of zero entries in L2 tables with an offset that cannot be right."""
+        self._finder = SpanFinder(self._size, ZERO | COMPRESSED | L2_RESERVED | self._size - 1)
+        self._next_host = 0
+
+    def add(self, offset: int, length: int) -> None:
+        """Count one reference to each cluster of a host range."""
+        if not length:
+            return
+        end = offset + length
+        if end - self._image.child.size >= self._size:
+            self._result.corruptions += 1
+            return
+        first = offset >> self._bits
+        self._count_run(first, (end - 1 >> self._bits) + 1 - first)
+
+    def _count_run(self, first: int, count: int) -> None:
+        self._result.corruptions += self.counts.raise_run(first, count, self._maximum)
+
+    async def read_table(self, offset: int, length: int) -> "array[int]":
+        """Read a table of 64-bit entries into host byte order."""
+        table = array("Q")
+        table.frombytes(await self._image.read(offset, length))
+        table.byteswap()
+        return table
+
+    async def walk_l1(self, offset: int, count: int, *, active: bool) -> None:
+        """Count what an L1 table refers to, itself included.
+
+        Args:
+            offset: Its host offset.
+            count: Its entries.
+            active: It maps what the image presents now; only such are looked at for fragmentation.
+        """
+        if not count:
+            return
+        self.add(offset, count * ENTRY_SIZE)
+        for index, entry in enumerate(await self.read_table(offset, count * ENTRY_SIZE)):
+            if not entry & OFFSET_MASK:
+                continue
+            l2_offset = entry & OFFSET_MASK
+            if entry & L1_RESERVED:
+                self._result.corruptions += 1
+            self.add(l2_offset, self._size)
+            if l2_offset & (self._size - 1):
+                self._result.corruptions += 1
+            runs = await self._walk_l2(l2_offset, active=active)
+            if active:
+                self.active.append(ActiveTable(index, l2_offset, runs))
+
+    async def _walk_l2(self, offset: int, *, active: bool) -> tuple[tuple[int, int, bool], ...] | None:
+        data = await self._image.read(offset, self._size)
+        entries = array("Q")
+        entries.frombytes(data)
+        entries.byteswap()
+        runs: list[tuple[int, int, bool]] | None = []
+        self._next_host = 0
+        for span in self._finder.spans(data, entries):
+            if span.is_run:
+                self._add_run(entries[span.start], span.end - span.start, active=active)
+                if runs is not None:
+                    first = (entries[span.start] & OFFSET_MASK) >> self._bits
+                    runs.append((first, span.end - span.start, entries[span.start] >= COPIED))
+            else:
+                self._add_mixed(offset, entries, span, active=active)
+                runs = None
+            if runs is not None and len(runs) > _MOST_SPANS:
+                runs = None
+        return tuple(runs) if runs is not None else None
+
+    def _add_run(self, entry: int, count: int, *, active: bool) -> None:
+        host = entry & OFFSET_MASK
+        if active:
+            self._result.allocated_clusters += count
+            self._result.fragmented_clusters += self._next_host not in {0, host}
+            self._next_host = host + count * self._size
+        first = host >> self._bits
+        inside = min(max(self._clusters - first, 0), count)
+        self._result.corruptions += count - inside
+        if inside:
+            self._count_run(first, inside)
+
+    def _add_mixed(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
+        small, bits, unusual = self.counts.small, self._bits, ZERO | COMPRESSED | L2_RESERVED | self._size - 1
+        most = min(LARGE - 1, self._maximum)
+        allocated = fragmented = compressed = 0
+        for index in range(span.start, span.end):
+            entry = entries[index]
+            if not entry:
+                continue
+            host = entry & OFFSET_MASK
+            cluster = host >> bits
+            if entry & unusual or cluster >= self._clusters or small[cluster] >= most:
+                allocated_here, fragmented_here = self._add_unusual(table, index, entry)
+                allocated += allocated_here
+                fragmented += fragmented_here
+                compressed += bool(entry & COMPRESSED)
+                continue
+            if not host:
+                continue
+            allocated += 1
+            fragmented += self._next_host != host and self._next_host != 0
+            self._next_host = host + self._size
+            small[cluster] += 1
+        if active:
+            self._result.allocated_clusters += allocated
+            self._result.fragmented_clusters += fragmented
+            self._result.compressed_clusters += compressed
+
+    def _add_unusual(self, table: int, index: int, entry: int) -> tuple[int, int]:
+        """Count an entry by all the rules; say how many clusters are allocated by it, and fragmented."""
+        if entry & COMPRESSED:
+            return self._add_compressed(entry)
+        host = entry & OFFSET_MASK
+        self._result.corruptions += bool(entry & L2_RESERVED)
+        if not host:
+            return 0, 0
+        fragmented = self._next_host not in {0, host}
+        self._next_host = host + self._size
+        self.add(host, self._size)
+        if host & (self._size - 1):
+            self._result.corruptions += 1
+            if entry & ZERO:
+                self.unaligned_zeroes.append((table, index))
+        return 1, fragmented
+
+    def _add_compressed(self, entry: int) -> tuple[int, int]:
+        self._result.corruptions += entry >= COPIED
+        self.add(*compressed_extent(entry, self._bits))
+        return 1, 1
+
+    async def walk_bitmaps(self, extension: bytes) -> None:
+        """Count what the directory of persistent bitmaps refers to."""
+        count, _, length, offset = struct.unpack_from(">IIQQ", extension)
+        self.add(offset, length)
+        for table, entries in _bitmap_tables(bytes(await self._image.read(offset, length)), count):
+            self.add(table, entries * ENTRY_SIZE)
+            for entry in await self.read_table(table, entries * ENTRY_SIZE):
+                if entry & OFFSET_MASK:
+                    self.add(entry & OFFSET_MASK, self._size)
+
+
+def _bitmap_tables(directory: bytes, count: int) -> Iterator[tuple[int, int]]:
+    """Return host offset and number of entries of each bitmap's table."""
+    at = 0
+    for _ in range(count):
+        if at + _BITMAP_ENTRY.size > len(directory):
+            return
+        table, entries, *_, name_length, extra = _BITMAP_ENTRY.unpack_from(directory, at)
+        yield table, entries
+        at += align_up(_BITMAP_ENTRY.size + extra + name_length, 8)
