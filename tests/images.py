@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from tests.peers import need
 
 _OFFSET = 0x00FF_FFFF_FFFF_FE00
+_EXTERNAL = 1 << 2
+_EXTENDED = 1 << 4
 
 
 def qemu_img(*arguments: str | Path) -> str:
@@ -75,8 +77,10 @@ class _Judge:
         (_, self.version, _, _, self.bits, _, _, self.l1_entries, self.l1_offset, self.table_offset,
          self.table_clusters, self.snapshots, self.snapshot_offset) = struct.unpack_from(">4sIQIIQIIQQIIQ", data)  # fmt: skip
         self.cluster = 1 << self.bits
+        self.incompatible = struct.unpack_from(">Q", data, 72)[0] if self.version == 3 else 0
         self.order = struct.unpack_from(">I", data, 96)[0] if self.version == 3 else 4
         self.used: Counter[int] = Counter()
+        self.bad: list[str] = []
         self.flags: list[tuple[int, bool, str]] = []
 
     def table(self, offset: int, length: int) -> "array[int]":
@@ -95,8 +99,18 @@ class _Judge:
             self.use(entry & _OFFSET, self.cluster)
             if active:
                 self.flags.append((entry & _OFFSET, bool(entry >> 63), f"L1 entry {index}"))
-            for place, l2_entry in enumerate(self.table(entry & _OFFSET, self.cluster)):
+            if self.incompatible & _EXTERNAL:
+                continue
+            words = 2 if self.incompatible & _EXTENDED else 1
+            table = self.table(entry & _OFFSET, self.cluster)
+            for place, l2_entry in enumerate(table[::words]):
+                if words == 2:
+                    self.check_bitmap(l2_entry, table[2 * place + 1], f"L2 entry {index}.{place}")
                 self.use_entry(l2_entry, f"L2 entry {index}.{place}", active=active)
+
+    def check_bitmap(self, entry: int, bitmap: int, name: str) -> None:
+        if bitmap >> 32 & bitmap or (bitmap & 0xFFFF_FFFF and not entry & _OFFSET):
+            self.bad.append(f"{name}: bitmap {bitmap:#x} of {entry:#x}")
 
     def use_entry(self, entry: int, name: str, *, active: bool) -> None:
         if entry >> 62 & 1:
@@ -152,4 +166,4 @@ class _Judge:
             if copied != (stored.get(offset >> self.bits) == 1)
         ]
         leaks = sum(1 for cluster, count in stored.items() if count > self.used.get(cluster, 0))
-        return Verdict(wrong, leaks)
+        return Verdict(wrong + self.bad, leaks)

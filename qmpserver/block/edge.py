@@ -3,6 +3,7 @@
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
+from qmpserver.block import filenames
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.permissions import ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
@@ -60,6 +61,11 @@ class Edge:
     def node_name(self) -> str:
         """The name of the node the edge leads to."""
         return self.node.node_name
+
+    @property
+    def filename(self) -> str:
+        """The name that opens the node again."""
+        return filenames.filename_of(self.node)
 
     @property
     def size(self) -> int:

@@ -1,8 +1,9 @@
 """Make nodes of ``blockdev-add`` options, children and backing chain included."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from qmpserver.block import chain, filenames
@@ -38,6 +39,10 @@ Gate = Callable[[str], None]
 """Called with each file name that an image, not a client, asks to open; raises QMPError to refuse."""
 
 
+OpenNamed = Callable[["Opening", ChildSpec, str], Awaitable[None]]
+"""Opens a file that an image names as a child of the node in the making."""
+
+
 @dataclass(slots=True)
 class Opening:
     """A node in the making: what its driver is shown, and until it exists the user of its children."""
@@ -48,6 +53,7 @@ class Opening:
     graph: Graph
     on_corruption: CorruptionListener
     duplicate_fd: DuplicateFd
+    open_named: OpenNamed
     edges: dict[str, Edge] = field(default_factory=dict)
 
     @property
@@ -78,6 +84,11 @@ class Opening:
     def child(self, name: str) -> BlockChild | None:
         """Return the opened child of that name, or None when it was not given."""
         return self.edges.get(name)
+
+    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
+        """Open a plain file that the image itself names, as a child."""
+        await self.open_named(self, spec, filename)
+        return self.edges[spec.name]
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         """Say whether the node of that name is in the child's chain; None when there is none."""
@@ -240,7 +251,13 @@ class Opener:
         flags = node_flags(options, inherited)
         name = options.get("node-name")
         opening = Opening(
-            name or self._graph.new_name(), {}, flags, self._graph, self._on_corruption, self._duplicate_fd
+            name or self._graph.new_name(),
+            {},
+            flags,
+            self._graph,
+            self._on_corruption,
+            self._duplicate_fd,
+            partial(self._open_named, made),
         )
         try:
             driver_class = await self._choose_driver(options, opening, made)
@@ -292,6 +309,15 @@ class Opener:
         edge.permissions = _permissions_while_opening(spec.role, read_only=opening.read_only)
         # Locks are held before the driver's first look, and before it may repair anything.
         await self._graph.refresh(child)
+
+    async def _open_named(self, made: list[Node], opening: Opening, spec: ChildSpec, filename: str) -> None:
+        """Open a file that an image names.
+
+        The name is never taken apart: users look for backing files in an image, but not for other
+        names, which so cannot smuggle in a protocol or options.
+        """
+        self._gate(filename)
+        await self._open_child(spec, {spec.name: {"driver": "file", "filename": filename}}, opening, made)
 
     async def _open_driver(self, driver_class: type[BlockDriver], opening: Opening) -> BlockDriver:
         try:

@@ -93,10 +93,10 @@ async def _copy_on_read(node: "Node", offset: int, into: memoryview, *, fetch_on
     assert driver is not None
     while length := len(into):
         requests = node.requests
-        cluster = driver.cluster_size
-        start = align_down(offset, cluster)
-        end = min(align_up(offset + min(length, COPY_ON_READ_CHUNK), cluster), node.size)
-        request = requests.begin_serialising(start, end)
+        cluster, unit = driver.cluster_size, driver.subcluster_size
+        start = align_down(offset, unit)
+        end = min(align_up(offset + min(length, COPY_ON_READ_CHUNK), unit), node.size)
+        request = requests.begin_serialising(align_down(start, cluster), align_up(end, cluster))
         try:
             await requests.turn(request)
             run = await _copy_on_read_chunk(node, driver, (start, end), offset, into, fetch_only=fetch_only)
@@ -115,7 +115,7 @@ async def _copy_on_read_chunk(
     *,
     fetch_only: bool,
 ) -> int:
-    """Deal with the first run of one kind in a span of whole clusters; return the bytes of `into` done."""
+    """Deal with the first run of one kind in a span of whole subclusters; return the bytes of `into` done."""
     start, end = span
     mapping = await driver.map(start, end - start)
     run_end = start + mapping.length
@@ -137,7 +137,7 @@ async def _store_fetched(node: "Node", driver: MappingDriver, offset: int, data:
     # Imported here: writing needs reading for copy-on-write, and reading needs writing for copy-on-read.
     from qmpserver.block import writing  # noqa: PLC0415
 
-    for start, length, all_zero in zero_runs(data, driver.cluster_size):
+    for start, length, all_zero in zero_runs(data, driver.subcluster_size):
         if all_zero:
             await writing.zero_allocated(node, driver, offset + start, length)
         else:

@@ -206,15 +206,15 @@ async def _zero_plain(node: "Node", offset: int, length: int, flags: int) -> Non
 
 
 async def _zero_mapped(node: "Node", driver: MappingDriver, offset: int, length: int, flags: int) -> None:
-    cluster, end = driver.cluster_size, offset + length
-    inner_start = align_up(offset, cluster)
-    inner_end = end if end >= node.size else align_down(end, cluster)
+    cluster, unit, end = driver.cluster_size, driver.subcluster_size, offset + length
+    inner_start = align_up(offset, unit)
+    inner_end = end if end >= node.size else align_down(end, unit)
     if inner_start >= inner_end:
         await _write_out_zeroes(node, offset, length)
         return
     await _write_out_zeroes(node, offset, inner_start - offset)
     may_unmap = bool(flags & request_flags.MAY_UNMAP) and node.flags.discard
-    request = node.requests.begin_serialising(inner_start, align_up(inner_end, cluster))
+    request = node.requests.begin_serialising(align_down(inner_start, cluster), align_up(inner_end, cluster))
     try:
         await node.requests.turn(request)
         await driver.zero_clusters(inner_start, inner_end - inner_start, may_unmap=may_unmap)
@@ -231,7 +231,7 @@ async def _zero_mapped(node: "Node", driver: MappingDriver, offset: int, length:
 
 
 async def zero_allocated(node: "Node", driver: MappingDriver, offset: int, length: int) -> None:
-    """Make whole clusters zero.  The caller holds a serialising request over them."""
+    """Make whole subclusters zero.  The caller holds a serialising request over their clusters."""
     try:
         await driver.zero_clusters(offset, length, may_unmap=False)
     except OSError as error:

@@ -18,6 +18,10 @@ class BlockChild(Protocol):
         """The name of the node it leads to, for messages."""
 
     @property
+    def filename(self) -> str:
+        """The name that opens the node again: plain where that says all, else ``json:``."""
+
+    @property
     def size(self) -> int:
         """The node's size in bytes, as of the last request."""
 

@@ -165,6 +165,11 @@ class MappingDriver(BlockDriver):
     def cluster_size(self) -> int:
         """The allocation unit in bytes; the engine orders conflicting requests by it."""
 
+    @property
+    def subcluster_size(self) -> int:
+        """The least that can be present, or zero, by itself, in bytes: `cluster_size` or a part of it."""
+        return self.cluster_size
+
     @abstractmethod
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range begins, for as long a run as is known.
@@ -222,12 +227,12 @@ class MappingDriver(BlockDriver):
         """Make whole clusters read as zeroes by metadata alone.
 
         Args:
-            offset: Guest offset, a multiple of `cluster_size`.
-            length: A multiple of `cluster_size`, or up to the end of the image.
+            offset: Guest offset, a multiple of `subcluster_size`.
+            length: A multiple of `subcluster_size`, or up to the end of the image.
             may_unmap: Space held by the clusters may be given back.
 
         Raises:
-            OSError: ENOTSUP when the format has no such marker; the image is unchanged.
+            OSError: ENOTSUP when the format has no such marker here; the image is unchanged.
         """
 
     @abstractmethod

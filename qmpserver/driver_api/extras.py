@@ -39,7 +39,8 @@ class SupportsCreate(Protocol):
 
         Args:
             file: The node to hold the image.
-            options: The format's ``BlockdevCreateOptions`` members, without `driver` and `file`.
+            options: The format's ``BlockdevCreateOptions`` members, without `driver` and `file`.  Where
+                one names a node (`data-file`), the opened :class:`BlockChild` stands in its place.
 
         Raises:
             QMPError: An option's value cannot be had.

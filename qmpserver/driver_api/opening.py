@@ -57,6 +57,17 @@ class OpenContext(Protocol):
     def child(self, name: str) -> BlockChild | None:
         """Return the opened child of that name, or None when it was not given."""
 
+    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
+        """Open a plain file that the image itself names, as a child; only while the driver opens.
+
+        Args:
+            spec: What the child is to be called and used for.
+            filename: The name as the image has it, taken as a path whatever it looks like.
+
+        Raises:
+            QMPError: It cannot be opened, or the administrator does not allow it.
+        """
+
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         """Say whether the node of that name is in the chain of the named child, the child included.
 

@@ -80,6 +80,7 @@ class ClientConnection:
         self._is_in_turn = False
         self._is_turn_due = False
         self._has_ended = False
+        self._is_stopping = False
         self._is_gone = False
 
     def start(self) -> None:
@@ -91,6 +92,15 @@ class ClientConnection:
     def close(self) -> None:
         """Break the connection; what the client has not read is lost."""
         self._channel.close()
+
+    def stop(self) -> None:
+        """Run no more commands; those under way end and are answered."""
+        self._is_stopping = True
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the client has not read."""
+        return self._channel.backlog
 
     async def flushed(self) -> None:
         """Wait until the client has read everything, or is gone."""
@@ -144,7 +154,7 @@ class ClientConnection:
     def _take_turn(self) -> None:
         """Run commands, within bounds, and send all their replies at once."""
         self._is_turn_due = False
-        if self._is_gone or self._channel.backlog >= OUTPUT_PER_TURN:
+        if self._is_gone or self._is_stopping or self._channel.backlog >= OUTPUT_PER_TURN:
             self._channel.pause_reading()
             return
         self._is_in_turn = True

@@ -19,8 +19,11 @@ from qmpserver.sockets import Peer
 MAX_CLIENTS = 256
 """Further clients are turned away."""
 
-_PATIENCE_S = 5.0
-"""How long the end waits for commands under way, and for clients to read the last words."""
+_COMMAND_PATIENCE_S = 5.0
+"""How long the end waits for commands under way."""
+
+_READER_PATIENCE_S = 1.0
+"""How long the end waits for clients to read the last words."""
 
 
 class Monitor:
@@ -60,6 +63,7 @@ class Monitor:
         self._timer: Timer | None = None
         self._clients: dict[int, ClientConnection] = {}
         self._last_id = 0
+        self._is_closed = False
         self._unsubscribe = events.subscribe(self._on_event)
 
     @property
@@ -98,29 +102,34 @@ class Monitor:
         self.fd_sets.client_left()
 
     async def close(self) -> None:
-        """Let commands under way end and last words arrive, for a while; then break all connections."""
+        """Let commands under way end and last words arrive, for a while; then break all connections.
+
+        Commands that have not begun are not run.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._unsubscribe()
         if self._timer is not None:
             self._timer.cancel()
+        for client in self.clients:
+            client.stop()
+        await self._end_running()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
-                await self._let_end()
-        await self._cancel_running()
+            async with asyncio.timeout(_READER_PATIENCE_S):
+                for client in self.clients:
+                    await client.flushed()
         for client in self.clients:
             client.close()
 
-    async def _let_end(self) -> None:
-        current = asyncio.current_task()
-        while waiting := self.running - {current}:
-            await asyncio.wait(waiting)
-        for client in self.clients:
-            await client.flushed()
-
-    async def _cancel_running(self) -> None:
-        stuck = self.running - {asyncio.current_task()}
-        for task in stuck:
-            task.cancel()
-        await asyncio.gather(*stuck, return_exceptions=True)
+    async def _end_running(self) -> None:
+        """Wait for the commands under way, then cancel what is left; the caller may be one of them."""
+        running = self.running - {asyncio.current_task()}
+        if running:
+            _, stuck = await asyncio.wait(running, timeout=_COMMAND_PATIENCE_S)
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     # Events
 

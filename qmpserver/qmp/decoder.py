@@ -129,4 +129,3 @@ def _count_keys(value: Any) -> int:
     if type(value) is list:
         return sum(map(_count_keys, value))
     return 0
-

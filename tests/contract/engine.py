@@ -10,7 +10,9 @@ from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import MappingKind
+from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.errors import QMPError
 from qmpserver.units import MiB, align_down, align_up
 
 LARGEST = 256 * MiB
@@ -28,6 +30,7 @@ class MemoryFile:
     """
 
     node_name = "file"
+    filename = "file"
     read_only = False
     limits = Limits()
 
@@ -107,6 +110,7 @@ class Context:
     """What a driver is told when it opens, and what it tells.
 
     Attributes:
+        named: The files that an image may name.
         corruption: The reports it made: message, offset, length, fatal.
     """
 
@@ -122,8 +126,10 @@ class Context:
         read_only: bool = False,
         discard: bool = False,
         options: Mapping[str, Any] | None = None,
+        named: Mapping[str, BlockChild] | None = None,
     ) -> None:
         self.children = dict(children)
+        self.named = named or {}
         self.read_only = read_only
         self.discard = discard
         self.options = options or {}
@@ -131,6 +137,12 @@ class Context:
 
     def child(self, name: str) -> BlockChild | None:
         return self.children.get(name)
+
+    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
+        if filename not in self.named:
+            raise QMPError(f"Could not open '{filename}': No such file or directory")
+        self.children[spec.name] = self.named[filename]
+        return self.children[spec.name]
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         return None
@@ -156,6 +168,11 @@ class Engine:
     @property
     def unit(self) -> int:
         return self.driver.cluster_size if isinstance(self.driver, MappingDriver) else 512
+
+    @property
+    def part(self) -> int:
+        """The least that can be zero by itself, in bytes."""
+        return self.driver.subcluster_size if isinstance(self.driver, MappingDriver) else 512
 
     async def _enter(self, offset: int, length: int) -> range:
         units = range(offset // self.unit, (offset + length - 1) // self.unit + 1)
@@ -288,7 +305,14 @@ class Engine:
 
     def whole_clusters(self, offset: int, length: int) -> tuple[int, int]:
         """Return the part of a range that is whole clusters, up to the end of the image."""
-        start, end = align_up(offset, self.unit), offset + length
+        return self._whole(offset, length, self.unit)
+
+    def whole_parts(self, offset: int, length: int) -> tuple[int, int]:
+        """Return the part of a range that is whole subclusters, up to the end of the image."""
+        return self._whole(offset, length, self.part)
+
+    def _whole(self, offset: int, length: int, unit: int) -> tuple[int, int]:
+        start, end = align_up(offset, unit), offset + length
         if end < self.driver.size:
-            end = align_down(end, self.unit)
+            end = align_down(end, unit)
         return start, max(end - start, 0)

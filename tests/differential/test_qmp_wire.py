@@ -6,7 +6,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -32,7 +31,7 @@ class Peer:
             client.sendall(b'{"execute":"qmp_capabilities"}\n')
             lines.readline()
             client.sendall(data + END)
-            texts = []
+            texts: list[str] = []
             while True:
                 message = json.loads(lines.readline())
                 if message.get("id") == "end":

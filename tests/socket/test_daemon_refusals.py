@@ -83,7 +83,7 @@ SAME: list[tuple[list[str], str]] = [
         ),
     ),
     (
-        ["--chardev", "socket,id=a,path=/nowhere/s"],
+        ["--chardev", "socket,id=a,path=/nowhere/s", "--monitor", "a"],
         "--chardev socket,id=a,path=/nowhere/s: Failed to connect to '/nowhere/s': No such file or directory",
     ),
     (

@@ -94,9 +94,9 @@ def test_by_a_passed_connected_socket(tmp_path: Path) -> None:
 def test_by_a_chardevs_passed_socket(tmp_path: Path) -> None:
     with listening(tmp_path / "s") as listener:
         number = listener.fileno()
-        chardev = f"socket,id=c,fd={number},server=on,wait=off"
-        with DaemonProcess("--chardev", chardev, "--monitor", "c", folder=tmp_path, pass_fds=[number]):
-            assert "QMP" in Client.at(tmp_path / "s").greeting
+        words = ["--chardev", f"socket,id=c,fd={number},server=on,wait=off", "--monitor", "c"]
+        with DaemonProcess(*words, folder=tmp_path, pass_fds=[number]), Client.at(tmp_path / "s") as client:
+            assert "QMP" in client.greeting
 
 
 def test_connecting_to_a_client_that_listens(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Source: qcow2 specification, "Cluster mapping".
 import errno
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.mapping import Allocation
@@ -19,6 +19,7 @@ from qmpserver.drivers.qcow2.entries import (
     compressed_entry,
     host_extent,
 )  # fmt: skip
+from qmpserver.drivers.qcow2.external import punch_holes, zero_raw
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
@@ -32,7 +33,7 @@ class ClusterAllocation(Allocation):
     Attributes:
         table: The table, pinned.
         index: The first entry concerned.
-        is_kept: They are the room that zero clusters already had.
+        is_kept: They are the room that the guest clusters already had.
     """
 
     __slots__ = ("index", "is_kept", "table")
@@ -79,14 +80,16 @@ class Allocator:
             entry = table.entries[index]
             await self._check_replaced(entry, offset - within)
             is_kept = bool(entry & ZERO and entry & COPIED and entry & OFFSET_MASK and not entry & COMPRESSED)
-            if is_kept:
+            if image.is_external:
+                host, is_kept = offset - within, True
+            elif is_kept:
                 host, count = entry & OFFSET_MASK, self._kept_run(table, index, count)
             else:
                 host, count = await self._refcounts.allocate(count)
         except BaseException:
             self._tables.unpin(table)
             raise
-        made = ClusterAllocation(offset - within, count << bits, image.child, host, table=table, index=index)
+        made = ClusterAllocation(offset - within, count << bits, image.data, host, table=table, index=index)
         made.is_kept = is_kept
         return made
 
@@ -108,11 +111,17 @@ class Allocator:
             kind = "Preallocated zero" if entry & ZERO else "Data"
             where = f"{kind} cluster offset {c_hex(host)} unaligned (guest offset: {c_hex(guest)})"
             raise await self._image.corrupt(where)
-        if entry & COPIED:
+        if entry & COPIED and not self._image.is_external:
             await self._metadata.guard(host, size)
 
-    async def link(self, allocation: ClusterAllocation) -> None:
-        """Make reserved room what its range maps to; see :meth:`MappingDriver.link`."""
+    async def link(self, allocation: ClusterAllocation, *, is_filled: bool = True) -> None:
+        """Make reserved room what its range maps to; see :meth:`MappingDriver.link`.
+
+        Args:
+            allocation: The room.
+            is_filled: Data was stored there; else a format that can tell says that there is none yet.
+        """
+        del is_filled
         self._image.check_sound()
         table, first = allocation.table, allocation.index
         size = self._image.cluster_size
@@ -129,8 +138,13 @@ class Allocator:
         """Give reserved room back; see :meth:`MappingDriver.release`."""
         self._tables.unpin(allocation.table)
         if not allocation.is_kept and not self._image.broken:
-            count = allocation.length >> self._image.cluster_bits
-            await self._refcounts.release(allocation.host_offset, count)
+            await self._release(allocation.host_offset, allocation.length)
+
+    async def _release(self, offset: int, length: int) -> None:
+        """Give back every cluster that a host range touches."""
+        bits = self._image.cluster_bits
+        first = offset >> bits
+        await self._refcounts.release(first << bits, (offset + length - 1 >> bits) - first + 1)
 
     async def store_compressed(self, offset: int, packed: bytes) -> None:
         """Store one cluster in compressed form, and make that what its range maps to.
@@ -145,8 +159,8 @@ class Allocator:
         image, bits = self._image, self._image.cluster_bits
         table = await self._tables.pin_writable(offset >> self._l1_shift)
         try:
-            index = offset >> bits & self._l2_mask
-            await self._check_replaced(table.entries[index], offset)
+            word = (offset >> bits & self._l2_mask) * image.entry_words
+            await self._check_replaced(table.entries[word], offset)
             host = await self._refcounts.allocate_bytes(len(packed))
             try:
                 entry = compressed_entry(host, len(packed), bits)
@@ -154,18 +168,21 @@ class Allocator:
                 image.check_sound()
             except BaseException:
                 if not image.broken:
-                    clusters = (host + len(packed) - 1 >> bits) - (host >> bits) + 1
-                    await self._refcounts.release(host >> bits << bits, clusters)
+                    await self._release(host, len(packed))
                 raise
-            old = table.entries[index : index + 1]
-            table.entries[index] = entry
-            self._tables.mark_dirty(table, index, index + 1)
+            old = table.entries[word : word + 1]
+            table.entries[word : word + image.entry_words] = array("Q", (entry, 0)[: image.entry_words])
+            self._tables.mark_dirty(table, word, word + image.entry_words)
             await self._drop(old, discard=False)
         finally:
             self._tables.unpin(table)
 
     async def _drop(self, entries: "array[int]", *, discard: bool) -> None:
         """Let go of what L2 entries, no longer in their table, refer to."""
+        if self._image.is_external:
+            if discard:
+                await punch_holes(self._image, entries)
+            return
         bits, size = self._image.cluster_bits, self._image.cluster_size
         unaligned = 0
         for entry in entries:
@@ -189,11 +206,12 @@ class Allocator:
         """Make clusters zero by metadata; see :meth:`MappingDriver.zero_clusters`."""
         if self._image.header.version < 3:
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        await zero_raw(self._image, offset, length, may_unmap=may_unmap)
 
         def zeroed(entry: int) -> int:
             return ZERO if may_unmap or entry & COMPRESSED else entry | ZERO
 
-        await self._change(offset, length, zeroed, discard=True, make_tables=True)
+        await self._change(offset, length, zeroed, make_tables=True)
 
     async def discard(self, offset: int, length: int) -> None:
         """Drop clusters; see :meth:`MappingDriver.discard_clusters`."""
@@ -201,52 +219,63 @@ class Allocator:
         if version < 3 and has_backing:
             # Nothing but written zeroes could hide the backing file.
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        await zero_raw(self._image, offset, length, may_unmap=True)
+        allocated = COMPRESSED | OFFSET_MASK | (COPIED if self._image.is_external else 0)
 
         def discarded(entry: int) -> int:
             if version < 3:
                 return 0
-            is_allocated = entry & (COMPRESSED | OFFSET_MASK)
+            is_allocated = entry & allocated
             return ZERO if has_backing or is_allocated else entry
 
-        await self._change(offset, length, discarded, discard=True, make_tables=has_backing)
+        await self._change(offset, length, discarded, make_tables=has_backing)
 
     async def clear(self, offset: int, length: int) -> None:
         """Make clusters unallocated, whatever shows then."""
-        await self._change(offset, length, lambda _: 0, discard=True, make_tables=False)
+        await self._change(offset, length, lambda _: 0, make_tables=False)
 
     async def _change(
-        self, offset: int, length: int, rule: Callable[[int], int], *, discard: bool, make_tables: bool
+        self, offset: int, length: int, rule: Callable[[int], int], *, make_tables: bool
     ) -> None:
-        """Replace each entry of the range by what `rule` makes of it.
+        """Replace each entry of the range by what `rule` makes of it, new for old."""
+
+        async def apply(table: L2Table, start: int, stop: int) -> None:
+            first = start >> self._image.cluster_bits & self._l2_mask
+            await self._change_entries(table, first, first + (stop - start >> self._image.cluster_bits), rule)
+
+        await self._walk(offset, length, apply, make_tables=make_tables)
+
+    async def _walk(
+        self,
+        offset: int,
+        length: int,
+        apply: Callable[[L2Table, int, int], Awaitable[None]],
+        *,
+        make_tables: bool,
+    ) -> None:
+        """Change a range table by table.
 
         Args:
-            offset: Guest offset, a multiple of the cluster size.
-            length: Bytes; a last cluster that is concerned in part is changed whole.
-            rule: New entry for old.
-            discard: Give the space of dropped clusters back where the node is asked to.
+            offset: Guest offset, a multiple of the subcluster size.
+            length: Bytes; a last subcluster that is concerned in part is changed whole.
+            apply: Changes a guest range inside one table, given its start and end.
             make_tables: Ranges without an L2 table need one for it.
         """
         self._image.check_sound()
-        bits = self._image.cluster_bits
-        end = align_up(offset + length, self._image.cluster_size)
+        end = align_up(offset + length, self._image.subcluster_size)
         while offset < end:
             index = offset >> self._l1_shift
             stop = min(end, index + 1 << self._l1_shift)
             if make_tables or self._tables.exists(index):
                 table = await self._tables.pin_writable(index)
                 try:
-                    first = offset >> bits & self._l2_mask
-                    await self._change_entries(
-                        table, first, first + (stop - offset >> bits), rule, discard=discard
-                    )
+                    await apply(table, offset, stop)
                 finally:
                     self._tables.unpin(table)
             offset = stop
             await self._committer.relieve()
 
-    async def _change_entries(
-        self, table: L2Table, first: int, end: int, rule: Callable[[int], int], *, discard: bool
-    ) -> None:
+    async def _change_entries(self, table: L2Table, first: int, end: int, rule: Callable[[int], int]) -> None:
         old = table.entries[first:end]
         new = array("Q", map(rule, old))
         if new == old:
@@ -256,4 +285,4 @@ class Allocator:
         dropped = array(
             "Q", (was for was, now in zip(old, new, strict=True) if was and not now & OFFSET_MASK)
         )
-        await self._drop(dropped, discard=discard and self._image.context.discard)
+        await self._drop(dropped, discard=self._image.context.discard)

@@ -1,16 +1,22 @@
 """Check a whole image, and put right what can be.
 
+What is put right is written in an order that leaves the image no worse wherever it is interrupted: counts
+that are too low are raised first, then flags are corrected, and counts that are too high are lowered last.
+
 Source: qcow2 specification, "Host cluster management" and "Cluster mapping".
 """
 
 from qmpserver.driver_api.extras import CheckMode, CheckResult
 from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2.check_copied import CopiedFlags
+from qmpserver.drivers.qcow2.check_counts import ClusterCounts
+from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
-from qmpserver.drivers.qcow2.check_walk import ActiveTable, TableWalker
-from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ENTRY_SIZE, OFFSET_MASK
-from qmpserver.drivers.qcow2.header import MAX_L1_BYTES
+from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
+from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
+from qmpserver.drivers.qcow2.header import INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
-from qmpserver.drivers.qcow2.snapshots import read_snapshots
+from qmpserver.drivers.qcow2.snapshots import SnapshotTable, read_snapshots, valid_l1_tables
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.units import align_up
 
@@ -25,7 +31,7 @@ async def check_image(image: Image, fix: CheckMode) -> CheckResult:
     Raises:
         OSError: Something could not be read or written.
     """
-    check = _Check(image)
+    check = _Check(image, fix)
     await check.count()
     await check.compare()
     return check.result
@@ -34,75 +40,129 @@ async def check_image(image: Image, fix: CheckMode) -> CheckResult:
 class _Check:
     """One pass over an image."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, fix: CheckMode) -> None:
         self._image = image
+        self._fix = fix
         header = image.header
-        self.result = CheckResult(total_clusters=align_up(header.size, header.cluster_size) >> header.cluster_bits)
-        self.walker = TableWalker(image, RefcountWidth(header.refcount_order).maximum, self.result)
-        self.stored = StoredCounts(image, self.result)
+        clusters = align_up(header.size, header.cluster_size) >> header.cluster_bits
+        self.result = CheckResult(total_clusters=clusters)
+        self._walker = TableWalker(image, RefcountWidth(header.refcount_order).maximum, self.result)
+        self._stored = StoredCounts(image, self.result)
+        self._snapshots = SnapshotTable(0, ())
+        self._without_refcounts = ClusterCounts(0)
+        self._others_corrupt = 0
 
     async def count(self) -> None:
         """Count every reference there is."""
-        image, header, walker = self._image, self._image.header, self.walker
+        image, header, walker = self._image, self._image.header, self._walker
+        self._snapshots = await read_snapshots(image)
+        await self._note_structures()
+        if self._fix is CheckMode.ALL:
+            walker.unaligned_zeroes = {}
         walker.add(0, image.cluster_size)
         await walker.walk_l1(header.l1_offset, header.l1_entries, active=True)
-        snapshots = await read_snapshots(image)
-        for offset, entries in snapshots.l1_tables:
+        for offset, entries in self._snapshots.l1_tables:
             if offset % image.cluster_size or entries * ENTRY_SIZE > MAX_L1_BYTES:
                 self.result.corruptions += 1
             else:
                 await walker.walk_l1(offset, entries, active=False)
-        walker.add(header.snapshot_offset, snapshots.length)
+        walker.add(header.snapshot_offset, self._snapshots.length)
         bitmaps = ext.find_extension(image.extensions, ext.BITMAPS)
         if bitmaps is not None:
             await walker.walk_bitmaps(bitmaps)
+        await self._replace_unaligned_zeroes()
+        self._others_corrupt = self.result.corruptions
+        self._without_refcounts = walker.counts.copy()
         walker.add(header.reftable_offset, header.reftable_clusters * image.cluster_size)
-        await self.stored.check_blocks(walker)
+        await self._stored.check_blocks(walker)
+
+    async def _note_structures(self) -> None:
+        header, size = self._image.header, self._image.cluster_size
+        reftable_length = header.reftable_clusters * size
+        note = self._walker.note_structure
+        note(0, size)
+        note(header.l1_offset, header.l1_entries * ENTRY_SIZE)
+        note(header.reftable_offset, reftable_length)
+        for entry in await read_table(self._image, header.reftable_offset, reftable_length):
+            if entry:
+                note(entry & REFBLOCK_MASK, size)
+        if header.snapshot_count:
+            note(header.snapshot_offset, self._snapshots.length)
+        for offset, length in valid_l1_tables(self._image, self._snapshots):
+            note(offset, length)
+
+    async def _replace_unaligned_zeroes(self) -> None:
+        for (table, index), faults in (self._walker.unaligned_zeroes or {}).items():
+            await self._image.write(table + index * ENTRY_SIZE, ZERO.to_bytes(ENTRY_SIZE, "big"))
+            self.result.corruptions_fixed += faults
 
     async def compare(self) -> None:
         """Hold the stored counts, and the COPIED flags, against what was counted."""
-        counts, stored = self.walker.counts, self.stored
+        counts, stored = self._walker.counts.copy(), self._stored
         await stored.read(len(counts))
-        self.result.check_errors += sum(map(len, stored.unreadable))
-        for cluster in stored.counts.differences(counts):
-            if any(cluster in gap for gap in stored.unreadable):
-                continue
-            if stored.counts.get(cluster) < counts.get(cluster):
-                self.result.corruptions += 1
-            else:
-                self.result.leaks += 1
-        last = max(counts.last_used(), stored.counts.last_used())
+        for gap in stored.unreadable:
+            # What cannot be compared is not called wrong.
+            for cluster in gap:
+                counts.put(cluster, 0)
+        wrong = [(cluster, counts.get(cluster)) for cluster in stored.counts.differences(counts)]
+        too_low = [(cluster, count) for cluster, count in wrong if stored.counts.get(cluster) < count]
+        too_high = [(cluster, count) for cluster, count in wrong if stored.counts.get(cluster) > count]
+        last = max(counts.last_used(), stored.counts.last_used(), 0)
         self.result.image_end_offset = last + 1 << self._image.cluster_bits
-        await self._check_copied()
+        if self._fix is CheckMode.ALL and (stored.is_broken or stored.lacks_block(too_low)):
+            await self._rebuild(len(too_low), len(too_high))
+            too_high = []
+        else:
+            await self._correct(too_low, too_high)
+        await self._correct_flags()
+        if self._fix is not CheckMode.NONE:
+            await stored.write(too_high)
+            await self._image.child.flush()
+            await self._mark_sound()
 
-    async def _check_copied(self) -> None:
-        header = self._image.header
-        l1 = await self.walker.read_table(header.l1_offset, header.l1_entries * ENTRY_SIZE)
-        for table in self.walker.active:
-            single = await self.is_single(table.offset)
-            if single is None:
-                continue
-            self.result.corruptions += single != (l1[table.index] >= COPIED)
-            await self._check_copied_table(table)
+    async def _correct(self, too_low: list[tuple[int, int]], too_high: list[tuple[int, int]]) -> None:
+        """Raise the counts that are too low, and say of those that are too high that they will be lowered."""
+        result, stored = self.result, self._stored
+        result.check_errors += sum(map(len, stored.unreadable))
+        if self._fix is CheckMode.ALL:
+            await stored.write(too_low)
+            result.corruptions_fixed += len(too_low)
+        else:
+            result.corruptions += len(too_low)
+        if self._fix is CheckMode.NONE:
+            result.leaks += len(too_high)
+        else:
+            result.leaks_fixed += len(too_high)
+            for cluster, count in too_high:
+                stored.counts.put(cluster, count)
 
-    async def is_single(self, offset: int) -> bool | None:
-        """Say whether exactly one reference is stored for a cluster; None when that cannot be known."""
-        count = await self.stored.count(offset >> self._image.cluster_bits)
-        return None if count is None else count == 1
+    async def _rebuild(self, too_low: int, too_high: int) -> None:
+        result, image = self.result, self._image
+        result.corruptions_fixed += result.corruptions + too_low - self._others_corrupt
+        result.corruptions = self._others_corrupt
+        result.leaks_fixed += too_high
+        await rebuild_refcounts(image, self._without_refcounts, self._walker.counts)
+        self._stored = StoredCounts(image, CheckResult())
+        counts = TableWalker(image, 1, CheckResult())
+        await self._stored.check_blocks(counts)
+        await self._stored.read(len(counts.counts))
+        result.image_end_offset = self._stored.counts.last_used() + 1 << image.cluster_bits
 
-    async def _check_copied_table(self, table: ActiveTable) -> None:
-        if table.runs is not None and all(
-            copied and self.stored.counts.all_are(first, count, 1) for first, count, copied in table.runs
-        ):
-            return
-        small, bits = self.stored.counts.small, self._image.cluster_bits
-        for entry in await self.walker.read_table(table.offset, self._image.cluster_size):
-            host = entry & OFFSET_MASK
-            if not host or entry & COMPRESSED:
-                continue
-            cluster = host >> bits
-            if entry >= COPIED and cluster < len(small) and small[cluster] == 1:
-                continue
-            single = await self.is_single(host)
-            if single is not None:
-                self.result.corruptions += single != (entry >= COPIED)
+    async def _correct_flags(self) -> None:
+        is_settled = not (self.result.corruptions or self.result.leaks or self.result.check_errors)
+        repair = self._fix is CheckMode.ALL or (self._fix is CheckMode.LEAKS and is_settled)
+        if repair:
+            await self._image.child.flush()
+        flags = CopiedFlags(self._image, self._stored, self._walker if repair else None)
+        await flags.check(self._walker.active)
+        if flags.repaired:
+            await self._image.child.flush()
+        self.result.corruptions += flags.wrong
+        self.result.corruptions_fixed += flags.repaired
+
+    async def _mark_sound(self) -> None:
+        """Take away the marks of an image that was not closed cleanly, or found to be corrupt."""
+        header, result = self._image.header, self.result
+        marks = INCOMPAT_DIRTY | INCOMPAT_CORRUPT
+        if header.incompatible & marks and not result.corruptions and not result.check_errors:
+            await self._image.set_incompatible(header.incompatible & ~marks)

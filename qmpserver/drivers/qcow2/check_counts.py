@@ -28,6 +28,13 @@ class ClusterCounts:
     def __len__(self) -> int:
         return len(self.small)
 
+    def copy(self) -> "ClusterCounts":
+        """Return the same counts, which then change on their own."""
+        copied = ClusterCounts(0)
+        copied.small[:] = self.small
+        copied.large.update(self.large)
+        return copied
+
     def get(self, cluster: int) -> int:
         """Return the count of a cluster; 0 for one past the end."""
         if cluster >= len(self.small):

@@ -4,15 +4,17 @@ Source: qcow2 specification, "Host cluster management".
 """
 
 from array import array
+from collections.abc import Iterable
 from typing import Final
 
 from qmpserver.driver_api.extras import CheckResult
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
-from qmpserver.drivers.qcow2.check_walk import TableWalker
+from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import REFBLOCK_MASK
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 
+MOST_OFFSET: Final = 1 << 63
 _RESERVED: Final = 0x1FF
 
 
@@ -41,7 +43,7 @@ class StoredCounts:
         image, size = self._image, self._image.cluster_size
         header = image.header
         length = header.reftable_clusters * size
-        self._table = await walker.read_table(header.reftable_offset, length)
+        self._table = await read_table(image, header.reftable_offset, length)
         clusters = len(walker.counts)
         for entry in self._table:
             offset = entry & REFBLOCK_MASK
@@ -73,7 +75,7 @@ class StoredCounts:
 
     def _is_readable(self, offset: int) -> bool:
         """Say whether there can be a block at that host offset, 0 for none."""
-        return offset < self._image.child.size and not offset & (self._image.cluster_size - 1)
+        return offset < MOST_OFFSET and not offset & (self._image.cluster_size - 1)
 
     def _enter(self, first: int, block: bytearray) -> None:
         """Take over the counts of one block."""
@@ -98,4 +100,25 @@ class StoredCounts:
             return None
         if cluster < len(self.counts):
             return self.counts.get(cluster)
-        return self.width.get(await self._image.read(offset, self._image.cluster_size), place) if offset else 0
+        return (
+            self.width.get(await self._image.read(offset, self._image.cluster_size), place) if offset else 0
+        )
+
+    def lacks_block(self, changes: Iterable[tuple[int, int]]) -> bool:
+        """Say whether there is no block for some of the clusters."""
+        indexes = {cluster // self.per_block for cluster, _ in changes}
+        return any(index >= len(self._table) or not self._table[index] for index in indexes)
+
+    async def write(self, changes: list[tuple[int, int]]) -> None:
+        """Store other counts, given as cluster and count in ascending order; there are blocks for all."""
+        start = 0
+        while start < len(changes):
+            index = changes[start][0] // self.per_block
+            offset = self._table[index] & REFBLOCK_MASK
+            block = await self._image.read(offset, self._image.cluster_size)
+            while start < len(changes) and changes[start][0] // self.per_block == index:
+                cluster, count = changes[start]
+                self.width.put(block, cluster % self.per_block, count)
+                self.counts.put(cluster, count)
+                start += 1
+            await self._image.write(offset, block)

@@ -29,6 +29,14 @@ _MOST_SPANS: Final = 64
 _BITMAP_ENTRY = struct.Struct(">QIIBBHI")
 
 
+async def read_table(image: Image, offset: int, length: int) -> "array[int]":
+    """Read a table of 64-bit entries into host byte order."""
+    table = array("Q")
+    table.frombytes(await image.read(offset, length))
+    table.byteswap()
+    return table
+
+
 @dataclass(frozen=True, slots=True)
 class ActiveTable:
     """An L2 table of the active L1 table.
@@ -62,8 +70,11 @@ class TableWalker:
         self._clusters = align_up(image.child.size, self._size) >> self._bits
         self.counts = ClusterCounts(self._clusters)
         self.active: list[ActiveTable] = []
-        self.unaligned_zeroes: list[tuple[int, int]] = []
-        """Host offset and index of zero entries in L2 tables with an offset that cannot be right."""
+        self.unaligned_zeroes: dict[tuple[int, int], int] | None = None
+        """How often entries are wrong that read as zeroes, but have an offset that cannot be right; by host
+        offset of the table and index.  None when they are not to be replaced."""
+        self.structures: set[int] = set()
+        """The clusters of header, L1, refcount and snapshot tables: nothing else can rightly be there."""
         self._finder = SpanFinder(self._size, ZERO | COMPRESSED | L2_RESERVED | self._size - 1)
         self._next_host = 0
 
@@ -78,15 +89,12 @@ class TableWalker:
         first = offset >> self._bits
         self._count_run(first, (end - 1 >> self._bits) + 1 - first)
 
+    def note_structure(self, offset: int, length: int) -> None:
+        """Note what occupies a host range."""
+        self.structures.update(range(offset >> self._bits, (offset + length - 1 >> self._bits) + 1))
+
     def _count_run(self, first: int, count: int) -> None:
         self._result.corruptions += self.counts.raise_run(first, count, self._maximum)
-
-    async def read_table(self, offset: int, length: int) -> "array[int]":
-        """Read a table of 64-bit entries into host byte order."""
-        table = array("Q")
-        table.frombytes(await self._image.read(offset, length))
-        table.byteswap()
-        return table
 
     async def walk_l1(self, offset: int, count: int, *, active: bool) -> None:
         """Count what an L1 table refers to, itself included.
@@ -99,8 +107,8 @@ class TableWalker:
         if not count:
             return
         self.add(offset, count * ENTRY_SIZE)
-        for index, entry in enumerate(await self.read_table(offset, count * ENTRY_SIZE)):
-            if not entry & OFFSET_MASK:
+        for index, entry in enumerate(await read_table(self._image, offset, count * ENTRY_SIZE)):
+            if not entry:
                 continue
             l2_offset = entry & OFFSET_MASK
             if entry & L1_RESERVED:
@@ -109,7 +117,7 @@ class TableWalker:
             if l2_offset & (self._size - 1):
                 self._result.corruptions += 1
             runs = await self._walk_l2(l2_offset, active=active)
-            if active:
+            if active and l2_offset:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 
     async def _walk_l2(self, offset: int, *, active: bool) -> tuple[tuple[int, int, bool], ...] | None:
@@ -176,6 +184,8 @@ class TableWalker:
         if entry & COMPRESSED:
             return self._add_compressed(entry)
         host = entry & OFFSET_MASK
+        if self._is_replaced(table, index, entry):
+            return 0, 0
         self._result.corruptions += bool(entry & L2_RESERVED)
         if not host:
             return 0, 0
@@ -184,9 +194,19 @@ class TableWalker:
         self.add(host, self._size)
         if host & (self._size - 1):
             self._result.corruptions += 1
-            if entry & ZERO:
-                self.unaligned_zeroes.append((table, index))
         return 1, fragmented
+
+    def _is_replaced(self, table: int, index: int, entry: int) -> bool:
+        """Say whether the entry reads as zeroes, whatever its offset, and is to lead nowhere from now on."""
+        is_unaligned = entry & ZERO and entry & OFFSET_MASK & (self._size - 1)
+        if self.unaligned_zeroes is None or not is_unaligned or not self.is_alone(table):
+            return False
+        self.unaligned_zeroes[table, index] = 1 + bool(entry & L2_RESERVED)
+        return True
+
+    def is_alone(self, table: int) -> bool:
+        """Say whether an L2 table at that host offset can be written without harm to another structure."""
+        return not table & (self._size - 1) and table >> self._bits not in self.structures
 
     def _add_compressed(self, entry: int) -> tuple[int, int]:
         self._result.corruptions += entry >= COPIED
@@ -199,7 +219,7 @@ class TableWalker:
         self.add(offset, length)
         for table, entries in _bitmap_tables(bytes(await self._image.read(offset, length)), count):
             self.add(table, entries * ENTRY_SIZE)
-            for entry in await self.read_table(table, entries * ENTRY_SIZE):
+            for entry in await read_table(self._image, table, entries * ENTRY_SIZE):
                 if entry & OFFSET_MASK:
                     self.add(entry & OFFSET_MASK, self._size)
 

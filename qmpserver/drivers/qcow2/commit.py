@@ -233,7 +233,7 @@ class Committer:
         settled = self._awaiting_barrier
         self._awaiting_barrier = []
         try:
-            await self._image.child.flush()
+            await self._image.flush()
         except BaseException:
             self._awaiting_barrier = settled + self._awaiting_barrier
             raise

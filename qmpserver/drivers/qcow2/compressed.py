@@ -4,10 +4,10 @@ Source: qcow2 specification, "Compressed Clusters Descriptor" and "Compression t
 """
 
 import errno
+import importlib
 import os
 import zlib
 from types import ModuleType
-from typing import cast
 
 from qmpserver import threads
 from qmpserver.driver_api.driver import not_supported
@@ -34,10 +34,9 @@ def _inflate(data: bytes, size: int) -> bytes:
 
 def _zstandard() -> ModuleType:
     try:
-        import zstandard  # noqa: PLC0415 - an optional extra
+        return importlib.import_module("zstandard")
     except ImportError as error:
         raise OSError(errno.ENOTSUP, "zstd compressed clusters need the 'zstandard' package") from error
-    return cast(ModuleType, zstandard)
 
 
 def _unzstd(data: bytes, size: int) -> bytes:
@@ -90,6 +89,8 @@ def compress(data: bytes, compression: str) -> bytes | None:
 async def write_compressed(image: Image, allocator: Allocator, offset: int, data: memoryview) -> bool:
     """Store one cluster compressed; see :meth:`MappingDriver.write_compressed`."""
     image.check_sound()
+    if image.is_external:
+        raise not_supported()
     plain = bytes(data).ljust(image.cluster_size, b"\0")
     compression = COMPRESSION_TYPES[image.header.compression_type]
     if image.cluster_size < COMPRESS_IN_THREAD_FROM:
@@ -126,7 +127,8 @@ async def read_compressed(image: Image, tables: L2Tables, offset: int, into: mem
 
 async def _read_cluster(image: Image, tables: L2Tables, offset: int) -> bytes:
     table = await tables.get(offset >> (image.cluster_bits + image.l2_bits))
-    entry = table.entries[offset >> image.cluster_bits & (image.l2_entries - 1)] if table is not None else 0
+    index = offset >> image.cluster_bits & (image.l2_entries - 1)
+    entry = table.entries[index * image.entry_words] if table is not None else 0
     if not entry & COMPRESSED:
         raise not_supported()
     host, length = compressed_extent(entry, image.cluster_bits)

@@ -14,11 +14,15 @@ from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (
+    AUTOCLEAR_DATA_FILE_RAW,
     COMPAT_LAZY_REFCOUNTS,
     COMPRESSION_TYPES,
     HEADER_LENGTH,
     INCOMPAT_COMPRESSION,
+    INCOMPAT_DATA_FILE,
+    INCOMPAT_EXTENDED_L2,
     MAX_L1_BYTES,
+    MIN_EXTENDED_BITS,
     V2_LENGTH,
     Header,
 )  # fmt: skip
@@ -27,6 +31,11 @@ from qmpserver.errors import ParameterError, QMPError
 from qmpserver.units import SECTOR_SIZE, KiB, MiB, align_up, is_power_of_two
 
 _V3_NEEDED = "and above (use version=v3 or greater)"
+
+
+def _preallocation(wanted: str, *, raw: bool) -> str:
+    """A raw data file shows every cluster at its place, so all of them are mapped from the start."""
+    return "metadata" if raw and wanted == "off" else wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,9 @@ class CreateOptions:
     lazy_refcounts: bool = False
     preallocation: str = "off"
     compression: str = "zlib"
+    data_file: BlockChild | None = None
+    data_file_raw: bool = False
+    extended_l2: bool = False
 
     @classmethod
     def parse(cls, options: dict[str, Any]) -> "CreateOptions":
@@ -50,13 +62,12 @@ class CreateOptions:
         Raises:
             QMPError: A value cannot be had; with QEMU's text where QEMU refuses it too.
         """
-        for name in ("data-file", "encrypt"):
-            if options.get(name) is not None:
-                raise ParameterError(f"Parameter '{name}' is not supported")
-        if options.get("data-file-raw"):
-            raise QMPError("data-file-raw requires data-file")
-        if options.get("extended-l2"):
-            raise ParameterError("Parameter 'extended-l2' is not supported")
+        if options.get("encrypt") is not None:
+            raise ParameterError("Parameter 'encrypt' is not supported")
+        if isinstance(options.get("data-file"), str | dict):
+            # The caller opens nodes, and this one does not.
+            raise ParameterError("Parameter 'data-file' is not supported")
+        raw = bool(options.get("data-file-raw"))
         made = cls(
             size=options["size"],
             version=2 if options.get("version") == "v2" else 3,
@@ -65,8 +76,11 @@ class CreateOptions:
             backing_format=options.get("backing-fmt") or "",
             refcount_bits=options.get("refcount-bits", 16),
             lazy_refcounts=bool(options.get("lazy-refcounts")),
-            preallocation=options.get("preallocation", "off"),
+            preallocation=_preallocation(options.get("preallocation", "off"), raw=raw),
             compression=options.get("compression-type", "zlib"),
+            data_file=options.get("data-file"),
+            data_file_raw=raw,
+            extended_l2=bool(options.get("extended-l2")),
         )
         made.check()
         return made
@@ -83,7 +97,9 @@ class CreateOptions:
             raise QMPError("Image size must be a multiple of 512 bytes")
         if self.preallocation not in {"off", "metadata"}:
             raise ParameterError(f"Parameter 'preallocation' does not support '{self.preallocation}'")
-        if self.preallocation != "off" and self.backing_file:
+        self._check_data_file()
+        self._check_extended_l2()
+        if self.preallocation != "off" and self.backing_file and not self.extended_l2:
             raise QMPError(
                 "Backing file and preallocation can only be used at the same time if extended_l2 is on"
             )
@@ -96,6 +112,29 @@ class CreateOptions:
             )
         if self.l1_entries * ENTRY_SIZE > MAX_L1_BYTES:
             raise QMPError(f"Could not resize image: Failed to grow the L1 table: {os.strerror(errno.EFBIG)}")
+
+    def _check_data_file(self) -> None:
+        if self.data_file_raw and self.data_file is None:
+            raise QMPError("data-file-raw requires data-file")
+        if self.data_file_raw and self.backing_file:
+            raise QMPError("Backing file and data-file-raw cannot be used at the same time")
+        if self.data_file is not None and self.version < 3:
+            raise QMPError(
+                f"External data files are only supported with compatibility level 1.1 {_V3_NEEDED}"
+            )
+
+    def _check_extended_l2(self) -> None:
+        if not self.extended_l2:
+            return
+        if self.version < 3:
+            raise QMPError(
+                f"Extended L2 entries are only supported with compatibility level 1.1 {_V3_NEEDED}"
+            )
+        if self.cluster_size < 1 << MIN_EXTENDED_BITS:
+            least = 1 << MIN_EXTENDED_BITS
+            raise QMPError(
+                f"Extended L2 entries are only supported with cluster sizes of at least {least} bytes"
+            )
 
     def _check_refcounts(self) -> None:
         if self.lazy_refcounts and self.version < 3:
@@ -111,7 +150,7 @@ class CreateOptions:
     @property
     def l1_entries(self) -> int:
         """Entries of the L1 table, one per L2 table."""
-        reach = self.cluster_size * self.cluster_size // ENTRY_SIZE
+        reach = self.cluster_size * self.cluster_size // (ENTRY_SIZE * (2 if self.extended_l2 else 1))
         return align_up(self.size, reach) // reach
 
 
@@ -143,6 +182,15 @@ def _plan(options: CreateOptions) -> _Layout:
         layout = grown
 
 
+def _incompatible(options: CreateOptions) -> int:
+    needed = (
+        (options.compression != "zlib", INCOMPAT_COMPRESSION),
+        (options.data_file is not None, INCOMPAT_DATA_FILE),
+        (options.extended_l2, INCOMPAT_EXTENDED_L2),
+    )
+    return sum(bit for is_needed, bit in needed if is_needed)
+
+
 def _header(options: CreateOptions, layout: _Layout) -> bytes:
     cluster = options.cluster_size
     header = Header(
@@ -153,13 +201,16 @@ def _header(options: CreateOptions, layout: _Layout) -> bytes:
         l1_offset=(1 + layout.table_clusters + layout.blocks) * cluster if layout.l1_clusters else 0,
         reftable_offset=cluster,
         reftable_clusters=layout.table_clusters,
-        incompatible=INCOMPAT_COMPRESSION if options.compression != "zlib" else 0,
+        incompatible=_incompatible(options),
+        autoclear=AUTOCLEAR_DATA_FILE_RAW if options.data_file_raw else 0,
         compatible=COMPAT_LAZY_REFCOUNTS if options.lazy_refcounts else 0,
         refcount_order=options.refcount_bits.bit_length() - 1,
         header_length=HEADER_LENGTH if options.version == 3 else V2_LENGTH,
         compression_type=COMPRESSION_TYPES.index(options.compression),
     )
     extensions = ext.feature_names(header)
+    if options.data_file is not None:
+        extensions.insert(0, Extension(ext.DATA_FILE, ext.text_to_name(options.data_file.filename)))
     if options.backing_format:
         extensions.insert(0, Extension(ext.BACKING_FORMAT, ext.text_to_name(options.backing_format)))
     laid_out = ext.lay_out(header, extensions, ext.text_to_name(options.backing_file))
@@ -196,3 +247,6 @@ async def create_image(file: BlockChild, options: CreateOptions) -> None:
     await file.flush()
     await file.pwrite(0, memoryview(head))
     await file.flush()
+    data_file = options.data_file
+    if data_file is not None and data_file.size < options.size:
+        await data_file.truncate(options.size)

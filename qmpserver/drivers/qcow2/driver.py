@@ -28,7 +28,7 @@ class Qcow2Driver(MappingDriver):
 
     format_name: ClassVar[str] = "qcow2"
     supports_backing: ClassVar[bool] = True
-    child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", IMAGE),)
+    child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", IMAGE), opening.DATA_FILE_SPEC)
 
     def __init__(self, parts: "opening.OpenImage") -> None:
         self._image = parts.image
@@ -55,7 +55,7 @@ class Qcow2Driver(MappingDriver):
         wanted = CreateOptions.parse(options)
         await create_image(file, wanted)
         if wanted.preallocation == "metadata" and wanted.size:
-            await preallocate(file, wanted.size)
+            await preallocate(file, wanted.size, wanted.data_file)
 
     async def close(self) -> None:
         """Write back everything cached; see :meth:`BlockDriver.close`."""
@@ -72,14 +72,19 @@ class Qcow2Driver(MappingDriver):
         return self._image.cluster_size
 
     @property
+    def subcluster_size(self) -> int:
+        """The least that can be present by itself, in bytes."""
+        return self._image.subcluster_size
+
+    @property
     def limits(self) -> Limits:
-        """Zeroing and discarding work on whole clusters."""
-        return Limits(pwrite_zeroes_alignment=self.cluster_size, pdiscard_alignment=self.cluster_size)
+        """Zeroing works on whole subclusters, discarding on whole clusters."""
+        return Limits(pwrite_zeroes_alignment=self.subcluster_size, pdiscard_alignment=self.cluster_size)
 
     @property
     def reads_zero_when_new(self) -> bool:
-        """A new or grown image reads as zeroes."""
-        return True
+        """A new or grown image reads as zeroes, unless it presents a raw file that was there before."""
+        return not self._image.is_external_raw
 
     def image_info(self) -> dict[str, Any]:
         """Return the driver's share of ``ImageInfo``."""
@@ -91,14 +96,22 @@ class Qcow2Driver(MappingDriver):
                 "compression-type": COMPRESSION_TYPES[header.compression_type],
                 "lazy-refcounts": self._image.lazy_refcounts,
                 "refcount-bits": 1 << header.refcount_order,
+                **self._data_file_info(),
                 "corrupt": self._image.is_corrupt,
-                "extended-l2": False,
+                "extended-l2": self._image.has_subclusters,
             }
         return {
             "cluster-size": self.cluster_size,
             "format-specific": {"type": "qcow2", "data": data},
             "dirty-flag": self._image.is_dirty,
         }
+
+    def _data_file_info(self) -> dict[str, Any]:
+        if not self._image.is_external:
+            return {}
+        name = ext.find_extension(self._image.extensions, ext.DATA_FILE)
+        named = {"data-file": ext.name_to_text(name)} if name else {}
+        return {**named, "data-file-raw": self._image.is_external_raw}
 
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range begins; see :meth:`MappingDriver.map`."""
@@ -144,8 +157,11 @@ class Qcow2Driver(MappingDriver):
         await self._parts.committer.run_to_end(self._parts.resizer.truncate(size))
 
     async def allocated_size(self) -> int | None:
-        """Return the bytes that the file below occupies."""
-        return await self._image.child.allocated_size()
+        """Return the bytes that the files below occupy."""
+        files = {id(file): file for file in (self._image.child, self._image.data)}.values()
+        sizes = [await file.allocated_size() for file in files]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if known else None
 
     @property
     def backing_filename(self) -> str | None:

@@ -14,6 +14,8 @@ from qmpserver.units import MiB, align_up
 MAGIC: Final = b"QFI\xfb"
 MIN_CLUSTER_BITS: Final = 9
 MAX_CLUSTER_BITS: Final = 21
+MIN_EXTENDED_BITS: Final = 14
+"""With extended L2 entries, a subcluster is no smaller than the smallest cluster."""
 MAX_L1_BYTES: Final = 32 * MiB
 MAX_REFTABLE_BYTES: Final = 8 * MiB
 MAX_SNAPSHOTS: Final = 65536
@@ -31,6 +33,8 @@ INCOMPAT_EXTENDED_L2: Final = 1 << 4
 INCOMPAT_KNOWN: Final = (1 << 5) - 1
 COMPAT_LAZY_REFCOUNTS: Final = 1 << 0
 AUTOCLEAR_DATA_FILE_RAW: Final = 1 << 1
+AUTOCLEAR_KEPT: Final = AUTOCLEAR_DATA_FILE_RAW
+"""What the autoclear bits vouch for that this driver keeps up."""
 
 COMPRESSION_TYPES: Final = ("zlib", "zstd")
 
@@ -76,7 +80,8 @@ class Header:
     @property
     def l2_reach(self) -> int:
         """Guest bytes that one L2 table maps."""
-        return 1 << (2 * self.cluster_bits - 3)
+        entry_bits = 4 if self.incompatible & INCOMPAT_EXTENDED_L2 else 3
+        return 1 << (2 * self.cluster_bits - entry_bits)
 
     @classmethod
     def parse(cls, head: bytes) -> Self:
@@ -155,13 +160,10 @@ def check_features(header: Header, feature_names: dict[int, str], *, read_only: 
     _check_compression(header)
     if header.autoclear & AUTOCLEAR_DATA_FILE_RAW and not header.incompatible & INCOMPAT_DATA_FILE:
         raise QMPError("data-file-raw requires a data file")
-    for present, name in (
-        (header.crypt_method, "encryption"),
-        (header.incompatible & INCOMPAT_DATA_FILE, "external data file"),
-        (header.incompatible & INCOMPAT_EXTENDED_L2, "extended L2 entries"),
-    ):
-        if present:
-            raise QMPError(f"Unsupported qcow2 feature(s): {name}")
+    if header.incompatible & INCOMPAT_EXTENDED_L2 and header.cluster_bits < MIN_EXTENDED_BITS:
+        raise QMPError(f"Unsupported subcluster size: {header.cluster_size // 32}")
+    if header.crypt_method:
+        raise QMPError("Unsupported qcow2 feature(s): encryption")
 
 
 def _feature_list(bits: int, names: dict[int, str]) -> str:

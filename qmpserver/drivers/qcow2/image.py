@@ -3,13 +3,22 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.drivers.qcow2.extensions import Extension
-from qmpserver.drivers.qcow2.header import COMPAT_LAZY_REFCOUNTS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, Header
+from qmpserver.drivers.qcow2.header import (
+    AUTOCLEAR_DATA_FILE_RAW,
+    COMPAT_LAZY_REFCOUNTS,
+    INCOMPAT_CORRUPT,
+    INCOMPAT_DATA_FILE,
+    INCOMPAT_DIRTY,
+    INCOMPAT_EXTENDED_L2,
+    Header,
+)  # fmt: skip
 from qmpserver.errors import CorruptImage
 from qmpserver.units import KiB, align_down, align_up
 
@@ -30,6 +39,10 @@ class ImageContext(Protocol):
         """The node's name, for messages."""
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """The driver's own options."""
+
+    @property
     def read_only(self) -> bool:
         """Whether the image will not be written."""
 
@@ -39,6 +52,9 @@ class ImageContext(Protocol):
 
     def child(self, name: str) -> BlockChild | None:
         """Return the opened child of that name."""
+
+    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
+        """Open a plain file that the image itself names, as a child."""
 
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         """Tell clients that the image is damaged."""
@@ -69,13 +85,22 @@ class Image:
     ) -> None:
         self.context = context
         self.child = child
+        self.data = child
+        """Where guest data is stored: the same file, or an external data file."""
         self.header = header
         self.extensions = extensions
         self.backing_name: str | None = None
         """The backing file's name as stored."""
         self.cluster_bits = header.cluster_bits
         self.cluster_size = 1 << header.cluster_bits
-        self.l2_bits = header.cluster_bits - 3
+        self.is_external = bool(header.incompatible & INCOMPAT_DATA_FILE)
+        """Guest data is stored elsewhere, each cluster at its guest offset and uncounted."""
+        self.has_subclusters = bool(header.incompatible & INCOMPAT_EXTENDED_L2)
+        self.subcluster_size = self.cluster_size >> (5 if self.has_subclusters else 0)
+        """The least that can be present by itself, in bytes: the cluster, or a part of it."""
+        self.entry_words = 2 if self.has_subclusters else 1
+        """Words of 64 bits in an L2 entry; what there is of an entry in other images comes first."""
+        self.l2_bits = header.cluster_bits - 2 - self.entry_words
         self.l2_entries = 1 << self.l2_bits
         self.writable = False
         self.header_lock = asyncio.Lock()
@@ -90,6 +115,11 @@ class Image:
         return min(self.cluster_size, WRITE_UNIT)
 
     @property
+    def is_external_raw(self) -> bool:
+        """Whether the external data file is to be a raw image of the same content."""
+        return self.is_external and bool(self.header.autoclear & AUTOCLEAR_DATA_FILE_RAW)
+
+    @property
     def has_backing(self) -> bool:
         """Whether unallocated clusters may show something other than zeroes."""
         return bool(self.header.backing_offset) or self.context.child("backing") is not None
@@ -101,6 +131,12 @@ class Image:
     async def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write metadata."""
         await self.child.pwrite(offset, memoryview(data))
+
+    async def flush(self) -> None:
+        """Bring everything written so far, guest data included, to stable storage."""
+        if self.is_external:
+            await self.data.flush()
+        await self.child.flush()
 
     def unit_span(self, start: int, end: int) -> tuple[int, int]:
         """Widen a byte range within a table to write units."""
@@ -156,7 +192,7 @@ class Image:
 
     async def set_incompatible(self, bits: int) -> None:
         """Store the incompatible feature bits, durably, after everything written before."""
-        await self.child.flush()
+        await self.flush()
         await self.update_header(incompatible=bits)
         await self.child.flush()
 

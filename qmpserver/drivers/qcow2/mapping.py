@@ -27,13 +27,15 @@ class Mapper:
         self._image = image
         self._tables = tables
         self._cached = tables.cached
-        self._kinds = metadata.kinds
+        self._data = image.data
+        self._kinds = metadata.kinds if not image.is_external else {}
         self._cluster_bits = image.cluster_bits
         self._cluster_size = image.cluster_size
         self._l1_shift = image.cluster_bits + image.l2_bits
         self._l2_mask = image.l2_entries - 1
         self._unaligned = OFFSET_MASK & (image.cluster_size - 1)
-        self._not_plain = COMPRESSED | ZERO | self._unaligned
+        # The host offset 0 is as good as any in an external data file, so no entry there is simple.
+        self._not_plain = -1 if image.is_external else COMPRESSED | ZERO | self._unaligned
 
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range begins; see :meth:`MappingDriver.map`."""
@@ -49,9 +51,7 @@ class Mapper:
             run = size - within
             if run >= length:
                 in_place = entry >> 63 == 1 and host >> self._cluster_bits not in self._kinds
-                return Mapping(
-                    _DATA, length, self._image.child, host + within, in_place and self._image.writable
-                )
+                return Mapping(_DATA, length, self._data, host + within, in_place and self._image.writable)
             return self._map_data(table, offset, length)
         return await self._map_other(table, entry, offset, length)
 
@@ -81,16 +81,18 @@ class Mapper:
         in_place = bool(entry & COPIED) and self._image.writable
         if in_place:
             in_place = self._kinds.keys().isdisjoint(range(host >> bits, (host >> bits) + run))
-        return Mapping(_DATA, min(run * size - within, length), self._image.child, host + within, in_place)
+        return Mapping(_DATA, min(run * size - within, length), self._data, host + within, in_place)
 
     async def _map_other(self, table: L2Table, entry: int, offset: int, length: int) -> Mapping:
         self._image.check_sound()
         within = offset & (self._cluster_size - 1)
-        if entry & COMPRESSED:
+        if entry & COMPRESSED and not self._image.is_external:
             return Mapping(MappingKind.SPECIAL, min(self._cluster_size - within, length))
         await self.check_entry(table, entry, offset)
         if entry & ZERO:
             return Mapping(MappingKind.ZERO, self._alike(table, offset, length, COMPRESSED | ZERO, ZERO))
+        if self._image.is_external and entry & (OFFSET_MASK | COPIED):
+            return self._map_data(table, offset, length)
         end = offset + length
         reached = offset + self._alike(table, offset, length, COMPRESSED | ZERO | OFFSET_MASK, 0)
         if reached < end and reached & ((1 << self._l1_shift) - 1) == 0:
@@ -134,7 +136,8 @@ class Mapper:
         Raises:
             CorruptImage: It cannot; the image is now marked as corrupt if it is writable.
         """
-        if not entry & (self._unaligned | ZERO):
+        is_external = self._image.is_external
+        if not entry & (self._unaligned | ZERO) and not is_external:
             return
         index = offset >> self._cluster_bits & self._l2_mask
         where = f"(L2 offset: {c_hex(table.offset)}, L2 index: {c_hex(index)})"
@@ -143,3 +146,17 @@ class Mapper:
         if entry & self._unaligned:
             host = entry & OFFSET_MASK
             raise await self._image.corrupt(f"Cluster allocation offset {c_hex(host)} unaligned {where}")
+        if is_external and entry & (OFFSET_MASK | COPIED | COMPRESSED):
+            await self._check_external(entry, offset, where)
+
+    async def _check_external(self, entry: int, offset: int, where: str) -> None:
+        if entry & COMPRESSED:
+            message = f"Compressed cluster entry found in image with external data file {where}"
+            raise await self._image.corrupt(message)
+        host, guest = entry & OFFSET_MASK, offset & -self._cluster_size
+        if host != guest and not entry & ZERO:
+            index = offset >> self._cluster_bits & self._l2_mask
+            raise await self._image.corrupt(
+                f"External data file host cluster offset {c_hex(host)} does not match guest cluster offset: "
+                f"{c_hex(guest)}, L2 index: {c_hex(index)})"
+            )

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import metadata as kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
@@ -12,6 +14,7 @@ from qmpserver.drivers.qcow2.commit import Committer
 from qmpserver.drivers.qcow2.consistency import repair_refcounts
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, OFFSET_MASK, REFBLOCK_MASK
 from qmpserver.drivers.qcow2.header import (
+    AUTOCLEAR_KEPT,
     HEADER_LENGTH,
     INCOMPAT_DIRTY,
     Header,
@@ -25,8 +28,12 @@ from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.drivers.qcow2.resize import Resizer
 from qmpserver.drivers.qcow2.snapshots import SnapshotTable, read_snapshots, valid_l1_tables
+from qmpserver.drivers.qcow2.subcluster_allocation import SubclusterAllocator
+from qmpserver.drivers.qcow2.subclusters import SubclusterMapper
 from qmpserver.drivers.qcow2.tables import L2Tables
 from qmpserver.errors import QMPError
+
+DATA_FILE_SPEC = ChildSpec("data-file", ChildRole.DATA, required=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ async def open_image(context: ImageContext) -> OpenImage:
         raise QMPError('A block device must be specified for "file"')
     header, extensions = await _read_header(child, read_only=context.read_only)
     image = Image(context, child, header, extensions)
+    await _open_data_file(image)
     if header.backing_offset:
         name = bytes(await image.read(header.backing_offset, header.backing_length))
         image.backing_name = ext.name_to_text(name) or None
@@ -71,8 +79,9 @@ async def open_image(context: ImageContext) -> OpenImage:
     metadata = MetadataMap(image)
     refcounts = Refcounts(image, metadata)
     committer = Committer(image, refcounts, metadata)
-    mapper = Mapper(image, committer.tables, metadata)
-    allocator = Allocator(image, refcounts, committer, metadata)
+    mapper = (SubclusterMapper if image.has_subclusters else Mapper)(image, committer.tables, metadata)
+    allocator_class = SubclusterAllocator if image.has_subclusters else Allocator
+    allocator = allocator_class(image, refcounts, committer, metadata)
     parts = OpenImage(image, snapshots, metadata, refcounts, committer, mapper, allocator)
     image.when_broken = parts.tables.cached.clear
     await parts.tables.load()
@@ -80,6 +89,25 @@ async def open_image(context: ImageContext) -> OpenImage:
     if not context.read_only:
         await make_writable(parts)
     return parts
+
+
+async def _open_data_file(image: Image) -> None:
+    """Find the file that holds the guest's data: what the client gave, or else what the image names.
+
+    Raises:
+        QMPError: There is none, or it cannot be opened; with QEMU's text.
+    """
+    given = image.context.child("data-file")
+    if not image.is_external:
+        if given is not None:
+            raise QMPError("'data-file' can only be set for images with an external data file")
+        return
+    name = ext.find_extension(image.extensions, ext.DATA_FILE)
+    if given is None and name:
+        given = await image.context.open_child(DATA_FILE_SPEC, ext.name_to_text(name))
+    if given is None:
+        raise QMPError("'data-file' is required for this image")
+    image.data = given
 
 
 async def _read_header(child: BlockChild, *, read_only: bool) -> tuple[Header, list[ext.Extension]]:
@@ -95,7 +123,7 @@ async def _read_header(child: BlockChild, *, read_only: bool) -> tuple[Header, l
 async def make_writable(parts: OpenImage) -> None:
     """Prepare an image that is about to be written.
 
-    Autoclear bits go first: what they vouch for is not kept up here.  An image that was not closed
+    Autoclear bits go first, where what they vouch for is not kept up here.  An image that was not closed
     cleanly gets its reference counts repaired.
 
     Raises:
@@ -103,8 +131,8 @@ async def make_writable(parts: OpenImage) -> None:
     """
     image = parts.image
     _note_structures(parts)
-    if image.header.autoclear:
-        await image.update_header(autoclear=0)
+    if image.header.autoclear & ~AUTOCLEAR_KEPT:
+        await image.update_header(autoclear=image.header.autoclear & AUTOCLEAR_KEPT)
         await image.child.flush()
     if image.is_dirty:
         await repair_refcounts(image, parts.refcounts, parts.tables, parts.snapshots)

@@ -1,7 +1,11 @@
 """Give a new image all its mappings before it is used."""
 
+from typing import Any
+
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.drivers.qcow2.opening import open_image
+from qmpserver.errors import QMPError
 from qmpserver.units import align_up
 
 
@@ -12,33 +16,40 @@ class _CreationContext:
     read_only = False
     discard = False
 
-    def __init__(self, file: BlockChild) -> None:
-        self._file = file
+    def __init__(self, file: BlockChild, data_file: BlockChild | None) -> None:
+        self.options: dict[str, Any] = {}
+        self._children = {"file": file, "data-file": data_file}
 
     def child(self, name: str) -> BlockChild | None:
-        return self._file if name == "file" else None
+        return self._children.get(name)
+
+    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
+        """Refuse: the creation was handed all the files there are."""
+        raise QMPError(f"'{spec.name}' is required for this image")
 
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         """Tell nobody: a new image has no user, and the error is raised all the same."""
 
 
-async def preallocate(file: BlockChild, size: int) -> None:
+async def preallocate(file: BlockChild, size: int, data_file: BlockChild | None = None) -> None:
     """Allocate every cluster of the new image in `file`; the file is made long enough to hold them.
 
     Args:
         file: The node that holds the image.
+        data_file: The node that holds the guest's data, if it is another.
         size: The image's size in bytes.
 
     Raises:
         OSError: The file cannot be written.
     """
-    parts = await open_image(_CreationContext(file))
+    parts = await open_image(_CreationContext(file, data_file))
     offset, end, highest = 0, align_up(size, parts.image.cluster_size), 0
     while offset < end:
         allocation = await parts.allocator.allocate(offset, end - offset)
-        await parts.allocator.link(allocation)
+        # A raw data file may hold something already, and what it holds is what is to be seen.
+        await parts.allocator.link(allocation, is_filled=parts.image.is_external_raw)
         offset += allocation.length
         highest = max(highest, allocation.host_offset + allocation.length)
     await parts.committer.close()
-    if highest > file.size:
+    if data_file is None and highest > file.size:
         await file.truncate(highest)

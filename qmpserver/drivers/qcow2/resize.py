@@ -62,6 +62,8 @@ class Resizer:
         if start < old:
             await self.allocator.clear(start, old - start)
         await self.committer.flush()
+        if self.image.is_external:
+            await self.image.data.truncate(size)
 
     async def _grow(self, old: int, size: int) -> None:
         """Make everything beyond the old end read as zeroes, and only then present more."""
@@ -70,6 +72,8 @@ class Resizer:
             await self._grow_l1(entries)
         await self._clean_tail(old)
         await self._hide_backing(align_up(old, self.image.cluster_size), size)
+        if self.image.is_external:
+            await self.image.data.truncate(size)
         await self.committer.flush()
         await self.image.update_header(size=size)
         await self.image.child.flush()
@@ -100,37 +104,44 @@ class Resizer:
 
     async def _clean_tail(self, old: int) -> None:
         """Zero what the last cluster holds beyond the old end."""
-        image = self.image
-        start = align_down(old, image.cluster_size)
-        if start == old:
-            return
-        mapping = await self.mapper.map(start, image.cluster_size)
-        backing = image.context.child("backing")
-        if mapping.kind is MappingKind.ZERO:
-            return
-        if mapping.kind is MappingKind.BACKING and (backing is None or backing.size <= old):
-            return
-        if mapping.in_place:
-            assert mapping.child is not None
-            await mapping.child.pwrite(
-                mapping.offset + old - start, memoryview(bytes(start + image.cluster_size - old))
-            )
-            return
-        cluster = bytearray(image.cluster_size)
-        with memoryview(cluster) as view:
-            await self._read_cluster(start, view[: old - start])
-        allocation = await self.allocator.allocate(start, image.cluster_size)
-        await allocation.child.pwrite(allocation.host_offset, memoryview(cluster))
-        await self.allocator.link(allocation)
+        position, end = old, align_up(old, self.image.cluster_size)
+        backing = self.image.context.child("backing")
+        while position < end:
+            mapping = await self.mapper.map(position, end - position)
+            shows_backing = backing is not None and backing.size > position
+            if mapping.in_place:
+                assert mapping.child is not None
+                await mapping.child.pwrite(mapping.offset, memoryview(bytes(mapping.length)))
+                position += mapping.length
+            elif mapping.kind is MappingKind.ZERO or (
+                mapping.kind is MappingKind.BACKING and not shows_backing
+            ):
+                position += mapping.length
+            else:
+                position = await self._replace_tail(position, end, old)
 
-    async def _read_cluster(self, offset: int, into: memoryview) -> None:
-        mapping = await self.mapper.map(offset, len(into))
-        if mapping.kind is MappingKind.SPECIAL:
-            await read_compressed(self.image, self.committer.tables, offset, into)
-            return
-        child = mapping.child or self.image.context.child("backing")
-        if child is not None:
-            await child.pread(mapping.offset if mapping.child else offset, into)
+    async def _replace_tail(self, position: int, end: int, old: int) -> int:
+        """Copy a part of the last cluster, without what lies beyond the old end; return where it ends."""
+        allocation = await self.allocator.allocate(position, end - position)
+        room = bytearray(allocation.length)
+        with memoryview(room) as view:
+            await self._read_old(allocation.offset, view[: max(old - allocation.offset, 0)])
+        await allocation.child.pwrite(allocation.host_offset, memoryview(room))
+        await self.allocator.link(allocation)
+        return allocation.offset + allocation.length
+
+    async def _read_old(self, offset: int, into: memoryview) -> None:
+        while into:
+            mapping = await self.mapper.map(offset, len(into))
+            part = into[: mapping.length]
+            if mapping.kind is MappingKind.SPECIAL:
+                await read_compressed(self.image, self.committer.tables, offset, part)
+            elif mapping.kind is not MappingKind.ZERO:
+                child = mapping.child or self.image.context.child("backing")
+                if child is not None:
+                    await child.pread(mapping.offset if mapping.child else offset, part)
+            offset += mapping.length
+            into = into[mapping.length :]
 
     async def _hide_backing(self, start: int, size: int) -> None:
         """Keep a backing file that is longer than this image from showing through."""

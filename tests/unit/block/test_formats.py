@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from qmpserver.block.info import image_info
 from qmpserver.block.node import Node
 from qmpserver.driver_api import flags
 from qmpserver.driver_api.registry import DriverRegistry
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
+from qmpserver.errors import QMPError
 from tests.contract.engine import MemoryFile
 from tests.images import judge
 from tests.unit.block import memory_drivers as memory
@@ -114,5 +116,76 @@ def test_a_compressed_write_that_fails_fails_the_request_once_all_has_ended(make
         assert len(node.requests) == 0
         file.driver.fail_writes = None
         assert await read(node, 0, MiB) == bytes(MiB)
+
+    run(scenario)
+
+
+async def make_external(engine: Engine) -> None:
+    """Make an image that keeps its data in the file ``data``."""
+    file, data = MemoryFile(), MemoryFile()
+    data.filename = "data"
+    await Qcow2Driver.create(file, {"size": MiB, "data-file": data})
+    FILES["image"], FILES["data"], FILES["other"] = file.data, data.data, bytearray(MiB)
+
+
+def test_the_data_file_that_an_image_names_is_opened_through_the_gate(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_external(engine)
+        node = await open_image(engine, "image")
+        assert engine.gated == ["data"]
+        await node.pwrite(4096, memoryview(b"x" * 512))
+        assert FILES["data"][4096:4608] == b"x" * 512
+        assert list(node.children) == ["file", "data-file"]
+        info = (await image_info(node, flat=True))["format-specific"]["data"]
+        assert (info["data-file"], info["data-file-raw"]) == ("data", False)
+
+    run(scenario)
+
+
+def test_a_data_file_that_the_client_names_is_taken_instead(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_external(engine)
+        other = {"driver": "file", "filename": "other", "node-name": "other"}
+        node = await open_image(engine, "image", **{"data-file": other})
+        assert engine.gated == []
+        await node.pwrite(0, memoryview(b"y" * 512))
+        assert FILES["other"][:512] == b"y" * 512
+
+    run(scenario)
+
+
+def test_a_data_file_that_may_not_or_cannot_be_opened_leaves_nothing_behind(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_external(engine)
+        del FILES["data"]
+        with pytest.raises(QMPError, match=r"^Could not open 'data': No such file or directory$"):
+            await open_image(engine, "image")
+
+        def refuse(filename: str) -> None:
+            raise QMPError(f"'{filename}' is not allowed")
+
+        engine.opener._gate = refuse
+        with pytest.raises(QMPError, match=r"^'data' is not allowed$"):
+            await open_image(engine, "image")
+        assert list(engine.graph) == []
+
+    run(scenario)
+
+
+def test_a_name_in_an_image_is_only_ever_a_path(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_external(engine)
+        name = 'json:{"driver":"null-co"}'
+        file, data = MemoryFile(), MemoryFile()
+        data.filename = name
+        await Qcow2Driver.create(file, {"size": MiB, "data-file": data})
+        FILES["image"], FILES[name] = file.data, data.data
+        node = await open_image(engine, "image")
+        assert engine.gated == [name]
+        assert node.children["data-file"].node.driver.exact_filename == name
 
     run(scenario)

@@ -60,7 +60,7 @@ def test_a_socket_that_was_left_behind_is_replaced_and_one_that_replaced_ours_is
             await first.close()
             await visit(socket.AF_UNIX, path)
             await second.close()
-            assert not os.path.exists(path)
+            assert not os.access(path, os.F_OK)
 
     run(main())
 
@@ -85,7 +85,7 @@ def test_an_abstract_socket_has_no_file(run: Run, tmp_path: Path, is_tight: bool
             door = await listening(world, address)
             await visit(socket.AF_UNIX, address.to_kernel())
             await door.close()
-            assert list(tmp_path.iterdir()) == []
+            assert os.listdir(tmp_path) == []
 
     run(main())
 

@@ -58,7 +58,9 @@ def test_a_name_may_be_used_again_and_closes_what_had_it(store: FdStore, ends: E
     assert (is_open(ends.reading), is_open(ends.writing)) == (False, True)
 
 
-def test_a_name_that_begins_with_a_digit_is_refused_and_the_descriptor_closed(store: FdStore, ends: Ends) -> None:
+def test_a_name_that_begins_with_a_digit_is_refused_and_the_descriptor_closed(
+    store: FdStore, ends: Ends
+) -> None:
     store.arrive([ends.reading])
     with pytest.raises(QMPError, match="Parameter 'fdname' expects a name not starting with a digit"):
         store.getfd("1a")
@@ -103,7 +105,8 @@ def test_a_set_with_a_negative_number_is_refused_and_the_descriptor_closed(sets:
 
 
 @pytest.mark.parametrize(
-    ("fdset_id", "fd", "named"), [(99, None, "fdset-id:99"), (-2, None, "fdset-id:-2"), (5, 12345, "fdset-id:5, fd:12345")]
+    ("fdset_id", "fd", "named"),
+    [(99, None, "fdset-id:99"), (-2, None, "fdset-id:-2"), (5, 12345, "fdset-id:5, fd:12345")],
 )
 def test_removing_what_is_not_there_is_refused(
     sets: FdSets, ends: Ends, fdset_id: int, fd: int | None, named: str
@@ -132,7 +135,9 @@ def test_a_duplicate_has_the_access_mode_that_is_asked_for(sets: FdSets, ends: E
 
 
 @pytest.mark.parametrize(("fdset_id", "error"), [(6, errno.ENOENT), (5, errno.EACCES)])
-def test_a_duplicate_that_cannot_be_had_is_an_os_error(sets: FdSets, ends: Ends, fdset_id: int, error: int) -> None:
+def test_a_duplicate_that_cannot_be_had_is_an_os_error(
+    sets: FdSets, ends: Ends, fdset_id: int, error: int
+) -> None:
     sets.add(ends.reading, 5)
     with pytest.raises(OSError) as raised:  # noqa: PT011 - its errno is checked
         sets.dup(fdset_id, os.O_RDWR)

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import random
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from qmpserver.monitor import monitor as monitor_module
 from qmpserver.units import NS_PER_MS
 from tests.unit.monitor.conftest import Run
-from tests.unit.monitor.world import Reader, World, a_world, request, turns
+from tests.unit.monitor.world import World, a_world, request, turns
 
 
 def test_ten_clients_at_once_each_get_their_own_replies(run: Run) -> None:
@@ -18,7 +19,9 @@ def test_ten_clients_at_once_each_get_their_own_replies(run: Run) -> None:
         rows = random.Random(number)
         client = await world.connect(oob=number % 2 == 0)
         for start in range(0, 300, 30):
-            batch = b"".join(request("echo", [number, serial], n=serial) for serial in range(start, start + 30))
+            batch = b"".join(
+                request("echo", [number, serial], n=serial) for serial in range(start, start + 30)
+            )
             while batch:
                 cut = rows.randrange(1, 400)
                 await client.send(batch[:cut])
@@ -43,7 +46,11 @@ def test_events_go_to_all_who_have_negotiated(run: Run) -> None:
             world.events.emit("HAPPENED")
             for client in (first, second):
                 assert [await client.message() for _ in range(2)] == [
-                    {"timestamp": {"seconds": 10**9, "microseconds": 0}, "event": "HAPPENED", "data": {"n": 1}},
+                    {
+                        "timestamp": {"seconds": 10**9, "microseconds": 0},
+                        "event": "HAPPENED",
+                        "data": {"n": 1},
+                    },
                     {"timestamp": {"seconds": 10**9, "microseconds": 0}, "event": "HAPPENED"},
                 ]
             await late.negotiate()
@@ -51,7 +58,9 @@ def test_events_go_to_all_who_have_negotiated(run: Run) -> None:
     run(main())
 
 
-def test_an_event_comes_before_the_reply_of_the_command_that_caused_it_and_after_earlier_ones(run: Run) -> None:
+def test_an_event_comes_before_the_reply_of_the_command_that_caused_it_and_after_earlier_ones(
+    run: Run,
+) -> None:
     async def main() -> None:
         async with a_world() as world:
             client = await world.connect()
@@ -118,30 +127,30 @@ def test_clients_past_the_limit_are_turned_away(run: Run, monkeypatch: pytest.Mo
     run(main())
 
 
-def test_closing_lets_commands_end_and_replies_arrive(run: Run) -> None:
-    async def read_all(client: Reader) -> list[object]:
-        return [(await client.message())["return"] for _ in range(30)]
-
+def test_closing_lets_commands_under_way_end_and_begins_no_others(run: Run) -> None:
     async def main() -> None:
         async with a_world() as world:
-            client = await world.connect()
-            await client.send(request("slow") + request("big") * 29)
+            client, other = await world.connect(), await world.connect()
+            await other.send(request("big") * 2)
+            await client.send(request("slow") + request("nothing"))
             await turns()
             closing = asyncio.create_task(world.monitor.close())
             await turns()
             world.gate.set()
-            assert await client.message() == {"return": "slow"}
+            assert (await client.message())["return"] == "slow"
+            assert await client.is_at_end()
+            assert [len((await other.message())["return"]) for _ in range(2)] == [100_000] * 2
+            assert await other.is_at_end()
             await closing
-            assert world.ended == 1
 
     run(main())
 
 
-def test_sets_that_were_never_opened_are_closed_with_the_last_client(run: Run, tmp_path: object) -> None:
+def test_sets_that_were_never_opened_are_closed_with_the_last_client(run: Run) -> None:
     async def main() -> None:
         async with a_world() as world:
             first, second = await world.connect(), await world.connect()
-            world.monitor.fd_sets.add(_a_descriptor())
+            world.monitor.fd_sets.add(os.open("/dev/null", os.O_RDONLY))
             first.close()
             while len(world.monitor.clients) == 2:
                 await asyncio.sleep(0)
@@ -152,9 +161,3 @@ def test_sets_that_were_never_opened_are_closed_with_the_last_client(run: Run, t
             assert world.monitor.fd_sets.query() == []
 
     run(main())
-
-
-def _a_descriptor() -> int:
-    import os
-
-    return os.open("/dev/null", os.O_RDONLY)

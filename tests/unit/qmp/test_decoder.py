@@ -1,5 +1,6 @@
 """Bytes to values: the short way equals the exact way, and cuts make no difference."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -16,8 +17,22 @@ PIECES = (
     '{ } [ ] : , "a" "b" \'c\' 1 - 0 12.5 1e5 . e true nul null % \\ \\u \\uD83D\\uDE00 \\n " \' A 01 + '
     '{"a":1} [1,2] {"id":1} {} {"a":[1,{"b":2}]} "a": "b": "a":1, é -0 1e400 18446744073709551616'
 )
-JUNK = [b" ", b"\n", b"\t", b"\r\n", b"\x00", b"\x01", b"\x7f", b"\xff", b"\xfe", b"\xc0\x80", b"\xed\xa0\x80"]
-dialect = st.lists(st.sampled_from([*(piece.encode() for piece in PIECES.split()), *JUNK]), max_size=25).map(b"".join)
+JUNK = [
+    b" ",
+    b"\n",
+    b"\t",
+    b"\r\n",
+    b"\x00",
+    b"\x01",
+    b"\x7f",
+    b"\xff",
+    b"\xfe",
+    b"\xc0\x80",
+    b"\xed\xa0\x80",
+]
+dialect = st.lists(st.sampled_from([*(piece.encode() for piece in PIECES.split()), *JUNK]), max_size=25).map(
+    b"".join
+)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -72,7 +87,7 @@ def test_input_is_decoded_as_by_the_exact_parser_alone(data: bytes) -> None:
 @given(dialect, st.lists(st.integers(0, 200), max_size=5))
 def test_it_makes_no_difference_how_input_is_cut(data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    chunks = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    chunks = [data[start:end] for start, end in itertools.pairwise(edges)]
     assert repr(decode(chunks)) == repr(decode([data]))
 
 

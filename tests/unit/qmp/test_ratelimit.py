@@ -23,7 +23,12 @@ def test_an_event_without_a_limit_always_passes() -> None:
 
 def test_the_first_passes_and_the_last_of_the_others_follows_at_the_end_of_the_interval() -> None:
     limiter = RateLimiter(LIMITS)
-    assert [limiter.admit(event("SLOW", serial), ms(serial)) for serial in range(4)] == [True, False, False, False]
+    assert [limiter.admit(event("SLOW", serial), ms(serial)) for serial in range(4)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
     assert limiter.next_end_ns == ms(1000)
     assert limiter.expire(ms(999)) == []
     assert limiter.expire(ms(1000)) == [event("SLOW", 3)]

@@ -121,7 +121,10 @@ def test_a_request_without_id_has_none() -> None:
     [
         (oob("query-x", id=1), refused("GenericError", "The command query-x does not support OOB", id=1)),
         (oob("nope"), refused("CommandNotFound", "The command nope has not been found")),
-        (oob("qmp_capabilities"), refused("GenericError", "The command qmp_capabilities does not support OOB")),
+        (
+            oob("qmp_capabilities"),
+            refused("GenericError", "The command qmp_capabilities does not support OOB"),
+        ),
         (b'{"exec-oob":1}', refused("GenericError", "QMP input member 'exec-oob' must be a string")),
         (
             b'{"execute":"a","exec-oob":"b","id":9}',

@@ -1,0 +1,87 @@
+"""Hold the COPIED flags of the active tables against the stored reference counts.
+
+Source: qcow2 specification, "Cluster mapping".
+"""
+
+from array import array
+
+from qmpserver.drivers.qcow2.check_stored import StoredCounts
+from qmpserver.drivers.qcow2.check_walk import ActiveTable, TableWalker, read_table
+from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ENTRY_SIZE, OFFSET_MASK
+from qmpserver.drivers.qcow2.image import Image
+
+
+class CopiedFlags:
+    """The flags of one image.
+
+    Args:
+        image: The image.
+        stored: Its reference counts as they are, or are about to be.
+        repairs: Knows which tables may be written; None when nothing is to be corrected.
+
+    Attributes:
+        wrong: Flags that are wrong and were left so.
+        repaired: Flags that were wrong.
+    """
+
+    def __init__(self, image: Image, stored: StoredCounts, repairs: TableWalker | None) -> None:
+        self._image = image
+        self._stored = stored
+        self._repairs = repairs
+        self.wrong = 0
+        self.repaired = 0
+
+    async def check(self, tables: list[ActiveTable]) -> None:
+        """Check, and perhaps correct, all flags.
+
+        Args:
+            tables: Every L2 table of the active L1 table.
+        """
+        header = self._image.header
+        l1 = await read_table(self._image, header.l1_offset, header.l1_entries * ENTRY_SIZE)
+        wrong = 0
+        for table in tables:
+            single = await self._is_single(table.offset)
+            if single is None:
+                continue
+            if single != (l1[table.index] >= COPIED):
+                wrong += 1
+                l1[table.index] ^= COPIED
+            await self._check_table(table)
+        may_write = self._repairs is not None and header.l1_offset >= self._image.cluster_size
+        await self._settle(header.l1_offset, l1, wrong, may_write=may_write)
+
+    async def _settle(self, offset: int, entries: "array[int]", wrong: int, *, may_write: bool) -> None:
+        """Write a table in which so many flags were corrected, or count them as wrong."""
+        if not wrong or not may_write:
+            self.wrong += wrong
+            return
+        entries.byteswap()
+        await self._image.write(offset, entries.tobytes())
+        self.repaired += wrong
+
+    async def _is_single(self, offset: int) -> bool | None:
+        """Say whether exactly one reference is stored for a cluster; None when that cannot be known."""
+        count = await self._stored.count(offset >> self._image.cluster_bits)
+        return None if count is None else count == 1
+
+    async def _check_table(self, table: ActiveTable) -> None:
+        if table.runs is not None and all(
+            copied and self._stored.counts.all_are(first, count, 1) for first, count, copied in table.runs
+        ):
+            return
+        small, bits, wrong = self._stored.counts.small, self._image.cluster_bits, 0
+        entries = await read_table(self._image, table.offset, self._image.cluster_size)
+        for index, entry in enumerate(entries):
+            host = entry & OFFSET_MASK
+            if not host or entry & COMPRESSED:
+                continue
+            cluster = host >> bits
+            if entry >= COPIED and cluster < len(small) and small[cluster] == 1:
+                continue
+            single = await self._is_single(host)
+            if single is not None and single != (entry >= COPIED):
+                entries[index] ^= COPIED
+                wrong += 1
+        may_write = self._repairs is not None and self._repairs.is_alone(table.offset)
+        await self._settle(table.offset, entries, wrong, may_write=may_write)
