@@ -85,7 +85,7 @@ class ClientConnection:
 
     def start(self) -> None:
         """Greet the client and listen to it."""
-        self._log.info("client connected")
+        self._log.debug("client connected")
         self._channel.start(self)
         self._send(self._session.greeting())
 
@@ -144,7 +144,7 @@ class ClientConnection:
         self._fresh_fds = []
         self.fds.close()
         reason = {"reason": error_text(error)} if error else {}
-        self._log.info("client gone", **reason)
+        self._log.debug("client gone", **reason)
         self._owner.forget(self)
         if self._on_end is not None:
             self._on_end()
@@ -196,18 +196,23 @@ class ClientConnection:
             self.fds.arrive(self._fresh_fds)
             self._fresh_fds = []
         command = self._owner.commands[request.name]
-        if command.changes:
-            self._log.info("command", command=request.name)
         try:
             result = command.run(self, command.check(request.arguments))
             if type(result) is CoroutineType:
                 result = tasks.step(result)
-            return messages.reply(result, request.request_id)
+            line = messages.reply(result, request.request_id)
         except tasks.Pending as pending:
             self._run_on(request, pending.rest)
             return None
         except Exception as error:  # noqa: BLE001 - here a request ends
             return self._refusal(request, error)
+        self._log_change(command)
+        return line
+
+    def _log_change(self, command: BoundCommand) -> None:
+        """Record who changed something; a refused command changed nothing."""
+        if command.changes:
+            self._log.info("command", command=command.name)
 
     def _run_on(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
         if not request.is_oob:
@@ -219,6 +224,8 @@ class ClientConnection:
             line = messages.reply(await rest, request.request_id)
         except Exception as error:  # noqa: BLE001 - here a request ends
             line = self._refusal(request, error)
+        else:
+            self._log_change(self._owner.commands[request.name])
         if self._is_gone:
             return
         self._send(line)

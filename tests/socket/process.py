@@ -58,7 +58,7 @@ class DaemonProcess:
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(folder / "notify"))
         self.process = subprocess.Popen(
-            [*OURS, *words],
+            [*OURS, "--log-level", "warning", *words],
             cwd=folder,
             env=environment({"NOTIFY_SOCKET": str(folder / "notify"), **(variables or {})}),
             stdin=subprocess.PIPE,

@@ -1,6 +1,8 @@
 """The storage daemon as a process: how it starts, how it says so, and how it ends."""
 
+import json
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.socket.process import OURS, TIMEOUT_S, Client, DaemonProcess, environment, run_to_end
+from tests.socket.process import TIMEOUT_S, Client, DaemonProcess, run_to_end
 
 NODE = ["--blockdev", "null-co,node-name=disk"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -78,18 +80,26 @@ def daemonize(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return run_to_end("--daemonize", "--pidfile", "pid", *words, folder=folder)
 
 
+def wait_for_end(pidfd: int) -> None:
+    """Wait until a process has ended, and close its descriptor."""
+    ready, _, _ = select.select([pidfd], [], [], TIMEOUT_S)
+    os.close(pidfd)
+    assert ready
+
+
 def test_daemonized_it_is_ready_when_the_parent_ends(tmp_path: Path) -> None:
     done = daemonize(tmp_path, *NODE, "--qmp", "unix:s")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     pid = int((tmp_path / "pid").read_text())
+    ended = os.pidfd_open(pid)
     with Client.at(tmp_path / "s") as client:
         assert os.readlink(f"/proc/{pid}/cwd") == "/"
         assert {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)} == {"/dev/null"}
         assert os.getsid(pid) not in {pid, os.getsid(0)}
         assert client.execute("quit") == {"return": {}}
-        ended = os.pidfd_open(pid)
         assert client.is_closed_by_server()
-        os.close(ended)
+        wait_for_end(ended)
+    assert os.listdir(tmp_path) == []
 
 
 def test_daemonized_it_says_what_is_wrong_before_the_parent_ends(tmp_path: Path) -> None:
@@ -127,14 +137,21 @@ def test_with_nothing_to_do_it_waits_for_a_signal(tmp_path: Path) -> None:
 
 
 def test_two_passes_answer_version_before_anything_is_carried_out(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*OURS, "--blockdev", "x", "--version"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    done = run_to_end("--blockdev", "x", "--version", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("qmpserver version ")
+
+
+def test_who_changed_what_is_logged(tmp_path: Path) -> None:
+    with DaemonProcess("--qmp", "unix:s", "--log-level", "info", "--log-json", folder=tmp_path) as daemon:
+        with Client.at(tmp_path / "s") as client:
+            client.execute("query-jobs")
+            client.execute("object-add", {"qom-type": "secret", "id": "s", "data": "never told"})
+            client.execute("object-del", {"id": "nothing"})
+            client.execute("quit")
+        status, told = daemon.end()
+    assert status == 0
+    assert "never told" not in told
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert [line["command"] for line in lines if line["event"] == "command"] == ["object-add", "quit"]
+    assert {(line["uid"], line["pid"]) for line in lines} == {(os.getuid(), os.getpid())}

@@ -54,7 +54,7 @@ Where clients come in:
 The process:
   --daemonize              go to the background once everything is ready
   --pidfile PATH           write the process id there once everything is ready
-  --log-level LEVEL        debug, info, warning (as when not given) or error
+  --log-level LEVEL        debug, info (as when not given), warning or error
   --log-json               log one JSON object a line
   -T, --trace [[enable=]PATTERN][,events=FILE][,file=FILE]
                            log in detail what matches; --trace help lists what can

@@ -5,6 +5,7 @@ leaves the terminal between the passes, before anything is imported that threads
 would hang on.  The second pass carries out the rest, in order.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,11 @@ def main(program: str, words: Sequence[str]) -> int:
         return 0
     parent = background.enter() if plan.daemonize else None
 
-    from qmpserver.cli.daemon.running import run_server  # noqa: PLC0415 - the fork comes first
+    # What is made while starting stays; looking through it for garbage is time lost.
+    gc.disable()
+    try:
+        from qmpserver.cli.daemon.running import run_server  # noqa: PLC0415 - the fork comes first
 
-    return run_server(plan, reporter, parent)
+        return run_server(plan, reporter, parent)
+    finally:
+        gc.enable()

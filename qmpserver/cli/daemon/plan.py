@@ -31,7 +31,7 @@ class Plan:
     pidfile: str | None = None
     trace_patterns: list[str] = field(default_factory=list)
     log_path: str | None = None
-    log_level: str = "warning"
+    log_level: str = "info"
     log_json: bool = False
     options: list[Option] = field(default_factory=list)
 

@@ -1,6 +1,7 @@
 """Run the server of a plan on an event loop, from its first option to its last closed image."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 
@@ -71,6 +72,8 @@ async def _run(plan: Plan, reporter: Reporter, parent: Background | None) -> int
         if parent is not None:
             parent.ready()
         notify.notify(notify.READY)
+        gc.freeze()
+        gc.enable()
         await server.run_until_quit()
     finally:
         notify.notify(notify.STOPPING)

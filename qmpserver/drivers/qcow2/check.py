@@ -58,7 +58,7 @@ class _Check:
         self._snapshots = await read_snapshots(image)
         await self._note_structures()
         if self._fix is CheckMode.ALL:
-            walker.unaligned_zeroes = {}
+            walker.unaligned_zeroes = set()
         walker.add(0, image.cluster_size)
         await walker.walk_l1(header.l1_offset, header.l1_entries, active=True)
         for offset, entries in self._snapshots.l1_tables:
@@ -92,9 +92,9 @@ class _Check:
             note(offset, length)
 
     async def _replace_unaligned_zeroes(self) -> None:
-        for (table, index), faults in (self._walker.unaligned_zeroes or {}).items():
+        for table, index in self._walker.unaligned_zeroes or ():
             await self._image.write(table + index * ENTRY_SIZE, ZERO.to_bytes(ENTRY_SIZE, "big"))
-            self.result.corruptions_fixed += faults
+            self.result.corruptions_fixed += 1
 
     async def compare(self) -> None:
         """Hold the stored counts, and the COPIED flags, against what was counted."""
@@ -129,8 +129,9 @@ class _Check:
             result.corruptions_fixed += len(too_low)
         else:
             result.corruptions += len(too_low)
-        if self._fix is CheckMode.NONE:
+        if self._fix is CheckMode.NONE or stored.is_broken:
             result.leaks += len(too_high)
+            too_high.clear()
         else:
             result.leaks_fixed += len(too_high)
             for cluster, count in too_high:
@@ -142,6 +143,8 @@ class _Check:
         result.corruptions = self._others_corrupt
         result.leaks_fixed += too_high
         await rebuild_refcounts(image, self._without_refcounts, self._walker.counts)
+        self._walker.structures.clear()
+        await self._note_structures()
         self._stored = StoredCounts(image, CheckResult())
         counts = TableWalker(image, 1, CheckResult())
         await self._stored.check_blocks(counts)

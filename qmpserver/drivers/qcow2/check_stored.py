@@ -47,17 +47,14 @@ class StoredCounts:
         clusters = len(walker.counts)
         for entry in self._table:
             offset = entry & REFBLOCK_MASK
-            if entry & _RESERVED or offset & (size - 1):
-                self._result.corruptions += 1
-                self.is_broken = True
-            elif offset >> image.cluster_bits >= clusters:
+            cluster = offset >> image.cluster_bits
+            if entry & _RESERVED or offset & (size - 1) or cluster >= clusters:
                 self._result.corruptions += 1
                 self.is_broken = True
             elif offset:
+                self.is_broken |= walker.counts.get(cluster) != 0
                 walker.add(offset, size)
-                if walker.counts.get(offset >> image.cluster_bits) != 1:
-                    self._result.corruptions += 1
-                    self.is_broken = True
+                self._result.corruptions += walker.counts.get(cluster) != 1
 
     async def read(self, clusters: int) -> None:
         """Read the counts of the first `clusters` clusters."""

@@ -70,9 +70,9 @@ class TableWalker:
         self._clusters = align_up(image.child.size, self._size) >> self._bits
         self.counts = ClusterCounts(self._clusters)
         self.active: list[ActiveTable] = []
-        self.unaligned_zeroes: dict[tuple[int, int], int] | None = None
-        """How often entries are wrong that read as zeroes, but have an offset that cannot be right; by host
-        offset of the table and index.  None when they are not to be replaced."""
+        self.unaligned_zeroes: set[tuple[int, int]] | None = None
+        """Entries that read as zeroes, but have an offset that cannot be right: host offset of the table, and
+        index.  None when they are not to be replaced."""
         self.structures: set[int] = set()
         """The clusters of header, L1, refcount and snapshot tables: nothing else can rightly be there."""
         self._finder = SpanFinder(self._size, ZERO | COMPRESSED | L2_RESERVED | self._size - 1)
@@ -171,7 +171,7 @@ class TableWalker:
             if not host:
                 continue
             allocated += 1
-            fragmented += self._next_host != host and self._next_host != 0
+            fragmented += self._next_host not in {0, host}
             self._next_host = host + self._size
             small[cluster] += 1
         if active:
@@ -201,7 +201,7 @@ class TableWalker:
         is_unaligned = entry & ZERO and entry & OFFSET_MASK & (self._size - 1)
         if self.unaligned_zeroes is None or not is_unaligned or not self.is_alone(table):
             return False
-        self.unaligned_zeroes[table, index] = 1 + bool(entry & L2_RESERVED)
+        self.unaligned_zeroes.add((table, index))
         return True
 
     def is_alone(self, table: int) -> bool:

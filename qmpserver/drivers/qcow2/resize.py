@@ -20,7 +20,7 @@ from qmpserver.drivers.qcow2.mapping import Mapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.errors import QMPError
-from qmpserver.units import SECTOR_SIZE, align_down, align_up
+from qmpserver.units import SECTOR_SIZE, align_up
 
 
 @dataclass(slots=True)

@@ -183,13 +183,13 @@ class SubclusterAllocator(Allocator):
             within = start & (size - 1)
             index = start >> bits & self._l2_mask
             end = min(size, stop - start + within)
-            old = tuple(table.entries[2 * index : 2 * index + 2])
-            new = rule(*old, bits_between(within // unit, end // unit))
-            if new != old:
+            entry, bitmap = table.entries[2 * index : 2 * index + 2]
+            new = rule(entry, bitmap, bits_between(within // unit, end // unit))
+            if new != (entry, bitmap):
                 table.entries[2 * index : 2 * index + 2] = array("Q", new)
                 changed.append(index)
-                if old[0] and not new[0]:
-                    dropped.append(old[0])
+                if entry and not new[0]:
+                    dropped.append(entry)
             start += end - within
         if changed:
             self._tables.mark_dirty(table, 2 * changed[0], 2 * changed[-1] + 2)

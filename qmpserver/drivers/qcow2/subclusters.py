@@ -59,7 +59,7 @@ class SubclusterMapper(Mapper):
             return Mapping(MappingKind.SPECIAL, min(self._cluster_size - within, length))
         await self._check_pair(table, entry, bitmap, offset)
         kind, bits = kind_bits(bitmap, within // self._image.subcluster_size)
-        run = self._run(table, kind, bits, within, index, within + length) - within
+        run = self._run(table, offset, length, kind, bits)
         if kind is MappingKind.DATA:
             host = (entry & OFFSET_MASK) + within
             return Mapping(kind, min(run, length), self._data, host, self._in_place(entry, host, run))
@@ -69,19 +69,20 @@ class SubclusterMapper(Mapper):
             reached += self._unallocated(reached, end - reached)
         return Mapping(kind, reached - offset)
 
-    def _run(self, table: L2Table, kind: MappingKind, bits: int, within: int, index: int, wanted: int) -> int:
-        """Return where a run ends, in bytes from the start of the cluster with that index.
+    def _run(self, table: L2Table, offset: int, length: int, kind: MappingKind, bits: int) -> int:
+        """Return how many bytes hold the like, `length` or about so much at most.
 
         Args:
             table: The L2 table.
+            offset: Guest offset where the run begins.
+            length: Bytes after which it need not go on.
             kind: What the first subcluster holds.
             bits: Those of its cluster that hold the like.
-            within: Where in its cluster the run begins.
-            index: The cluster's entry.
-            wanted: Where the run may end, at least.
         """
         unit, size = self._image.subcluster_size, self._cluster_size
-        first = within // unit
+        index = offset >> self._cluster_bits & self._l2_mask
+        within = offset & (size - 1)
+        wanted, first = within + length, within // unit
         reached = (first + leading_run(bits, first)) * unit
         entries = table.entries
         entry, cluster = entries[2 * index], index
@@ -92,7 +93,7 @@ class SubclusterMapper(Mapper):
                 break
             like = kind_bits(bitmap, 0)
             reached += leading_run(like[1], 0) * unit if like[0] is kind else 0
-        return reached
+        return reached - within
 
     def _is_alike(self, entry: int, following: int, bitmap: int, kind: MappingKind, distance: int) -> bool:
         """Say whether a later cluster may go on with a run: what it says can be right, and lies in line."""

@@ -189,3 +189,66 @@ def test_a_name_in_an_image_is_only_ever_a_path(make_engine: MakeEngine) -> None
         assert node.children["data-file"].node.driver.exact_filename == name
 
     run(scenario)
+
+
+@pytest.mark.parametrize("options", [{}, {"extended-l2": True}], ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_random_requests_over_a_backing_file_agree_with_a_plain_model(
+    make_engine: MakeEngine, seed: int, options: dict[str, Any]
+) -> None:
+    async def scenario() -> None:
+        rng = random.Random(seed)
+        engine = make_engine()
+        await make_image("image", **{"cluster-size": 16384, "backing-file": "base", **options})
+        FILES["base"] = bytearray(rng.randbytes(MiB - 70000))
+        model = bytearray(FILES["base"]).ljust(MiB + 512, b"\0")
+        backing = {"driver": "raw", "file": {"driver": "file", "filename": "base"}}
+        node = await open_image(engine, "image", backing=backing, discard="unmap")
+        for _ in range(150):
+            offset = rng.randrange(MiB + 512)
+            length = min(rng.choice((1, 512, 5000, 70000)), MiB + 512 - offset)
+            chance = rng.random()
+            if chance < 0.35:
+                into = bytearray(length)
+                await node.pread(offset, memoryview(into), flags.COPY_ON_READ if chance < 0.25 else 0)
+                assert into == model[offset : offset + length]
+            elif chance < 0.6:
+                data = (rng.randbytes(64) * (length // 64 + 1))[:length]
+                await node.pwrite(offset, memoryview(data))
+                model[offset : offset + length] = data
+            elif chance < 0.75:
+                await node.pwrite_zeroes(offset, length, flags.MAY_UNMAP if chance < 0.7 else 0)
+                model[offset : offset + length] = bytes(length)
+            elif chance < 0.9:
+                start, length = offset // 16384 * 16384, min(49152, MiB - offset // 16384 * 16384)
+                data = (rng.randbytes(64) * (length // 64 + 1))[:length]
+                await node.pwrite(start, memoryview(data), flags.WRITE_COMPRESSED)
+                model[start : start + length] = data
+            else:
+                await node.flush()
+        assert await read(node, 0, MiB + 512) == model
+        await node.flush()
+        assert judge(FILES["image"]) == ([], 0)
+
+    run(scenario)
+
+
+def test_copy_on_read_stores_no_more_than_the_subclusters_that_were_read(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        await make_image("image", **{"backing-file": "base", "extended-l2": True})
+        FILES["base"] = bytearray(b"b" * MiB)
+        backing = {"driver": "raw", "file": {"driver": "file", "filename": "base"}}
+        node = await open_image(engine, "image", backing=backing)
+        await node.pwrite(0, memoryview(b"x" * 2048))
+        into = bytearray(512)
+        await node.pread(5000, memoryview(into), flags.COPY_ON_READ)
+        assert into == b"b" * 512
+        found, offset = [], 0
+        while offset < 16384:
+            status = await node.block_status(offset, 16384 - offset)
+            found.append((status.is_allocated, status.length))
+            offset += status.length
+        assert found == [(True, 2048), (False, 2048), (True, 2048), (False, 10240)]
+
+    run(scenario)

@@ -46,7 +46,22 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"data-file-raw": True}, "data-file-raw requires data-file"),
     ({"data-file": "node"}, "Parameter 'data-file' is not supported"),
-    ({"extended-l2": True}, "Parameter 'extended-l2' is not supported"),
+    (
+        {"extended-l2": True, "cluster-size": 8192},
+        "Extended L2 entries are only supported with cluster sizes of at least 16384 bytes",
+    ),
+    (
+        {"extended-l2": True, "version": "v2"},
+        "Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)",
+    ),
+    (
+        {"data-file": MemoryFile(), "version": "v2"},
+        "External data files are only supported with compatibility level 1.1 and above (use version=v3 or greater)",
+    ),
+    (
+        {"data-file": MemoryFile(), "data-file-raw": True, "backing-file": "x"},
+        "Backing file and data-file-raw cannot be used at the same time",
+    ),
     ({"encrypt": {"format": "luks"}}, "Parameter 'encrypt' is not supported"),
     ({"preallocation": "full"}, "Parameter 'preallocation' does not support 'full'"),
 ]

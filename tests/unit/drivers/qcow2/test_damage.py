@@ -63,7 +63,7 @@ HEADER_TEXTS: list[tuple[str, list[tuple[int, str, int]], str]] = [
     ("compression bit", [(72, "Q", 8)], "qcow2: Compression type incompatible feature bit must not be set"),
     ("no compression bit", [(104, "B", 1)], "qcow2: Compression type incompatible feature bit must be set"),
     ("data file", [(72, "Q", 4)], "'data-file' is required for this image"),
-    ("subclusters", [(72, "Q", 16)], "Unsupported qcow2 feature(s): extended L2 entries"),
+    ("subclusters", [(72, "Q", 16), (20, "I", 13)], "Unsupported subcluster size: 256"),
     ("raw data file", [(88, "Q", 2)], "data-file-raw requires a data file"),
     ("refcount width", [(96, "I", 7)], "Reference count entry width too large; may not exceed 64 bits"),
     ("L1 size", [(36, "I", 0x7FFFFFFF)], "Active L1 table too large"),

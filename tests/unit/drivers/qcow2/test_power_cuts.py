@@ -117,7 +117,8 @@ class Workload:
         await asyncio.gather(*writes, engine.driver.flush())
 
     async def _unmap(self, engine: Engine, is_discard: bool) -> None:
-        offset, length = engine.whole_clusters(*self._range(self.size // 4))
+        whole = engine.whole_clusters if is_discard else engine.whole_parts
+        offset, length = whole(*self._range(self.size // 4))
         if length <= 0:
             return
         self.model.change(len(self.file.log), offset, bytes(length))
@@ -194,6 +195,8 @@ IMAGES: list[dict[str, Any]] = [
     {"cluster-size": 4096, "backing-file": "base", "backing-fmt": "raw"},
     {"cluster-size": 4096, "refcount-bits": 8, "preallocation": "metadata"},
     {"cluster-size": 65536, "version": "v2"},
+    {"cluster-size": 16384, "extended-l2": True},
+    {"cluster-size": 16384, "extended-l2": True, "backing-file": "base", "preallocation": "metadata"},
 ]
 
 
@@ -305,13 +308,22 @@ def test_the_size_changes_in_one_step(old: int, new: int, options: dict[str, Any
         asyncio.run(run(seed))
 
 
-@pytest.mark.parametrize("compat", ["0.10", "1.1"])
-def test_snapshots_survive_what_happens_to_the_image_above_them(tmp_path: Path, compat: str) -> None:
-    image = make_qcow2(tmp_path / "image.qcow2", str(SIZE), compat=compat, cluster_size=1024)
+SHARED: list[dict[str, str | int]] = [
+    {"compat": "0.10", "cluster_size": 1024},
+    {"compat": "1.1", "cluster_size": 1024},
+    {"extended_l2": "on", "cluster_size": 16384},
+]
+
+
+@pytest.mark.parametrize("options", SHARED, ids=str)
+def test_snapshots_survive_what_happens_to_the_image_above_them(
+    tmp_path: Path, options: dict[str, str | int]
+) -> None:
+    image = make_qcow2(tmp_path / "image.qcow2", str(SIZE), **options)
     qemu_io(image, f"write -P 17 0 {SIZE // 2}", f"write -P 34 {SIZE // 4 * 3} 5000")
     qemu_img("snapshot", "-c", "kept", image)
     saved = b"\x11" * (SIZE // 2) + bytes(SIZE // 4) + (b"\x22" * 5000).ljust(SIZE // 4, b"\0")
-    rng = random.Random(compat)
+    rng = random.Random(str(options))
 
     async def run() -> list[bytearray]:
         file = MemoryFile(image.read_bytes(), yields=True)
