@@ -146,8 +146,8 @@ def test_who_changed_what_is_logged(tmp_path: Path) -> None:
     with DaemonProcess("--qmp", "unix:s", "--log-level", "info", "--log-json", folder=tmp_path) as daemon:
         with Client.at(tmp_path / "s") as client:
             client.execute("query-jobs")
-            client.execute("object-add", {"qom-type": "secret", "id": "s", "data": "never told"})
-            client.execute("object-del", {"id": "nothing"})
+            client.execute("object-add", **{"qom-type": "secret", "id": "s", "data": "never told"})
+            client.execute("object-del", id="nothing")
             client.execute("quit")
         status, told = daemon.end()
     assert status == 0
