@@ -2,10 +2,10 @@
 
 The engine owns the bytes and never names a format; it meets drivers through ``driver_api/`` only.
 
-- :mod:`node`: one opened image, protocol or filter, and the requests it takes.
-- :mod:`edge`: the link from a user (a node above, a job, a device) to a node, with its permissions.
+- :mod:`node`: one opened image, protocol or filter, the edges from its users, and the requests it takes.
+- :mod:`view`: what the parts below may know of a node.
 - :mod:`requests`: which requests are in flight, and which must wait for which.
-- :mod:`reading`, :mod:`writing`: how a request is carried out from a driver's answers.
+- :mod:`reading`, :mod:`writing`, :mod:`copy_on_read`: how a request is carried out from a driver's answers.
 - :mod:`zeroes`: telling zeroes from data.
 - :mod:`chain`: walking backing chains, and what is allocated in which layer.
 - :mod:`copy`: the copy engine under every job: several chunks in flight, bounded memory.

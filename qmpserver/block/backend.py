@@ -3,9 +3,8 @@
 import errno
 import os
 
-from qmpserver.block.edge import Edge
 from qmpserver.block.graph import Graph
-from qmpserver.block.node import Node
+from qmpserver.block.node import Edge, Node
 from qmpserver.driver_api.permissions import PermissionSet
 
 

@@ -2,56 +2,41 @@
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from qmpserver.block import filenames
-from qmpserver.driver_api.status import BlockStatus
+from qmpserver.block.view import NodeView
 
-if TYPE_CHECKING:
-    from qmpserver.block.node import Node
+N = TypeVar("N", bound=NodeView)
 
 
-def skip_filters(node: "Node") -> "Node":
+def skip_filters(node: N) -> N:
     """Return the first node at or below `node` that is no filter."""
     while (below := node.filtered) is not None:
         node = below
     return node
 
 
-def below(node: "Node") -> "Node | None":
+def below(node: N) -> N | None:
     """Return the next node of the chain: the filtered one, or the backing one."""
     return node.filtered or node.backing
 
 
-def nodes(top: "Node") -> Iterator["Node"]:
+def nodes(top: N) -> Iterator[N]:
     """Return the nodes of the chain that begins at `top`, filters included, top first."""
-    node: Node | None = top
+    node: N | None = top
     while node is not None:
         yield node
         node = below(node)
 
 
-def contains(top: "Node", wanted: "Node") -> bool:
+def contains(top: NodeView, wanted: NodeView) -> bool:
     """Say whether `wanted` is in the chain that begins at `top`."""
     return any(node is wanted for node in nodes(top))
 
 
-def find_overlay(top: "Node", wanted: "Node") -> "Node | None":
-    """Return the node of the chain from `top` whose backing node is `wanted`, filters skipped.
-
-    QEMU: a filter above `wanted` counts as `wanted` itself.
-    """
-    target = skip_filters(wanted)
-    node = skip_filters(top)
-    while (backing := node.backing) is not None:
-        if skip_filters(backing) is target:
-            return node
-        node = skip_filters(backing)
-    return None
-
-
 async def is_allocated_down_to(
-    node: "Node", bottom: str | None, offset: int, length: int
+    node: NodeView, bottom: str | None, offset: int, length: int
 ) -> tuple[bool, int]:
     """Say whether any layer from `node` down to the one named `bottom` determines the range.
 
@@ -77,7 +62,7 @@ async def is_allocated_down_to(
     return False, length
 
 
-def _hides_what_is_below(short: "Node", offset: int) -> bool:
+def _hides_what_is_below(short: NodeView, offset: int) -> bool:
     """Say whether a layer that ends before `offset` keeps deeper data there from showing.
 
     QEMU: a stream that keeps its base ends at the end of a short layer above that base, and lets
@@ -86,7 +71,7 @@ def _hides_what_is_below(short: "Node", offset: int) -> bool:
     return any(layer.size > offset for layer in nodes(short))
 
 
-async def is_allocated(layer: "Node", offset: int, length: int) -> tuple[bool, int]:
+async def is_allocated(layer: NodeView, offset: int, length: int) -> tuple[bool, int]:
     """Say whether this one layer determines the range, and for how many bytes the answer holds."""
     if offset >= layer.size:
         return False, length
@@ -94,28 +79,7 @@ async def is_allocated(layer: "Node", offset: int, length: int) -> tuple[bool, i
     return status.is_allocated, status.length
 
 
-async def status_above(top: "Node", base: "Node | None", offset: int, length: int) -> BlockStatus:
-    """Say what is known of a range in the layers from `top` down to, not including, `base`.
-
-    The first layer that determines the range gives the status.  Where a layer is too short, what is
-    above it reads as zeroes.
-    """
-    status = BlockStatus(length, is_data=False, is_zero=False, is_allocated=False)
-    for layer in nodes(top):
-        if layer is base:
-            break
-        if layer.driver.is_filter:
-            continue
-        if offset >= layer.size:
-            return BlockStatus(length, is_data=False, is_zero=True, is_allocated=False)
-        status = await layer.block_status(offset, length)
-        if status.is_allocated:
-            return status
-        length = status.length
-    return status
-
-
-def find_backing_image(top: "Node", name: str) -> "Node | None":
+def find_backing_image(top: N, name: str) -> N | None:
     """Return the backing node of `top`'s chain that a file name means, or None.
 
     The name may be the one an overlay stores, the one the node goes by, or another path to the same
@@ -132,7 +96,7 @@ def find_backing_image(top: "Node", name: str) -> "Node | None":
     return None
 
 
-def _is_same_file(overlay: "Node", backing: "Node", name: str) -> bool:
+def _is_same_file(overlay: NodeView, backing: NodeView, name: str) -> bool:
     shown, own = filenames.image_filename_of(backing), filenames.image_filename_of(overlay)
     if shown is None or filenames.has_protocol(name):
         return False

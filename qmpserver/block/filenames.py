@@ -3,14 +3,12 @@
 import json
 import posixpath
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from qmpserver.block.view import NodeView
 from qmpserver.errors import QMPError
-
-if TYPE_CHECKING:
-    from qmpserver.block.node import Node
 
 _PROTOCOL = re.compile(r"[A-Za-z0-9+.\-]+:")
 _JSON_PREFIX = "json:"
@@ -34,7 +32,7 @@ def full_backing_filename(overlay_filename: str, backing_filename: str) -> str:
     return _beside(overlay_filename, backing_filename)
 
 
-def backing_filename_of(node: "Node", backing_filename: str) -> str:
+def backing_filename_of(node: NodeView, backing_filename: str) -> str:
     """Return the name that opens a backing file which `node`'s image names.
 
     Raises:
@@ -48,7 +46,7 @@ def backing_filename_of(node: "Node", backing_filename: str) -> str:
     return full_backing_filename(own, backing_filename)
 
 
-def opened_as(node: "Node", backing_filename: str) -> str:
+def opened_as(node: NodeView, backing_filename: str) -> str:
     """Return the plain name that a backing file which `node`'s image names goes by once it is open."""
     try:
         full_name = backing_filename_of(node, backing_filename)
@@ -125,7 +123,7 @@ def protocol_options(filename: str) -> dict[str, Any]:
     raise QMPError(f"Unknown protocol '{protocol}'")
 
 
-def filename_of(node: "Node") -> str:
+def filename_of(node: NodeView) -> str:
     """Return the name that opens the node again: plain where that says all, else ``json:``."""
     exact = exact_filename_of(node)
     if exact is not None:
@@ -133,7 +131,7 @@ def filename_of(node: "Node") -> str:
     return _JSON_PREFIX + json.dumps(full_open_options(node), ensure_ascii=False)
 
 
-def exact_filename_of(node: "Node") -> str | None:
+def exact_filename_of(node: NodeView) -> str | None:
     """Return the plain name that opens the node again, or None when no plain name says all."""
     driver = node.driver
     if node.is_implicit:
@@ -146,7 +144,7 @@ def exact_filename_of(node: "Node") -> str | None:
     return image_filename_of(node)
 
 
-def image_filename_of(node: "Node") -> str | None:
+def image_filename_of(node: NodeView) -> str | None:
     """Return the plain name of the image a format node is stored in, whatever backs it, or None."""
     file = node.children.get("file")
     if file is None or not file.node.driver.is_protocol or _own_strong_options(node):
@@ -154,7 +152,7 @@ def image_filename_of(node: "Node") -> str | None:
     return exact_filename_of(file.node)
 
 
-def full_open_options(node: "Node") -> dict[str, Any]:
+def full_open_options(node: NodeView) -> dict[str, Any]:
     """Return the options that decide what data the node shows."""
     options: dict[str, Any] = {"driver": node.driver.format_name, **_own_strong_options(node)}
     for name, edge in node.children.items():
@@ -166,11 +164,11 @@ def full_open_options(node: "Node") -> dict[str, Any]:
     return options
 
 
-def _own_strong_options(node: "Node") -> dict[str, Any]:
+def _own_strong_options(node: NodeView) -> dict[str, Any]:
     return {key: node.options[key] for key in node.driver.strong_options if key in node.options}
 
 
-def backing_overridden(node: "Node") -> bool:
+def backing_overridden(node: NodeView) -> bool:
     """Say whether the backing node is another than the one the image names."""
     if not node.driver.supports_backing:
         return False

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 
 from qmpserver.block import permissions
-from qmpserver.block.edge import Edge, Parent
-from qmpserver.block.node import Node
+from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, PermissionSet
 from qmpserver.errors import NodeInUse, QMPError
 

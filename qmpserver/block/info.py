@@ -6,9 +6,8 @@ from typing import Any
 
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.edge import Edge, Parent
 from qmpserver.block.graph import Graph
-from qmpserver.block.node import Node
+from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.driver_api.extras import SupportsBackingFile
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.permissions import Permission

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from qmpserver.block import chain, filenames
-from qmpserver.block.edge import Edge
 from qmpserver.block.graph import Graph
-from qmpserver.block.node import Node, NodeFlags
+from qmpserver.block.node import Edge, Node
+from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsBackingFile

@@ -5,15 +5,11 @@ own structures need, by the role of each child.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
+from qmpserver.block.node import Edge, Node
 from qmpserver.driver_api.extras import SupportsPermissions
 from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
 from qmpserver.errors import NodeInUse, QMPError
-
-if TYPE_CHECKING:
-    from qmpserver.block.edge import Edge
-    from qmpserver.block.node import Node
 
 _READ = Permission.CONSISTENT_READ
 _WRITE = Permission.WRITE
@@ -28,7 +24,7 @@ def permission_words(permissions: Permission) -> str:
     return ", ".join(words for bit, words in _WORDS.items() if bit in permissions)
 
 
-def child_permissions(node: "Node", edge: "Edge") -> PermissionSet:
+def child_permissions(node: Node, edge: Edge) -> PermissionSet:
     """Return what `node` needs and allows of its child `edge`, given `node`'s own users."""
     used, shared = node.cumulative_permissions()
     permissions = node.driver.child_permissions(used, shared) if edge.name == "file" else None
@@ -39,7 +35,7 @@ def child_permissions(node: "Node", edge: "Edge") -> PermissionSet:
     return permissions
 
 
-def _usual_permissions(node: "Node", role: ChildRole, used: Permission, shared: Permission) -> PermissionSet:
+def _usual_permissions(node: Node, role: ChildRole, used: Permission, shared: Permission) -> PermissionSet:
     if role & ChildRole.FILTERED:
         return PermissionSet(used, shared)
     if role & ChildRole.COW:
@@ -55,7 +51,7 @@ def _of_backing(used: Permission, shared: Permission) -> PermissionSet:
     return PermissionSet(used & _READ, allowed)
 
 
-def _of_storage(node: "Node", role: ChildRole, used: Permission, shared: Permission) -> PermissionSet:
+def _of_storage(node: Node, role: ChildRole, used: Permission, shared: Permission) -> PermissionSet:
     if role & ChildRole.METADATA:
         # The image's own structures: read always, written whenever the node can be, by nobody else.
         if not node.read_only:
@@ -69,12 +65,12 @@ def _of_storage(node: "Node", role: ChildRole, used: Permission, shared: Permiss
     return PermissionSet(used, shared)
 
 
-def topological(roots: Iterable["Node"]) -> list["Node"]:
+def topological(roots: Iterable[Node]) -> list[Node]:
     """Return every node at or below `roots`, each after all of its users among them."""
     order: list[Node] = []
     seen: set[int] = set()
 
-    def visit(node: "Node") -> None:
+    def visit(node: Node) -> None:
         stack: list[tuple[Node, Iterator[Edge]]] = [(node, iter(list(node.children.values())))]
         seen.add(id(node))
         while stack:
@@ -94,7 +90,7 @@ def topological(roots: Iterable["Node"]) -> list["Node"]:
     return order
 
 
-def check_users(node: "Node") -> None:
+def check_users(node: Node) -> None:
     """Refuse when one user of `node` needs what another does not allow.
 
     Raises:
@@ -113,16 +109,16 @@ def check_users(node: "Node") -> None:
                 )
 
 
-def _use(edge: "Edge", node: "Node") -> str:
+def _use(edge: Edge, node: Node) -> str:
     return f"{edge.parent.describe()} (uses node '{node.node_name}' as '{edge.name}' child)"
 
 
-def _check_writable(node: "Node", used: Permission) -> None:
+def _check_writable(node: Node, used: Permission) -> None:
     if used & (_WRITE | _UNCHANGED) and node.read_only:
         raise QMPError("Block node is read-only")
 
 
-async def refresh(roots: Iterable["Node"]) -> None:
+async def refresh(roots: Iterable[Node]) -> None:
     """Bring the permissions of everything at or below `roots` up to date with their users.
 
     Raises:

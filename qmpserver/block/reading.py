@@ -1,22 +1,16 @@
 """Carry out reads, and say what is known of a range, from a driver's answers."""
 
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
-from qmpserver.block.zeroes import fill_zeroes, zero_runs
-from qmpserver.driver_api import flags as request_flags
+from qmpserver.block.view import NodeView
+from qmpserver.block.zeroes import fill_zeroes
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.driver_api.status import BlockStatus
-from qmpserver.units import MiB, align_down, align_up
-
-if TYPE_CHECKING:
-    from qmpserver.block.node import Node
-
-COPY_ON_READ_CHUNK = MiB
-"""Bytes fetched and stored at once by copy-on-read; bounds its memory."""
+from qmpserver.units import align_down, align_up
 
 
-async def read(node: "Node", offset: int, into: memoryview, flags: int) -> None:
+async def read(node: NodeView, offset: int, into: memoryview, flags: int) -> None:
     """Fill `into` from `node`, waiting for whatever serialising request is in the way."""
     end = offset + len(into)
     size = node.size
@@ -27,9 +21,6 @@ async def read(node: "Node", offset: int, into: memoryview, flags: int) -> None:
         end = size
         if not valid:
             return
-    if flags and node.mapping is not None and flags & request_flags.COPY_ON_READ:
-        await _copy_on_read(node, offset, into, fetch_only=bool(flags & request_flags.PREFETCH))
-        return
     requests = node.requests
     request = requests.begin(offset, end)
     try:
@@ -43,7 +34,7 @@ async def read(node: "Node", offset: int, into: memoryview, flags: int) -> None:
         requests.end(request)
 
 
-async def read_mapped(node: "Node", driver: MappingDriver, offset: int, into: memoryview) -> None:
+async def read_mapped(node: NodeView, driver: MappingDriver, offset: int, into: memoryview) -> None:
     """Fill `into` from wherever the driver says its parts live.  Takes no turn in `requests`."""
     while length := len(into):
         mapping = await driver.map(offset, length)
@@ -67,7 +58,7 @@ async def read_mapped(node: "Node", driver: MappingDriver, offset: int, into: me
         into = into[run:]
 
 
-async def read_backing(node: "Node", offset: int, into: memoryview) -> None:
+async def read_backing(node: NodeView, offset: int, into: memoryview) -> None:
     """Fill `into` from the backing node, or with zeroes where it does not reach."""
     backing = node.backing
     if backing is None:
@@ -87,65 +78,7 @@ async def _read_plain(driver: BlockDriver, offset: int, into: memoryview, flags:
     into[:] = padded[offset - start : offset - start + len(into)]
 
 
-async def _copy_on_read(node: "Node", offset: int, into: memoryview, *, fetch_only: bool) -> None:
-    """Store what has to be fetched from below in `node`; fill `into` unless only that is wanted."""
-    driver = node.mapping
-    assert driver is not None
-    while length := len(into):
-        requests = node.requests
-        cluster, unit = driver.cluster_size, driver.subcluster_size
-        start = align_down(offset, unit)
-        end = min(align_up(offset + min(length, COPY_ON_READ_CHUNK), unit), node.size)
-        request = requests.begin_serialising(align_down(start, cluster), align_up(end, cluster))
-        try:
-            await requests.turn(request)
-            run = await _copy_on_read_chunk(node, driver, (start, end), offset, into, fetch_only=fetch_only)
-        finally:
-            requests.end(request)
-        offset += run
-        into = into[run:]
-
-
-async def _copy_on_read_chunk(
-    node: "Node",
-    driver: MappingDriver,
-    span: tuple[int, int],
-    offset: int,
-    into: memoryview,
-    *,
-    fetch_only: bool,
-) -> int:
-    """Deal with the first run of one kind in a span of whole subclusters; return the bytes of `into` done."""
-    start, end = span
-    mapping = await driver.map(start, end - start)
-    run_end = start + mapping.length
-    done = min(run_end, offset + len(into)) - offset
-    if mapping.kind is not MappingKind.BACKING:
-        if not fetch_only:
-            await read_mapped(node, driver, offset, into[:done])
-        return done
-    whole = fetch_only and start == offset and run_end <= offset + len(into)
-    fetched = into[:done] if whole else memoryview(bytearray(mapping.length))
-    await read_backing(node, start, fetched)
-    if not fetch_only:
-        into[:done] = fetched[offset - start : offset - start + done]
-    await _store_fetched(node, driver, start, fetched)
-    return done
-
-
-async def _store_fetched(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> None:
-    # Imported here: writing needs reading for copy-on-write, and reading needs writing for copy-on-read.
-    from qmpserver.block import writing  # noqa: PLC0415
-
-    for start, length, all_zero in zero_runs(data, driver.subcluster_size):
-        if all_zero:
-            await writing.zero_allocated(node, driver, offset + start, length)
-        else:
-            await writing.write_allocating(node, driver, offset + start, data[start : start + length])
-    node.note_written(offset + len(data))
-
-
-async def block_status(node: "Node", offset: int, length: int) -> BlockStatus:
+async def block_status(node: NodeView, offset: int, length: int) -> BlockStatus:
     """Say what `node` knows of a range inside its size, for as long a run as is known."""
     driver = node.mapping
     if driver is None:
@@ -170,7 +103,7 @@ async def block_status(node: "Node", offset: int, length: int) -> BlockStatus:
             assert_never(mapping.kind)
 
 
-def _unallocated_status(node: "Node", offset: int, run: int) -> BlockStatus:
+def _unallocated_status(node: NodeView, offset: int, run: int) -> BlockStatus:
     """Unallocated reads as zeroes where no backing node reaches."""
     backing = node.backing
     backing_size = backing.size if backing is not None else 0

@@ -1,17 +1,13 @@
 """Change an open node, and what it is stored in, between read-only and read-write."""
 
-from typing import TYPE_CHECKING
-
 from qmpserver.block.graph import Graph
+from qmpserver.block.node import Node
 from qmpserver.driver_api.extras import SupportsReopen
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.errors import QMPError, error_text
 
-if TYPE_CHECKING:
-    from qmpserver.block.node import Node
 
-
-async def set_read_only(graph: Graph, node: "Node", *, read_only: bool) -> None:
+async def set_read_only(graph: Graph, node: Node, *, read_only: bool) -> None:
     """Make `node` and the children it stores itself in read-only or read-write.
 
     Raises:
@@ -44,7 +40,7 @@ async def set_read_only(graph: Graph, node: "Node", *, read_only: bool) -> None:
             await item.driver.commit_reopen()
 
 
-def _storage(node: "Node") -> list["Node"]:
+def _storage(node: Node) -> list[Node]:
     """Return `node` and everything it is stored in, lowest first."""
     found: list[Node] = []
     for edge in node.children.values():

@@ -4,24 +4,20 @@ import asyncio
 import errno
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from qmpserver.block import reading
+from qmpserver.block.view import NodeView
 from qmpserver.block.zeroes import is_zero, zero_view
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
 from qmpserver.driver_api.mapping import Allocation
 from qmpserver.units import MiB, align_down, align_up
 
-if TYPE_CHECKING:
-    from qmpserver.block.node import Node
-
-
 COMPRESSED_AT_ONCE = 4
 """Clusters of one request that are compressed at the same time."""
 
 
-async def write(node: "Node", offset: int, data: memoryview, flags: int) -> None:
+async def write(node: NodeView, offset: int, data: memoryview, flags: int) -> None:
     """Store `data` in `node`, as zeroes where the node is asked to detect them."""
     if node.flags.detect_zeroes != "off" and is_zero(data):
         unmap = node.flags.detect_zeroes == "unmap" and node.flags.discard
@@ -38,7 +34,9 @@ async def write(node: "Node", offset: int, data: memoryview, flags: int) -> None
         await node.driver.flush()
 
 
-async def _write_plain(node: "Node", driver: BlockDriver, offset: int, data: memoryview, flags: int) -> None:
+async def _write_plain(
+    node: NodeView, driver: BlockDriver, offset: int, data: memoryview, flags: int
+) -> None:
     if flags & request_flags.WRITE_COMPRESSED and not driver.is_filter:
         raise not_supported()
     requests = node.requests
@@ -65,7 +63,7 @@ async def _write_plain(node: "Node", driver: BlockDriver, offset: int, data: mem
         requests.end(request)
 
 
-async def _write_mapped(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> None:
+async def _write_mapped(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:
     while length := len(data):
         done = await _write_in_place(node, driver, offset, data)
         if not done:
@@ -76,7 +74,7 @@ async def _write_mapped(node: "Node", driver: MappingDriver, offset: int, data: 
         data = data[done:]
 
 
-async def _write_in_place(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> int:
+async def _write_in_place(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> int:
     """Overwrite the first run of `data` where it lies; return its length, 0 when it cannot be."""
     requests = node.requests
     request = requests.begin(offset, offset + len(data))
@@ -93,7 +91,7 @@ async def _write_in_place(node: "Node", driver: MappingDriver, offset: int, data
         requests.end(request)
 
 
-async def _write_new(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> int:
+async def _write_new(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> int:
     """Store the first run of `data` in new room; return its length, 0 when none was needed after all."""
     cluster = driver.cluster_size
     requests = node.requests
@@ -109,7 +107,7 @@ async def _write_new(node: "Node", driver: MappingDriver, offset: int, data: mem
         requests.end(request)
 
 
-async def write_allocating(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> None:
+async def write_allocating(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:
     """Store `data` in new room.  The caller holds a serialising request over the clusters concerned."""
     while data:
         done = await _write_run(node, driver, offset, data)
@@ -117,7 +115,7 @@ async def write_allocating(node: "Node", driver: MappingDriver, offset: int, dat
         data = data[done:]
 
 
-async def _write_run(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> int:
+async def _write_run(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> int:
     allocation = await driver.allocate(offset, len(data))
     done = min(allocation.offset + allocation.length - offset, len(data))
     try:
@@ -131,7 +129,7 @@ async def _write_run(node: "Node", driver: MappingDriver, offset: int, data: mem
 
 
 async def _filled(
-    node: "Node", driver: MappingDriver, allocation: Allocation, offset: int, data: memoryview
+    node: NodeView, driver: MappingDriver, allocation: Allocation, offset: int, data: memoryview
 ) -> memoryview:
     """Return what belongs into an allocation: `data`, with the old bytes before and after it."""
     start, end = allocation.offset, allocation.offset + allocation.length
@@ -148,7 +146,7 @@ async def _filled(
     return whole
 
 
-async def _write_compressed(node: "Node", driver: MappingDriver, offset: int, data: memoryview) -> None:
+async def _write_compressed(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:
     """Store whole clusters compressed, several at once; what does not shrink is written plainly."""
     cluster, end = driver.cluster_size, offset + len(data)
     if offset % cluster or (end % cluster and end != node.size):
@@ -178,7 +176,7 @@ async def _write_compressed(node: "Node", driver: MappingDriver, offset: int, da
         node.requests.end(request)
 
 
-async def write_zeroes(node: "Node", offset: int, length: int, flags: int) -> None:
+async def write_zeroes(node: NodeView, offset: int, length: int, flags: int) -> None:
     """Make the range read as zeroes: whole clusters by metadata, the rest by writing."""
     driver = node.mapping
     if driver is None:
@@ -190,7 +188,7 @@ async def write_zeroes(node: "Node", offset: int, length: int, flags: int) -> No
         await node.driver.flush()
 
 
-async def _zero_plain(node: "Node", offset: int, length: int, flags: int) -> None:
+async def _zero_plain(node: NodeView, offset: int, length: int, flags: int) -> None:
     request = node.requests.begin(offset, offset + length)
     try:
         if node.requests.must_wait:
@@ -205,7 +203,7 @@ async def _zero_plain(node: "Node", offset: int, length: int, flags: int) -> Non
     await _write_out_zeroes(node, offset, length)
 
 
-async def _zero_mapped(node: "Node", driver: MappingDriver, offset: int, length: int, flags: int) -> None:
+async def _zero_mapped(node: NodeView, driver: MappingDriver, offset: int, length: int, flags: int) -> None:
     cluster, unit, end = driver.cluster_size, driver.subcluster_size, offset + length
     inner_start = align_up(offset, unit)
     inner_end = end if end >= node.size else align_down(end, unit)
@@ -230,7 +228,7 @@ async def _zero_mapped(node: "Node", driver: MappingDriver, offset: int, length:
     await _write_out_zeroes(node, inner_end, end - inner_end)
 
 
-async def zero_allocated(node: "Node", driver: MappingDriver, offset: int, length: int) -> None:
+async def zero_allocated(node: NodeView, driver: MappingDriver, offset: int, length: int) -> None:
     """Make whole subclusters zero.  The caller holds a serialising request over their clusters."""
     try:
         await driver.zero_clusters(offset, length, may_unmap=False)
@@ -241,7 +239,7 @@ async def zero_allocated(node: "Node", driver: MappingDriver, offset: int, lengt
             await write_allocating(node, driver, start, zero_view(min(MiB, offset + length - start)))
 
 
-async def _write_out_zeroes(node: "Node", offset: int, length: int) -> None:
+async def _write_out_zeroes(node: NodeView, offset: int, length: int) -> None:
     end = offset + length
     while offset < end:
         part = zero_view(min(MiB, end - offset))
@@ -252,7 +250,7 @@ async def _write_out_zeroes(node: "Node", offset: int, length: int) -> None:
         offset += len(part)
 
 
-async def discard(node: "Node", offset: int, length: int) -> None:
+async def discard(node: NodeView, offset: int, length: int) -> None:
     """Give back what whole units of the range occupy; the rest of the range is left as it is."""
     driver = node.mapping
     end = min(offset + length, node.size)

@@ -2,20 +2,16 @@
 
 import errno
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qmpserver.block.edge import Edge
 from qmpserver.block.graph import NO_ROLE, Graph
-from qmpserver.block.node import Node
+from qmpserver.block.node import Edge, Node
 from qmpserver.driver_api.permissions import PermissionSet
 from qmpserver.errors import QMPError
 from qmpserver.jobs.error_policy import ErrorAction, OnError, action_for
-from qmpserver.jobs.job import Job
+from qmpserver.jobs.job import Job, JobOwner
 from qmpserver.jobs.speed import SpeedLimit
 from qmpserver.jobs.states import JobVerb
-
-if TYPE_CHECKING:
-    from qmpserver.jobs.manager import JobManager
 
 
 class BlockJob(Job):
@@ -34,7 +30,7 @@ class BlockJob(Job):
     """
 
     def __init__(
-        self, manager: "JobManager", graph: Graph, job_id: str, *, on_error: OnError, **options: Any
+        self, manager: JobOwner, graph: Graph, job_id: str, *, on_error: OnError, **options: Any
     ) -> None:
         super().__init__(manager, job_id, **options)
         self.graph = graph

@@ -9,15 +9,12 @@ import asyncio
 import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar, Protocol
 
+from qmpserver.clock import Clock
 from qmpserver.errors import QMPError, error_text
 from qmpserver.jobs.states import JobStatus, JobVerb, check_transition, check_verb
 from qmpserver.jobs.transaction import JobTransaction
-
-if TYPE_CHECKING:
-    from qmpserver.jobs.manager import JobManager
-
 
 CANCEL_PATIENCE_S = 1.0
 """Seconds a client that cancels waits for the end of a job at rest; the job ends in any case."""
@@ -25,6 +22,38 @@ CANCEL_PATIENCE_S = 1.0
 
 class JobCancelled(Exception):
     """End a job's work because it was cancelled."""
+
+
+class JobOwner(Protocol):
+    """Whoever holds a job, as the job sees it."""
+
+    @property
+    def clock(self) -> Clock:
+        """What jobs rest by."""
+
+    def check_new_id(self, job_id: str) -> None:
+        """Refuse an id that is malformed or taken."""
+
+    def add(self, job: "Job") -> None:
+        """Take in a new job."""
+
+    def get(self, job_id: str) -> "Job | None":
+        """Return the job called `job_id`, or None."""
+
+    def forget_created(self, job: "Job") -> None:
+        """Take out a job that could not be started."""
+
+    def emit(self, name: str, data: dict[str, Any]) -> None:
+        """Tell clients."""
+
+    async def completed(self, job: "Job") -> None:
+        """Go on with a job whose work has ended."""
+
+    async def abort_transaction(self, job: "Job") -> None:
+        """End a job that failed or was cancelled, and the others of its transaction."""
+
+    def report_internal_error(self, job: "Job", error: Exception) -> None:
+        """Record an error that no job should raise."""
 
 
 class Job:
@@ -52,18 +81,18 @@ class Job:
 
     def __init__(
         self,
-        manager: "JobManager",
+        manager: JobOwner,
         job_id: str,
         *,
         auto_finalize: bool = True,
         auto_dismiss: bool = True,
-        transaction: JobTransaction | None = None,
+        transaction: JobTransaction["Job"] | None = None,
     ) -> None:
         self.manager = manager
         self.job_id = job_id
         self.auto_finalize = auto_finalize
         self.auto_dismiss = auto_dismiss
-        self.transaction = transaction or JobTransaction()
+        self.transaction: JobTransaction[Job] = transaction or JobTransaction()
         self.status = JobStatus.UNDEFINED
         self.error: str | None = None
         self.is_user_paused = False

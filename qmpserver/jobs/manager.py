@@ -113,7 +113,7 @@ class JobManager:
         job.check_verb(JobVerb.FINALIZE)
         await self._finalize(job.transaction)
 
-    async def _finalize(self, transaction: JobTransaction) -> None:
+    async def _finalize(self, transaction: JobTransaction[Job]) -> None:
         for member in list(transaction.jobs):
             try:
                 await member.prepare()

@@ -6,13 +6,13 @@ between close.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qmpserver.block import chain, filenames, reopening
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.copy import CHUNK, CopyEngine
 from qmpserver.block.graph import Graph
-from qmpserver.block.node import Node
+from qmpserver.block.node import Edge, Node
 from qmpserver.block.opening import Opener
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.extras import SupportsBackingFile
@@ -20,11 +20,8 @@ from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Per
 from qmpserver.errors import QMPError
 from qmpserver.jobs.block_job import BlockJob
 from qmpserver.jobs.error_policy import ErrorAction
+from qmpserver.jobs.job import JobOwner
 from qmpserver.units import KiB, MiB
-
-if TYPE_CHECKING:
-    from qmpserver.block.edge import Edge
-    from qmpserver.jobs.manager import JobManager
 
 LIMITED_CHUNK = 512 * KiB
 """Bytes moved at once under a speed limit, so that progress is seen in QEMU's steps."""
@@ -68,7 +65,7 @@ class StreamJob(BlockJob):
     job_type = "stream"
 
     def __init__(
-        self, manager: "JobManager", graph: Graph, job_id: str, plan: StreamPlan, **options: Any
+        self, manager: JobOwner, graph: Graph, job_id: str, plan: StreamPlan, **options: Any
     ) -> None:
         super().__init__(manager, graph, job_id, **options)
         self.plan = plan

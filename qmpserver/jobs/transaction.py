@@ -1,12 +1,11 @@
 """Let several jobs end together: all of them succeed, or all are called off."""
 
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from qmpserver.jobs.job import Job
+M = TypeVar("M")
 
 
-class JobTransaction:
+class JobTransaction(Generic[M]):
     """The jobs that share one fate.  A job that is given none is alone in one of its own.
 
     Attributes:
@@ -15,14 +14,14 @@ class JobTransaction:
     """
 
     def __init__(self) -> None:
-        self.jobs: list[Job] = []
+        self.jobs: list[M] = []
         self.is_aborting = False
 
-    def join(self, job: "Job") -> None:
+    def join(self, job: M) -> None:
         """Add a member."""
         self.jobs.append(job)
 
-    def leave(self, job: "Job") -> None:
+    def leave(self, job: M) -> None:
         """Take out a member that has concluded."""
         if job in self.jobs:
             self.jobs.remove(job)

@@ -127,6 +127,7 @@ async def make_writable(parts: OpenImage) -> None:
     cleanly gets its reference counts repaired.
 
     Raises:
+        QMPError: Its counts need a repair that is not to be had.
         OSError: It cannot be written.
     """
     image = parts.image
@@ -135,6 +136,8 @@ async def make_writable(parts: OpenImage) -> None:
         await image.update_header(autoclear=image.header.autoclear & AUTOCLEAR_KEPT)
         await image.child.flush()
     if image.is_dirty:
+        if image.has_subclusters or image.is_external:
+            raise QMPError("Cannot repair the reference counts of an image with subclusters or a data file")
         await repair_refcounts(image, parts.refcounts, parts.tables, parts.snapshots)
         await parts.committer.flush()
         await image.set_incompatible(image.header.incompatible & ~INCOMPAT_DIRTY)

@@ -1,0 +1,73 @@
+"""Say what the engine's parts may know of a node, so that they need not know the node itself.
+
+A node takes requests and hands them to :mod:`reading`, :mod:`writing`, :mod:`chain` and the like;
+these see it as a :class:`NodeView`, and so stand below it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from qmpserver.block.requests import TrackedRequests
+from qmpserver.driver_api.driver import BlockDriver, MappingDriver
+from qmpserver.driver_api.status import BlockStatus
+
+
+@dataclass(slots=True)
+class NodeFlags:
+    """How a node was asked to be opened: the options that every driver has in common."""
+
+    read_only: bool = False
+    auto_read_only: bool = False
+    direct: bool = False
+    no_flush: bool = False
+    discard: bool = False
+    force_share: bool = False
+    detect_zeroes: str = "off"
+
+
+class EdgeView(Protocol):
+    """A link to a node below."""
+
+    @property
+    def node(self) -> "NodeView":
+        """Where it leads."""
+
+
+class NodeView(Protocol):
+    """A node as seen from below.  :class:`~qmpserver.block.node.Node` says what its members mean."""
+
+    node_name: str
+    driver: BlockDriver
+    mapping: MappingDriver | None
+    flags: NodeFlags
+    options: dict[str, Any]
+    requests: TrackedRequests
+    is_implicit: bool
+    backing_filename: str | None
+    auto_backing_filename: str | None
+
+    @property
+    def children(self) -> Mapping[str, EdgeView]:
+        """Links to the nodes it uses, by name."""
+
+    @property
+    def size(self) -> int:
+        """The size presented, in bytes."""
+
+    @property
+    def backing(self) -> Self | None:
+        """The node that supplies what this one lacks."""
+
+    @property
+    def filtered(self) -> Self | None:
+        """The node whose data this filter presents."""
+
+    def note_written(self, end: int) -> None:
+        """Record that bytes up to `end` have changed."""
+
+    async def pread(self, offset: int, into: memoryview, flags: int = 0) -> None:
+        """Fill `into` with the bytes at `offset`."""
+
+    async def block_status(self, offset: int, length: int) -> BlockStatus:
+        """Say what the node knows of the range."""
