@@ -45,6 +45,7 @@ class DaemonProcess:
         pass_fds: Descriptors it inherits.
         variables: What its environment has besides.
         waits_for_ready: The block begins only when it is ready.
+        launcher: A command that becomes the daemon whose command line it is given.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class DaemonProcess:
         pass_fds: Sequence[int] = (),
         variables: Mapping[str, str] | None = None,
         waits_for_ready: bool = True,
+        launcher: Sequence[str] = (),
     ) -> None:
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(folder / "notify"))
         self.process = subprocess.Popen(
-            [*OURS, "--log-level", "warning", *words],
+            [*launcher, *OURS, "--log-level", "warning", *words],
             cwd=folder,
             env=environment({"NOTIFY_SOCKET": str(folder / "notify"), **(variables or {})}),
             stdin=subprocess.PIPE,
@@ -71,7 +73,12 @@ class DaemonProcess:
 
     def __enter__(self) -> Self:
         if self._waits_for_ready:
-            assert self.notification() == f"READY=1\nMAINPID={self.process.pid}"
+            try:
+                said = self.notification()
+                assert said == f"READY=1\nMAINPID={self.process.pid}", said
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -72,6 +72,15 @@ SAME: list[tuple[list[str], str]] = [
         "--chardev null,id=a: attempt to add duplicate property 'a' to object (type 'container')",
     ),
     (
+        [
+            "--chardev",
+            "socket,id=a,path=s,server=on,wait=off",
+            "--chardev",
+            "socket,id=a,path=t,server=on,wait=off",
+        ],
+        "--chardev socket,id=a,path=t,server=on,wait=off: duplicate yank instance",
+    ),
+    (
         ["--chardev", "stdio,id=a", "--chardev", "stdio,id=b"],
         "--chardev stdio,id=b: cannot use stdio by multiple character devices",
     ),

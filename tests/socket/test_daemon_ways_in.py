@@ -99,6 +99,17 @@ def test_by_a_chardevs_passed_socket(tmp_path: Path) -> None:
             assert "QMP" in client.greeting
 
 
+def test_by_the_sockets_of_a_service_manager(tmp_path: Path) -> None:
+    with listening(tmp_path / "s") as first, listening(tmp_path / "t") as second:
+        numbers = (first.fileno(), second.fileno())
+        activate = f'exec env LISTEN_PID=$$ LISTEN_FDS=2 "$@" 3<&{numbers[0]} 4<&{numbers[1]}'
+        daemon = DaemonProcess(
+            "--qmp", "systemd", folder=tmp_path, pass_fds=numbers, launcher=["bash", "-c", activate, "bash"]
+        )
+        with daemon, Client.at(tmp_path / "s") as one, Client.at(tmp_path / "t") as other:
+            assert one.greeting == other.greeting
+
+
 def test_connecting_to_a_client_that_listens(tmp_path: Path) -> None:
     with (
         listening(tmp_path / "s") as listener,

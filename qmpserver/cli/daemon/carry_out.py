@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 
 from qmpserver.cli import structured
-from qmpserver.cli.daemon.chardevs import parse_chardev
+from qmpserver.cli.daemon.chardevs import Chardev, parse_chardev
 from qmpserver.cli.daemon.monitors import SYSTEMD, parse_monitor, parse_short_form
 from qmpserver.cli.daemon.object_help import object_help
 from qmpserver.cli.daemon.ways_in import WayIn, open_activated, open_chardev
@@ -109,13 +109,20 @@ class Startup:
         chardev = parse_chardev(option.value, self._warning(option))
         if chardev.backend == "stdio":
             self._claim_stdio()
-        if chardev.chardev_id in self._chardevs:
-            raise QMPError(
-                f"attempt to add duplicate property '{chardev.chardev_id}' to object (type 'container')"
-            )
+        self._check_new(chardev)
         way_in = open_chardev(chardev, option.written)
         self._chardevs[chardev.chardev_id] = way_in
         await self._wait_if_asked(way_in)
+
+    def _check_new(self, chardev: Chardev) -> None:
+        known = self._chardevs.get(chardev.chardev_id)
+        if known is None:
+            return
+        if known.backend == chardev.backend == "socket":
+            raise QMPError("duplicate yank instance")
+        raise QMPError(
+            f"attempt to add duplicate property '{chardev.chardev_id}' to object (type 'container')"
+        )
 
     async def _monitor(self, option: Option) -> None:
         options = parse_monitor(option.value)

@@ -75,8 +75,8 @@ async def _run(plan: Plan, reporter: Reporter, parent: Background | None) -> int
         gc.freeze()
         gc.enable()
         await server.run_until_quit()
-    finally:
         notify.notify(notify.STOPPING)
+    finally:
         startup.close()
         await server.close()
         if pidfile is not None:

@@ -23,6 +23,7 @@ class WayIn:
     """An opened chardev.
 
     Attributes:
+        backend: Which kind of chardev it is.
         written: The option it came by, to name it in a message.
         endpoint: Where the client is, if we go to it.
         listening: Sockets that clients can connect to already.
@@ -33,6 +34,7 @@ class WayIn:
         is_in_use: A monitor has it.
     """
 
+    backend: str
     written: str
     endpoint: Endpoint | None = None
     listening: list[socket.socket] = field(default_factory=list)
@@ -84,15 +86,15 @@ def open_chardev(chardev: Chardev, written: str, *, finds_direction: bool = Fals
         QMPError: It cannot be opened; nothing stays open.
     """
     if chardev.backend == "stdio":
-        return WayIn(written, Endpoint(Stdio()))
+        return WayIn(chardev.backend, written, Endpoint(Stdio()))
     options = chardev.socket
     if options is None:
-        return WayIn(written)
+        return WayIn(chardev.backend, written)
     address = _address(options)
     if isinstance(address, FdAddress) and finds_direction:
         return open_passed(address.fd, written)
     if not options.is_server:
-        return WayIn(written, _client(options, address))
+        return WayIn(chardev.backend, written, _client(options, address))
     return _listen(options, address, written)
 
 
@@ -103,7 +105,9 @@ def _client(options: SocketOptions, address: SocketAddress) -> Endpoint:
 
 
 def _listen(options: SocketOptions, address: SocketAddress, written: str) -> WayIn:
-    way_in = WayIn(written, listening=sockets.listen(address), nodelay=options.nodelay, wait=options.wait)
+    way_in = WayIn(
+        "socket", written, listening=sockets.listen(address), nodelay=options.nodelay, wait=options.wait
+    )
     if isinstance(address, UnixAddress) and not address.is_abstract:
         way_in.path = (os.path.abspath(address.path), os.lstat(address.path))
     way_in.shown = f"disconnected:{address},server=on"
@@ -119,8 +123,8 @@ def open_passed(descriptor: int, written: str) -> WayIn:
     opened = sockets.socket_of(descriptor)
     listens = bool(opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     if listens:
-        return WayIn(written, listening=[opened])
-    return WayIn(written, Endpoint(FdAddress(opened.detach()), is_server=False))
+        return WayIn("socket", written, listening=[opened])
+    return WayIn("socket", written, Endpoint(FdAddress(opened.detach()), is_server=False))
 
 
 def open_activated(environment: MutableMapping[str, str], written: str) -> list[WayIn]:

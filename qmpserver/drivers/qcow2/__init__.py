@@ -8,6 +8,8 @@ Pure, no I/O:
 - :mod:`entries`: the bit fields of L1 and L2 entries.
 - :mod:`header`: the fixed header fields, their limits, and the texts that refuse them.
 - :mod:`extensions`: header extensions, and how header, extensions and backing name share a cluster.
+- :mod:`runtime`: the options that an image is opened with.
+- :mod:`kinds`: the names of the structures in an image.
 - :mod:`widths`: reference counts of 1 to 64 bits inside a block.
 
 State of one open image, each on top of the former:
@@ -17,15 +19,19 @@ State of one open image, each on top of the former:
 - :mod:`snapshots`: the snapshot table, as far as counting references needs it.
 - :mod:`refcounts`: allocating and freeing host clusters.
 - :mod:`tables`: L1 and the cached L2 tables.
+- :mod:`cleaning`: dropping from memory what is not used.
 - :mod:`commit`: the order in which all of that reaches the disk.
 - :mod:`mapping`: guest range to host range.
 - :mod:`allocation`: reserving, linking, zeroing and discarding clusters.
+- :mod:`external`: what is owed to an external data file.
+- :mod:`subclusters`, :mod:`subcluster_allocation`: the same two for extended L2 entries.
 - :mod:`compressed`: reading and writing compressed clusters.
 - :mod:`resize`, :mod:`backing`, :mod:`create`, :mod:`consistency`: whole-image work.
 - :mod:`driver`: the class that the engine sees, which only puts these together.
 
 Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,
-zero clusters, backing files, clusters shared with internal snapshots, zlib and zstd clusters.  Refused by name when opening: external data files, extended L2 entries, encryption.
+zero clusters, backing files, clusters shared with internal snapshots, zlib and zstd clusters, extended L2
+entries, external data files, raw or not.  Refused by name when opening: encryption.
 Persistent bitmaps are left alone, and marked as not maintained when the image is opened for writing.
 
 Only the registry of drivers names this package.

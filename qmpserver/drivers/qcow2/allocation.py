@@ -6,7 +6,7 @@ Source: qcow2 specification, "Cluster mapping".
 import errno
 import os
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.mapping import Allocation
@@ -208,10 +208,12 @@ class Allocator:
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
         await zero_raw(self._image, offset, length, may_unmap=may_unmap)
 
-        def zeroed(entry: int) -> int:
-            return ZERO if may_unmap or entry & COMPRESSED else entry | ZERO
+        drops = may_unmap and not self._image.runtime.discard_no_unref
 
-        await self._change(offset, length, zeroed, make_tables=True)
+        def zeroed(entry: int) -> int:
+            return ZERO if drops or entry & COMPRESSED else entry | ZERO
+
+        await self._change(offset, length, zeroed, make_tables=True, unmap=may_unmap)
 
     async def discard(self, offset: int, length: int) -> None:
         """Drop clusters; see :meth:`MappingDriver.discard_clusters`."""
@@ -220,30 +222,45 @@ class Allocator:
             # Nothing but written zeroes could hide the backing file.
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
         await zero_raw(self._image, offset, length, may_unmap=True)
+        keeps = self._image.runtime.discard_no_unref
         allocated = COMPRESSED | OFFSET_MASK | (COPIED if self._image.is_external else 0)
 
         def discarded(entry: int) -> int:
             if version < 3:
                 return 0
-            is_allocated = entry & allocated
-            return ZERO if has_backing or is_allocated else entry
+            if not (has_backing or entry & allocated):
+                return entry
+            return entry | ZERO if keeps and not entry & COMPRESSED else ZERO
 
-        await self._change(offset, length, discarded, make_tables=has_backing)
+        await self._change(offset, length, discarded, make_tables=has_backing, unmap=True)
 
     async def clear(self, offset: int, length: int) -> None:
         """Make clusters unallocated, whatever shows then."""
-        await self._change(offset, length, lambda _: 0, make_tables=False)
+        await self._change(offset, length, lambda _: 0, make_tables=False, unmap=True)
 
     async def _change(
-        self, offset: int, length: int, rule: Callable[[int], int], *, make_tables: bool
+        self, offset: int, length: int, rule: Callable[[int], int], *, make_tables: bool, unmap: bool
     ) -> None:
-        """Replace each entry of the range by what `rule` makes of it, new for old."""
+        """Replace each entry of the range by what `rule` makes of it, new for old.
+
+        With `unmap`, zero clusters that keep their place still give their space back.
+        """
+        bits = self._image.cluster_bits
 
         async def apply(table: L2Table, start: int, stop: int) -> None:
-            first = start >> self._image.cluster_bits & self._l2_mask
-            await self._change_entries(table, first, first + (stop - start >> self._image.cluster_bits), rule)
+            first = start >> bits & self._l2_mask
+            await self._change_entries(table, first, first + (stop - start >> bits), rule)
+            if unmap:
+                await self._unmap(table.entries[first : first + (stop - start >> bits)])
 
         await self._walk(offset, length, apply, make_tables=make_tables)
+
+    async def _unmap(self, entries: Iterable[int]) -> None:
+        """Give back what zero clusters occupy that keep their place, where nothing else shares it."""
+        runtime = self._image.runtime
+        if runtime.discard_no_unref and runtime.discard_request:
+            kept = (entry for entry in entries if entry & COPIED and not entry & COMPRESSED)
+            await punch_holes(self._image, kept)
 
     async def _walk(
         self,
@@ -285,4 +302,4 @@ class Allocator:
         dropped = array(
             "Q", (was for was, now in zip(old, new, strict=True) if was and not now & OFFSET_MASK)
         )
-        await self._drop(dropped, discard=self._image.context.discard)
+        await self._drop(dropped, discard=self._image.runtime.discard_request)

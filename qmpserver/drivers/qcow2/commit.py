@@ -186,7 +186,8 @@ class Committer:
             table.is_new = False
             if table.replaces:
                 self._metadata.remove(table.replaces, self._image.cluster_size)
-                self._awaiting_barrier.append(Unreferenced(table.replaces, 1, discard=False))
+                discard = self._image.runtime.discard_other
+                self._awaiting_barrier.append(Unreferenced(table.replaces, 1, discard=discard))
                 table.replaces = 0
 
     async def _write_refcounts(self) -> None:
@@ -226,7 +227,8 @@ class Committer:
         await image.update_header(reftable_offset=offset, reftable_clusters=clusters)
         refcounts.table = table
         self._metadata.remove(old.reftable_offset, old.reftable_clusters * image.cluster_size)
-        self._awaiting_barrier.append(Unreferenced(old.reftable_offset, old.reftable_clusters, discard=False))
+        freed = Unreferenced(old.reftable_offset, old.reftable_clusters, image.runtime.discard_other)
+        self._awaiting_barrier.append(freed)
 
     async def _barrier(self) -> None:
         """Bring everything written so far to stable storage; then free what it no longer refers to."""

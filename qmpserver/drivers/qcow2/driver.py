@@ -12,6 +12,7 @@ from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import opening
 from qmpserver.drivers.qcow2.allocation import ClusterAllocation
 from qmpserver.drivers.qcow2.backing import store_backing_file
+from qmpserver.drivers.qcow2.cleaning import CacheCleaner
 from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
 from qmpserver.drivers.qcow2.create import CreateOptions, create_image
 from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC
@@ -35,12 +36,15 @@ class Qcow2Driver(MappingDriver):
         self._parts = parts
         self._mapper = parts.mapper
         self._allocator = parts.allocator
+        self._cleaner = CacheCleaner(parts.tables, parts.refcounts, parts.image.runtime.clean_interval)
         self._reopen_read_only: bool | None = None
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
         """Open an image; see :meth:`BlockDriver.open`."""
-        return cls(await opening.open_image(context))
+        driver = cls(await opening.open_image(context))
+        driver._cleaner.start()
+        return driver
 
     @classmethod
     def probe(cls, head: bytes, filename: str) -> int:
@@ -59,6 +63,7 @@ class Qcow2Driver(MappingDriver):
 
     async def close(self) -> None:
         """Write back everything cached; see :meth:`BlockDriver.close`."""
+        self._cleaner.stop()
         await self._parts.committer.close()
 
     @property

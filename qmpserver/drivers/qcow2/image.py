@@ -19,6 +19,7 @@ from qmpserver.drivers.qcow2.header import (
     INCOMPAT_EXTENDED_L2,
     Header,
 )  # fmt: skip
+from qmpserver.drivers.qcow2.runtime import RuntimeOptions
 from qmpserver.errors import CorruptImage
 from qmpserver.units import KiB, align_down, align_up
 
@@ -78,12 +79,19 @@ class Image:
         child: The file that holds the image.
         header: The header as it is on disk.
         extensions: The header's extensions as they are on disk.
+        runtime: How it is to be used while it is open.
     """
 
     def __init__(
-        self, context: ImageContext, child: BlockChild, header: Header, extensions: list[Extension]
+        self,
+        context: ImageContext,
+        child: BlockChild,
+        header: Header,
+        extensions: list[Extension],
+        runtime: RuntimeOptions,
     ) -> None:
         self.context = context
+        self.runtime = runtime
         self.child = child
         self.data = child
         """Where guest data is stored: the same file, or an external data file."""

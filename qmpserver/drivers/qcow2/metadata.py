@@ -2,14 +2,6 @@
 
 from qmpserver.drivers.qcow2.image import Image
 
-HEADER = "qcow2_header"
-L1 = "active L1 table"
-L2 = "active L2 table"
-REFTABLE = "refcount table"
-REFBLOCK = "refcount block"
-SNAPSHOTS = "snapshot table"
-INACTIVE_L1 = "inactive L1 table"
-
 
 class MetadataMap:
     """The clusters of one image that hold metadata, and which kind.
@@ -21,12 +13,15 @@ class MetadataMap:
     def __init__(self, image: Image) -> None:
         self._image = image
         self._bits = image.cluster_bits
+        self._guarded = image.runtime.guarded
         self.kinds: dict[int, str] = {}
         """For each cluster, the kind of structure in it; the mapping reads this on every write."""
         self._conflicts: dict[int, str] = {}
 
     def add(self, offset: int, length: int, kind: str) -> None:
-        """Note that a structure of that kind occupies the host range."""
+        """Note that a structure of that kind occupies the host range, if such are to be guarded."""
+        if kind not in self._guarded:
+            return
         for cluster in range(offset >> self._bits, (offset + length - 1 >> self._bits) + 1):
             if cluster in self.kinds:
                 self._conflicts[cluster] = kind

@@ -8,7 +8,7 @@ from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.drivers.qcow2 import extensions as ext
-from qmpserver.drivers.qcow2 import metadata as kinds
+from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.commit import Committer
 from qmpserver.drivers.qcow2.consistency import repair_refcounts
@@ -27,6 +27,7 @@ from qmpserver.drivers.qcow2.mapping import Mapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.drivers.qcow2.resize import Resizer
+from qmpserver.drivers.qcow2.runtime import RuntimeOptions
 from qmpserver.drivers.qcow2.snapshots import SnapshotTable, read_snapshots, valid_l1_tables
 from qmpserver.drivers.qcow2.subcluster_allocation import SubclusterAllocator
 from qmpserver.drivers.qcow2.subclusters import SubclusterMapper
@@ -70,7 +71,8 @@ async def open_image(context: ImageContext) -> OpenImage:
     if child is None:
         raise QMPError('A block device must be specified for "file"')
     header, extensions = await _read_header(child, read_only=context.read_only)
-    image = Image(context, child, header, extensions)
+    runtime = RuntimeOptions.parse(context.options, header, discard=context.discard)
+    image = Image(context, child, header, extensions, runtime)
     await _open_data_file(image)
     if header.backing_offset:
         name = bytes(await image.read(header.backing_offset, header.backing_length))
@@ -131,7 +133,7 @@ async def make_writable(parts: OpenImage) -> None:
         OSError: It cannot be written.
     """
     image = parts.image
-    _note_structures(parts)
+    await _note_structures(parts)
     if image.header.autoclear & ~AUTOCLEAR_KEPT:
         await image.update_header(autoclear=image.header.autoclear & AUTOCLEAR_KEPT)
         await image.child.flush()
@@ -144,7 +146,7 @@ async def make_writable(parts: OpenImage) -> None:
     image.writable = True
 
 
-def _note_structures(parts: OpenImage) -> None:
+async def _note_structures(parts: OpenImage) -> None:
     header, metadata = parts.image.header, parts.metadata
     cluster = header.cluster_size
     metadata.clear()
@@ -161,6 +163,20 @@ def _note_structures(parts: OpenImage) -> None:
     for offset, length in valid_l1_tables(parts.image, parts.snapshots):
         if length:
             metadata.add(offset, length, kinds.INACTIVE_L1)
+            await _note_inactive_l2(parts, offset, length)
+
+
+async def _note_inactive_l2(parts: OpenImage, offset: int, length: int) -> None:
+    """Note the L2 tables of a snapshot that are not in use; only asked for, because it takes reading."""
+    image, metadata = parts.image, parts.metadata
+    if kinds.INACTIVE_L2 not in image.runtime.guarded:
+        return
+    l1 = array("Q")
+    l1.frombytes(await image.read(offset, length))
+    l1.byteswap()
+    for entry in _in_file(l1, OFFSET_MASK, image.child.size):
+        if metadata.overlap(entry, image.cluster_size) is None:
+            metadata.add(entry, image.cluster_size, kinds.INACTIVE_L2)
 
 
 def _in_file(table: "array[int]", mask: int, file_size: int) -> Iterator[int]:

@@ -14,7 +14,7 @@ import os
 from array import array
 from collections.abc import Iterable
 
-from qmpserver.drivers.qcow2 import metadata as kinds
+from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK
 from qmpserver.drivers.qcow2.header import MAX_REFTABLE_BYTES
 from qmpserver.drivers.qcow2.image import Image, c_hex
@@ -67,7 +67,7 @@ class Refcounts:
         """Host offset where the compressed data packed last ends; 0 when there is none."""
         self.lock = asyncio.Lock()
         self._blocks: dict[int, RefcountBlock] = {}
-        self._most_blocks = max(4, CACHE_BYTES // image.cluster_size)
+        self._most_blocks = image.runtime.refcount_blocks or max(4, CACHE_BYTES // image.cluster_size)
 
     async def load(self) -> None:
         """Read the table."""
@@ -347,6 +347,11 @@ class Refcounts:
         index, start = divmod(cluster, self.per_block)
         block = await self._block(index)
         return self.width.get(block.data, start) if block is not None else 0
+
+    def drop_clean(self) -> None:
+        """Drop every block that could be read again, unless one is being worked on."""
+        if not self.lock.locked():
+            self._blocks = {index: block for index, block in self._blocks.items() if block.is_dirty}
 
     async def write_blocks(self) -> None:
         """Write every block that differs from what is on disk."""

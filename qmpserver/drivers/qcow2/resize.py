@@ -9,7 +9,7 @@ from array import array
 from dataclasses import dataclass
 
 from qmpserver.driver_api.mapping import MappingKind
-from qmpserver.drivers.qcow2 import metadata as kinds
+from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.commit import Committer
 from qmpserver.drivers.qcow2.compressed import read_compressed
@@ -100,7 +100,8 @@ class Resizer:
         old_clusters = align_up(old.l1_entries * ENTRY_SIZE, image.cluster_size) // image.cluster_size
         if old_clusters:
             self.metadata.remove(old.l1_offset, old_clusters * image.cluster_size)
-            await self.refcounts.release(old.l1_offset, old_clusters)
+            discard = image.runtime.discard_other
+            await self.refcounts.release(old.l1_offset, old_clusters, discard=discard)
 
     async def _clean_tail(self, old: int) -> None:
         """Zero what the last cluster holds beyond the old end."""

@@ -132,12 +132,14 @@ class SubclusterAllocator(Allocator):
         await self._refuse_compressed(offset, length)
         await zero_raw(self._image, offset, length, may_unmap=may_unmap)
 
+        drops = may_unmap and not self._image.runtime.discard_no_unref
+
         def zeroed(entry: int, bitmap: int, bits: int) -> Pair:
-            if bits == ALL and (may_unmap or entry & COMPRESSED):
+            if bits == ALL and (drops or entry & COMPRESSED):
                 return 0, ALL << SUBCLUSTERS
             return entry, (bitmap | bits << SUBCLUSTERS) & ~bits
 
-        await self._change_pairs(offset, length, zeroed, make_tables=True)
+        await self._change_pairs(offset, length, zeroed, make_tables=True, unmap=may_unmap)
 
     async def _refuse_compressed(self, offset: int, length: int) -> None:
         """Refuse to zero parts of compressed clusters: they have no bits.
@@ -159,18 +161,32 @@ class SubclusterAllocator(Allocator):
         await zero_raw(self._image, offset, length, may_unmap=True)
         has_backing = self._image.has_backing
 
-        def discarded(entry: int, bitmap: int, _bits: int) -> Pair:
-            return (0, ALL << SUBCLUSTERS) if has_backing or entry else (entry, bitmap)
+        keeps = self._image.runtime.discard_no_unref
 
-        await self._change_pairs(offset, length, discarded, make_tables=has_backing)
+        def discarded(entry: int, bitmap: int, _bits: int) -> Pair:
+            if not (has_backing or entry):
+                return entry, bitmap
+            return (entry if keeps and not entry & COMPRESSED else 0), ALL << SUBCLUSTERS
+
+        await self._change_pairs(offset, length, discarded, make_tables=has_backing, unmap=True)
 
     async def clear(self, offset: int, length: int) -> None:
         """Make clusters unallocated, whatever shows then."""
-        await self._change_pairs(offset, length, lambda *_: (0, 0), make_tables=False)
+        await self._change_pairs(offset, length, lambda *_: (0, 0), make_tables=False, unmap=True)
 
-    async def _change_pairs(self, offset: int, length: int, rule: Rule, *, make_tables: bool) -> None:
+    async def _change_pairs(
+        self, offset: int, length: int, rule: Rule, *, make_tables: bool, unmap: bool
+    ) -> None:
         async def apply(table: L2Table, start: int, stop: int) -> None:
             await self._change_range(table, start, stop, rule)
+            if unmap:
+                first = start >> self._image.cluster_bits & self._l2_mask
+                end = first + -(-(stop - start) // self._image.cluster_size)
+                pairs = iter(table.entries[2 * first : 2 * end])
+                # Those of which no part holds data.
+                await self._unmap(
+                    entry for entry, bitmap in zip(pairs, pairs, strict=True) if bitmap == ALL << SUBCLUSTERS
+                )
 
         await self._walk(offset, length, apply, make_tables=make_tables)
 
@@ -193,4 +209,4 @@ class SubclusterAllocator(Allocator):
             start += end - within
         if changed:
             self._tables.mark_dirty(table, 2 * changed[0], 2 * changed[-1] + 2)
-            await self._drop(dropped, discard=self._image.context.discard)
+            await self._drop(dropped, discard=self._image.runtime.discard_request)

@@ -10,7 +10,7 @@ import asyncio
 from array import array
 from collections.abc import Awaitable, Callable
 
-from qmpserver.drivers.qcow2 import metadata as kinds
+from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.entries import COPIED, ENTRY_SIZE, OFFSET_MASK
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
@@ -88,7 +88,7 @@ class L2Tables:
         self.cached: dict[int, L2Table] = {}
         self.dirty: dict[L2Table, None] = {}
         self.lock = asyncio.Lock()
-        self._most = max(8, CACHE_BYTES // image.cluster_size)
+        self._most = image.runtime.l2_tables or max(8, CACHE_BYTES // image.cluster_size)
 
     async def load(self) -> None:
         """Read the L1 table."""
@@ -158,6 +158,13 @@ class L2Tables:
                 del self.cached[index]
                 return True
         return False
+
+    def drop_unused(self) -> None:
+        """Drop every table that could be read again and was not used since this was last called."""
+        for index, table in list(self.cached.items()):
+            if not (table.used or table.pins or table.is_new or table in self.dirty):
+                del self.cached[index]
+            table.used = False
 
     async def pin_writable(self, index: int) -> L2Table:
         """Return a table that belongs to this image alone, made if need be, and pin it.
