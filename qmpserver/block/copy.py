@@ -13,7 +13,7 @@ from qmpserver.units import MiB
 MAX_IN_FLIGHT = 4
 """Chunks moved at the same time; with two processors more gains nothing."""
 
-CHUNK = MiB
+CHUNK = 2 * MiB
 """Bytes of one chunk."""
 
 MoveChunk = Callable[[int, int], Awaitable[None]]

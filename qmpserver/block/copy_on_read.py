@@ -8,7 +8,7 @@ from qmpserver.driver_api.flags import PREFETCH
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.units import MiB, align_down, align_up
 
-COPY_ON_READ_CHUNK = MiB
+COPY_ON_READ_CHUNK = 2 * MiB
 """Bytes fetched and stored at once; bounds the memory of a read."""
 
 

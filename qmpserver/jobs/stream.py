@@ -26,7 +26,7 @@ from qmpserver.units import KiB, MiB
 LIMITED_CHUNK = 512 * KiB
 """Bytes moved at once under a speed limit, so that progress is seen in QEMU's steps."""
 
-LOOK_AHEAD = 64 * MiB
+LOOK_AHEAD = 8 * MiB
 """Bytes that the images' tables are asked about at once."""
 
 _READS = Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED

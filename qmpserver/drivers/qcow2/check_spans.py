@@ -34,20 +34,26 @@ class SpanFinder:
     Args:
         cluster_size: The image's cluster size.
         plain_mask: The bits that are all zero in an entry that is allocated plainly.
+        allocated_mask: The bits of which at least one is set in an entry that is allocated.
     """
 
-    def __init__(self, cluster_size: int, plain_mask: int) -> None:
+    def __init__(self, cluster_size: int, plain_mask: int, allocated_mask: int) -> None:
         self._size = cluster_size
         self._mask = plain_mask
+        self._allocated = allocated_mask
         self._patterns: dict[int, tuple[int, int]] = {}
 
     def spans(self, data: bytes | bytearray, entries: "array[int]") -> Iterator[Span]:
         """Return the stretches of a table in order, less those that are unallocated.
 
         Args:
-            data: The table as on disk.
+            data: The entries as on disk; made from `entries` when empty.
             entries: The same as numbers.
         """
+        if not data:
+            swapped = array("Q", entries)
+            swapped.byteswap()
+            data = swapped.tobytes()
         return self._split(bytes(data), entries, 0, len(entries))
 
     def _split(self, data: bytes, entries: "array[int]", start: int, count: int) -> Iterator[Span]:
@@ -57,7 +63,7 @@ class SpanFinder:
         if not first and not last and part == bytes(len(part)):
             return
         if (
-            first
+            first & self._allocated
             and not first & self._mask
             and last == first + (count - 1) * self._size
             and self._is_run(part, first, count)
@@ -78,5 +84,4 @@ class SpanFinder:
             ones = (1).to_bytes(ENTRY_SIZE, "big") * count
             pattern = int.from_bytes(ones, "big"), int.from_bytes(ramp.tobytes(), "big")
             self._patterns[count] = pattern
-        ones, ramp = pattern
-        return int.from_bytes(part, "big") == ones * first + ramp
+        return int.from_bytes(part, "big") == pattern[0] * first + pattern[1]

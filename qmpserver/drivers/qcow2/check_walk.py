@@ -75,19 +75,22 @@ class TableWalker:
         index.  None when they are not to be replaced."""
         self.structures: set[int] = set()
         """The clusters of header, L1, refcount and snapshot tables: nothing else can rightly be there."""
-        self._finder = SpanFinder(self._size, ZERO | COMPRESSED | L2_RESERVED | self._size - 1)
+        self._unusual = ZERO | COMPRESSED | L2_RESERVED | self._size - 1
+        self._allocated = OFFSET_MASK | (COPIED if image.is_external else 0)
+        self._finder = SpanFinder(self._size, self._unusual, self._allocated)
         self._next_host = 0
 
-    def add(self, offset: int, length: int) -> None:
-        """Count one reference to each cluster of a host range."""
+    def add(self, offset: int, length: int) -> bool:
+        """Count one reference to each cluster of a host range; say whether it lies within the file."""
         if not length:
-            return
+            return True
         end = offset + length
         if end - self._image.child.size >= self._size:
             self._result.corruptions += 1
-            return
+            return False
         first = offset >> self._bits
         self._count_run(first, (end - 1 >> self._bits) + 1 - first)
+        return True
 
     def note_structure(self, offset: int, length: int) -> None:
         """Note what occupies a host range."""
@@ -121,10 +124,12 @@ class TableWalker:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 
     async def _walk_l2(self, offset: int, *, active: bool) -> tuple[tuple[int, int, bool], ...] | None:
-        data = await self._image.read(offset, self._size)
+        data: bytes | bytearray = await self._image.read(offset, self._size)
         entries = array("Q")
         entries.frombytes(data)
         entries.byteswap()
+        if self._image.has_subclusters:
+            data, entries = b"", entries[::2]
         runs: list[tuple[int, int, bool]] | None = []
         self._next_host = 0
         for span in self._finder.spans(data, entries):
@@ -147,13 +152,16 @@ class TableWalker:
             self._result.fragmented_clusters += self._next_host not in {0, host}
             self._next_host = host + count * self._size
         first = host >> self._bits
+        if self._image.is_external:
+            return
         inside = min(max(self._clusters - first, 0), count)
         self._result.corruptions += count - inside
         if inside:
             self._count_run(first, inside)
 
     def _add_mixed(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
-        small, bits, unusual = self.counts.small, self._bits, ZERO | COMPRESSED | L2_RESERVED | self._size - 1
+        small, bits = self.counts.small, self._bits
+        unusual = -1 if self._image.is_external else self._unusual
         most = min(LARGE - 1, self._maximum)
         allocated = fragmented = compressed = 0
         for index in range(span.start, span.end):
@@ -181,6 +189,8 @@ class TableWalker:
 
     def _add_unusual(self, table: int, index: int, entry: int) -> tuple[int, int]:
         """Count an entry by all the rules; say how many clusters are allocated by it, and fragmented."""
+        if self._image.is_external:
+            return self._add_external(entry)
         if entry & COMPRESSED:
             return self._add_compressed(entry)
         host = entry & OFFSET_MASK
@@ -199,6 +209,9 @@ class TableWalker:
     def _is_replaced(self, table: int, index: int, entry: int) -> bool:
         """Say whether the entry reads as zeroes, whatever its offset, and is to lead nowhere from now on."""
         is_unaligned = entry & ZERO and entry & OFFSET_MASK & (self._size - 1)
+        if self._image.has_subclusters:
+            # The bit means nothing there.
+            return False
         if self.unaligned_zeroes is None or not is_unaligned or not self.is_alone(table):
             return False
         self.unaligned_zeroes.add((table, index))
@@ -208,6 +221,17 @@ class TableWalker:
         """Say whether an L2 table at that host offset can be written without harm to another structure."""
         return not table & (self._size - 1) and table >> self._bits not in self.structures
 
+    def _add_external(self, entry: int) -> tuple[int, int]:
+        """Look at an entry whose data is in another file, where nothing is counted."""
+        self._result.corruptions += bool(entry & (L2_RESERVED | COMPRESSED))
+        if not entry & self._allocated:
+            return 0, 0
+        host = entry & OFFSET_MASK
+        fragmented = self._next_host not in {0, host}
+        self._next_host = host + self._size
+        self._result.corruptions += bool(host & (self._size - 1))
+        return 1, fragmented
+
     def _add_compressed(self, entry: int) -> tuple[int, int]:
         self._result.corruptions += entry >= COPIED
         self.add(*compressed_extent(entry, self._bits))
@@ -216,9 +240,11 @@ class TableWalker:
     async def walk_bitmaps(self, extension: bytes) -> None:
         """Count what the directory of persistent bitmaps refers to."""
         count, _, length, offset = struct.unpack_from(">IIQQ", extension)
-        self.add(offset, length)
+        if not self.add(offset, length):
+            return
         for table, entries in _bitmap_tables(bytes(await self._image.read(offset, length)), count):
-            self.add(table, entries * ENTRY_SIZE)
+            if not self.add(table, entries * ENTRY_SIZE):
+                continue
             for entry in await read_table(self._image, table, entries * ENTRY_SIZE):
                 if entry & OFFSET_MASK:
                     self.add(entry & OFFSET_MASK, self._size)
