@@ -126,11 +126,10 @@ def _environment() -> dict[str, str]:
 
 
 def _fits(event: dict[str, Any], until: str) -> bool:
-    if until.startswith("STATUS="):
-        return event["event"] == "JOB_STATUS_CHANGE" and event["data"]["status"] == until.removeprefix(
-            "STATUS="
-        )
-    return bool(event["event"] == until)
+    name, _, status = until.partition("=")
+    if name == "STATUS":
+        return bool(event["event"] == "JOB_STATUS_CHANGE" and event["data"]["status"] == status)
+    return bool(event["event"] == name)
 
 
 class _Names:

@@ -107,7 +107,7 @@ async def _until_null(listener: EventListener, seen: list[str]) -> None:
     async for event in listener:
         data: Any = event["data"]
         status = data.get("status")
-        seen.append(status or event["event"])
+        seen.append(str(status or event["event"]))
         if status == "null":
             return
 
