@@ -82,23 +82,26 @@ async def is_allocated(layer: NodeView, offset: int, length: int) -> tuple[bool,
 def find_backing_image(top: N, name: str) -> N | None:
     """Return the backing node of `top`'s chain that a file name means, or None.
 
-    The name may be the one an overlay stores, the one the node goes by, or another path to the same
-    file, relative to the overlay or to the current folder.
+    QEMU: a name means the backing file that an overlay stores under it, be it by another path to the
+    same file; a name with a protocol, and what backs an overlay against what it stores, are compared
+    by the letter.
     """
     overlay = skip_filters(top)
     while (backing := overlay.backing) is not None:
-        target = skip_filters(backing)
-        if name in (overlay.backing_filename, filenames.filename_of(target), filenames.filename_of(backing)):
+        if _is_meant(overlay, skip_filters(backing), name):
             return backing
-        if _is_same_file(overlay, target, name):
-            return backing
-        overlay = target
+        overlay = skip_filters(backing)
     return None
 
 
-def _is_same_file(overlay: NodeView, backing: NodeView, name: str) -> bool:
-    shown, own = filenames.image_filename_of(backing), filenames.image_filename_of(overlay)
-    if shown is None or filenames.has_protocol(name):
-        return False
-    candidates = [name] if own is None else [name, filenames.full_backing_filename(own, name)]
-    return os.path.realpath(shown) in map(os.path.realpath, candidates)
+def _is_meant(overlay: NodeView, backing: NodeView, name: str) -> bool:
+    stored = overlay.backing_filename
+    if stored is None or filenames.backing_overridden(overlay):
+        return name == filenames.filename_of(backing)
+    if name == stored:
+        return True
+    own = filenames.image_filename_of(overlay)
+    if own is None or filenames.has_protocol(name) or filenames.has_protocol(stored):
+        return name == filenames.filename_of(backing) and filenames.has_protocol(name)
+    full_names = (filenames.full_backing_filename(own, each) for each in (name, stored))
+    return len({os.path.realpath(each) for each in full_names}) == 1

@@ -32,6 +32,22 @@ def full_backing_filename(overlay_filename: str, backing_filename: str) -> str:
     return _beside(overlay_filename, backing_filename)
 
 
+def name_to_store(node: NodeView, filename: str) -> str:
+    """Return `filename`, as seen from here, as `node`'s image must store it to find it again.
+
+    QEMU: it stores a relative name as it is, which leads astray from an overlay in another folder.
+    """
+    own = image_filename_of(node)
+    if own is None or has_protocol(filename) or filename.startswith("/"):
+        return filename
+    folder = posixpath.dirname(own)
+    if not folder:
+        return filename
+    if folder.startswith("/"):
+        return posixpath.abspath(filename)
+    return posixpath.relpath(filename, folder)
+
+
 def backing_filename_of(node: NodeView, backing_filename: str) -> str:
     """Return the name that opens a backing file which `node`'s image names.
 

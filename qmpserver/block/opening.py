@@ -115,12 +115,12 @@ class Opening:
         return f"node '{self.node_name}'"
 
 
+@dataclass(frozen=True, slots=True)
 class _ChainLink:
-    """The way from a node to its backing node: a reference, options, or nothing."""
+    """The way from a node to its backing node: a reference or options, and the flags it inherits."""
 
-    def __init__(self, options: dict[str, Any] | str | None, flags: NodeFlags) -> None:
-        self.options = options
-        self.flags = flags
+    options: dict[str, Any] | str
+    flags: NodeFlags
 
 
 def _no_fd_sets(set_id: int, flags: int) -> int:
@@ -197,29 +197,37 @@ class Opener:
 
     async def _open_chain(self, top: Node, options: dict[str, Any], made: list[Node]) -> None:
         """Open backing nodes one below the other, until there is none or it exists already."""
-        node, depth = top, 0
         seen = _identities(top)
-        while (link := self._backing_of(node, options)) is not None:
+        lowest: tuple[Node, dict[str, Any]] | None = (top, options)
+        depth = 0
+        while lowest is not None:
             depth += 1
             try:
-                if isinstance(link.options, str):
-                    self._attach_backing(node, self._graph.find(link.options))
-                    return
-                assert link.options is not None
-                below = await self._open_one(link.options, link.flags, made)
-                if not seen.isdisjoint(ids := _identities(below)):
-                    raise QMPError(
-                        f"Backing chain of '{filenames.filename_of(top)}' loops: "
-                        f"'{filenames.filename_of(below)}' is in it already"
-                    )
+                lowest = await self._open_below(*lowest, seen, made)
             except QMPError as error:
                 prefix = "Could not open backing file: " * depth
                 raise type(error)(prefix + error.description) from error
-            seen |= ids
-            self._attach_backing(node, below)
-            if "backing" in options and filenames.backing_overridden(node):
-                node.backing_filename = None
-            node, options = below, link.options
+
+    async def _open_below(
+        self, node: Node, options: dict[str, Any], seen: set[str], made: list[Node]
+    ) -> tuple[Node, dict[str, Any]] | None:
+        """Give `node` its backing node; return that and its options, if it is new and may have one too."""
+        link = self._backing_of(node, options)
+        if link is None:
+            return None
+        if isinstance(link.options, str):
+            self._attach_backing(node, self._graph.find(link.options))
+            return None
+        below = await self._open_one(link.options, link.flags, made)
+        ids = _identities(below)
+        if not seen.isdisjoint(ids):
+            raise QMPError(
+                f"The backing chain of '{filenames.filename_of(node)}' loops: "
+                f"'{filenames.filename_of(below)}' is in it already"
+            )
+        seen |= ids
+        self._attach_backing(node, below)
+        return below, link.options
 
     def _attach_backing(self, node: Node, backing: Node) -> None:
         self._graph.attach(node, "backing", backing, ChildRole.COW)

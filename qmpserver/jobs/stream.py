@@ -303,7 +303,8 @@ class StreamJob(BlockJob):
         named = chain.skip_filters(base) if base is not None else None
         filename = backing_format = None
         if named is not None:
-            filename = self.plan.backing_file or filenames.filename_of(named)
+            own_name = filenames.name_to_store(top, filenames.filename_of(named))
+            filename = self.plan.backing_file or own_name
             backing_format = named.driver.format_name
             if self.plan.mask_protocol and named.driver.is_protocol:
                 backing_format = "raw"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.differential.duel import Step, duel, step
+from tests.differential.duel import OURS, Daemon, Step, duel, play, step
 from tests.images import make_qcow2, qemu_check, qemu_img, qemu_io
 
 _AUTO = re.compile(r"#block\d+")
@@ -49,6 +49,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chain(folder, "astray.qcow2", "base.qcow2")
     qemu_img("rebase", "-u", "-F", "qcow2", "-b", "gone.qcow2", folder / "astray.qcow2")
     shutil.copy(folder / "base.qcow2", folder / "stored.qcow2")
+    (folder / "sub").mkdir()
+    qemu_img(
+        "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "../base.qcow2", folder / "sub" / "relative.qcow2"
+    )
+    chain(folder, "prefixed.qcow2", "base.qcow2")
+    rename_backing(folder / "prefixed.qcow2", "file:base.qcow2")
+    chain(folder, "json.qcow2", "base.qcow2")
+    named = '{"driver": "qcow2", "file.driver": "file", "file.filename": "base.qcow2"}'
+    rename_backing(folder / "json.qcow2", f"json:{named}")
+    chain(folder, "unknown.qcow2", "base.qcow2")
+    rename_backing(folder / "unknown.qcow2", "nonsense:base.qcow2")
     make_qcow2(folder / "bad.qcow2", "8M")
     qemu_io(folder / "bad.qcow2", "write -P 1 0 8M")
     spoil_cluster(folder / "bad.qcow2", 2 << 20)
@@ -59,6 +70,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def chain(folder: Path, overlay: str, backing: str, *size: str) -> None:
     qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", backing, folder / overlay, *size)
+
+
+def rename_backing(image: Path, name: str) -> None:
+    """Store another backing file name without looking at what it means."""
+    qemu_img("rebase", "-q", "-u", "-F", "qcow2", "-b", name, image)
 
 
 def spoil_cluster(image: Path, offset: int) -> None:
@@ -270,6 +286,29 @@ SESSIONS: dict[str, list[Step]] = {
         step("block-job-cancel", "STATUS=null", device="j", force=True),
         *QUERIES,
     ],
+    "backing files by names of every kind": [
+        add("prefixed", "prefixed.qcow2", read_only=True),
+        add("json", "json.qcow2", read_only=True),
+        add("relative", "sub/relative.qcow2", read_only=True),
+        add("probed", "prefixed.qcow2", read_only=True, backing={"driver": "raw", "file": file("short.raw")}),
+        step("query-named-block-nodes", flat=True),
+        step("query-named-block-nodes"),
+        add("unknown", "unknown.qcow2", read_only=True),
+    ],
+    "a stream over names of every kind": [
+        add("relative", "sub/relative.qcow2"),
+        step("block-stream", job_id="j", device="relative", base="base.qcow2"),
+        step("block-stream", job_id="j", device="relative", base="base.qcow2/nonsense"),
+        add("json", "json.qcow2"),
+        step(
+            "block-stream",
+            "STATUS=null",
+            job_id="j",
+            device="json",
+            base="base.qcow2",
+        ),
+        step("query-named-block-nodes", flat=True),
+    ],
     "nodes that cannot be added or taken away": [
         step("blockdev-add", driver="file", node_name="f", filename="base.qcow2"),
         step("blockdev-add", driver="qcow2", node_name="q", file="f"),
@@ -321,6 +360,29 @@ def test_a_session_goes_as_on_qemu(name: str, tmp_path: Path, images: Path) -> N
 def backing_of(image: Path) -> str:
     lines = qemu_img("info", image).splitlines()
     return "\n".join(line for line in lines if line.startswith("backing file") and "actual path" not in line)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_base_is_stored_so_that_an_overlay_in_another_folder_finds_it(
+    tmp_path: Path, images: Path, absolute: bool
+) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder)
+    qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "../mid.qcow2", folder / "sub" / "far.qcow2")
+    shutil.copy(folder / "sub" / "far.qcow2", folder / "sub" / "before.qcow2")
+    far = str(folder / "sub" / "far.qcow2") if absolute else "sub/far.qcow2"
+    base = f"{folder}/sub/../base.qcow2" if absolute else "sub/../base.qcow2"
+    with Daemon(OURS, folder) as daemon:
+        story = play(
+            daemon,
+            [add("far", far), step("block-stream", "STATUS=null", job_id="j", device="far", base=base)],
+        )
+    assert "return" in story[-1][1]
+    stored_name = json.loads(qemu_img("info", "--output=json", folder / "sub" / "far.qcow2"))[
+        "backing-filename"
+    ]
+    assert stored_name == (base if absolute else "../base.qcow2")
+    qemu_img("compare", "-q", folder / "sub" / "far.qcow2", folder / "sub" / "before.qcow2")
 
 
 def test_the_graph_while_a_job_runs_is_qemus(tmp_path: Path, images: Path) -> None:

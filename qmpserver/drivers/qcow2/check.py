@@ -14,7 +14,7 @@ from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
-from qmpserver.drivers.qcow2.header import INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
+from qmpserver.drivers.qcow2.header import AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.snapshots import SnapshotTable, read_snapshots, valid_l1_tables
 from qmpserver.drivers.qcow2.widths import RefcountWidth
@@ -68,7 +68,7 @@ class _Check:
                 await walker.walk_l1(offset, entries, active=False)
         walker.add(header.snapshot_offset, self._snapshots.length)
         bitmaps = ext.find_extension(image.extensions, ext.BITMAPS)
-        if bitmaps is not None:
+        if bitmaps is not None and header.autoclear & AUTOCLEAR_BITMAPS:
             await walker.walk_bitmaps(bitmaps)
         await self._replace_unaligned_zeroes()
         self._others_corrupt = self.result.corruptions

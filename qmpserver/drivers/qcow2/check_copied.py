@@ -67,19 +67,22 @@ class CopiedFlags:
 
     async def _check_table(self, table: ActiveTable) -> None:
         if table.runs is not None and all(
-            copied and self._stored.counts.all_are(first, count, 1) for first, count, copied in table.runs
+            copied and (self._image.is_external or self._stored.counts.all_are(first, count, 1))
+            for first, count, copied in table.runs
         ):
             return
         small, bits, wrong = self._stored.counts.small, self._image.cluster_bits, 0
         entries = await read_table(self._image, table.offset, self._image.cluster_size)
-        for index, entry in enumerate(entries):
+        for index in range(0, len(entries), self._image.entry_words):
+            entry = entries[index]
             host = entry & OFFSET_MASK
             if not host or entry & COMPRESSED:
                 continue
             cluster = host >> bits
             if entry >= COPIED and cluster < len(small) and small[cluster] == 1:
                 continue
-            single = await self._is_single(host)
+            # Nothing shares the clusters of an external data file.
+            single = True if self._image.is_external else await self._is_single(host)
             if single is not None and single != (entry >= COPIED):
                 entries[index] ^= COPIED
                 wrong += 1

@@ -21,6 +21,7 @@ from qmpserver.drivers.qcow2.entries import (
     compressed_extent,
 )
 from qmpserver.drivers.qcow2.image import Image
+from qmpserver.drivers.qcow2.subclusters import ALL, SUBCLUSTERS
 from qmpserver.units import align_up
 
 L1_RESERVED: Final = 0x7F00_0000_0000_01FF
@@ -129,6 +130,7 @@ class TableWalker:
         entries.frombytes(data)
         entries.byteswap()
         if self._image.has_subclusters:
+            self._check_bitmaps(entries)
             data, entries = b"", entries[::2]
         runs: list[tuple[int, int, bool]] | None = []
         self._next_host = 0
@@ -144,6 +146,18 @@ class TableWalker:
             if runs is not None and len(runs) > _MOST_SPANS:
                 runs = None
         return tuple(runs) if runs is not None else None
+
+    def _check_bitmaps(self, words: "array[int]") -> None:
+        """Note subclusters that are said to be what their cluster does not allow, or two things at once."""
+        for entry, bitmap in zip(words[::2], words[1::2], strict=True):
+            if not bitmap:
+                continue
+            if entry & COMPRESSED:
+                self._result.corruptions += 1
+            elif entry & self._allocated:
+                self._result.corruptions += bool(bitmap & bitmap >> SUBCLUSTERS)
+            else:
+                self._result.corruptions += bool(bitmap & ALL)
 
     def _add_run(self, entry: int, count: int, *, active: bool) -> None:
         host = entry & OFFSET_MASK
@@ -174,7 +188,7 @@ class TableWalker:
                 allocated_here, fragmented_here = self._add_unusual(table, index, entry)
                 allocated += allocated_here
                 fragmented += fragmented_here
-                compressed += bool(entry & COMPRESSED)
+                compressed += bool(allocated_here and entry & COMPRESSED)
                 continue
             if not host:
                 continue
@@ -223,7 +237,10 @@ class TableWalker:
 
     def _add_external(self, entry: int) -> tuple[int, int]:
         """Look at an entry whose data is in another file, where nothing is counted."""
-        self._result.corruptions += bool(entry & (L2_RESERVED | COMPRESSED))
+        if entry & COMPRESSED:
+            self._result.corruptions += 1 + (entry >= COPIED)
+            return 0, 0
+        self._result.corruptions += bool(entry & L2_RESERVED)
         if not entry & self._allocated:
             return 0, 0
         host = entry & OFFSET_MASK

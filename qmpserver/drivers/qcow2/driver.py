@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import MappingDriver
+from qmpserver.driver_api.extras import CheckMode, CheckResult
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -12,6 +13,7 @@ from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import opening
 from qmpserver.drivers.qcow2.allocation import ClusterAllocation
 from qmpserver.drivers.qcow2.backing import store_backing_file
+from qmpserver.drivers.qcow2.check import check_image
 from qmpserver.drivers.qcow2.cleaning import CacheCleaner
 from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
 from qmpserver.drivers.qcow2.create import CreateOptions, create_image
@@ -37,14 +39,18 @@ class Qcow2Driver(MappingDriver):
         self._mapper = parts.mapper
         self._allocator = parts.allocator
         self._cleaner = CacheCleaner(parts.tables, parts.refcounts, parts.image.runtime.clean_interval)
+        self._cleaner.start()
         self._reopen_read_only: bool | None = None
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
         """Open an image; see :meth:`BlockDriver.open`."""
-        driver = cls(await opening.open_image(context))
-        driver._cleaner.start()
-        return driver
+        return cls(await opening.open_image(context))
+
+    @classmethod
+    async def open_for_check(cls, context: OpenContext) -> Self:
+        """Open an image only to be checked; see :class:`SupportsCheck`."""
+        return cls(await opening.open_image(context, for_check=True))
 
     @classmethod
     def probe(cls, head: bytes, filename: str) -> int:
@@ -156,6 +162,13 @@ class Qcow2Driver(MappingDriver):
         """Bring data and metadata to stable storage, in order."""
         if self._image.writable:
             await self._parts.committer.flush()
+
+    async def check(self, fix: CheckMode) -> CheckResult:
+        """Check the image's structures; see :class:`SupportsCheck`."""
+        await self.flush()
+        result = await check_image(self._image, fix)
+        await opening.reload(self._parts)
+        return result
 
     async def truncate(self, size: int) -> None:
         """Set the size in bytes; see :meth:`BlockDriver.truncate`."""

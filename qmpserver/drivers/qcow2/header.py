@@ -32,6 +32,7 @@ INCOMPAT_COMPRESSION: Final = 1 << 3
 INCOMPAT_EXTENDED_L2: Final = 1 << 4
 INCOMPAT_KNOWN: Final = (1 << 5) - 1
 COMPAT_LAZY_REFCOUNTS: Final = 1 << 0
+AUTOCLEAR_BITMAPS: Final = 1 << 0
 AUTOCLEAR_DATA_FILE_RAW: Final = 1 << 1
 AUTOCLEAR_KEPT: Final = AUTOCLEAR_DATA_FILE_RAW
 """What the autoclear bits vouch for that this driver keeps up."""

@@ -11,7 +11,7 @@ from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.commit import Committer
-from qmpserver.drivers.qcow2.consistency import repair_refcounts
+from qmpserver.drivers.qcow2.consistency import repair_dirty
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, OFFSET_MASK, REFBLOCK_MASK
 from qmpserver.drivers.qcow2.header import (
     AUTOCLEAR_KEPT,
@@ -60,8 +60,12 @@ class OpenImage:
         return Resizer(self.image, self.refcounts, self.committer, self.metadata, self.mapper, self.allocator)
 
 
-async def open_image(context: ImageContext) -> OpenImage:
+async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenImage:
     """Open the image in the `file` child.
+
+    Args:
+        context: The engine.
+        for_check: The image will only be checked: it may be corrupt, and is left as it is.
 
     Raises:
         QMPError: It is no qcow2 image, or needs what this driver does not do.
@@ -70,7 +74,7 @@ async def open_image(context: ImageContext) -> OpenImage:
     child = context.child("file")
     if child is None:
         raise QMPError('A block device must be specified for "file"')
-    header, extensions = await _read_header(child, read_only=context.read_only)
+    header, extensions = await _read_header(child, read_only=context.read_only or for_check)
     runtime = RuntimeOptions.parse(context.options, header, discard=context.discard)
     image = Image(context, child, header, extensions, runtime)
     await _open_data_file(image)
@@ -88,7 +92,7 @@ async def open_image(context: ImageContext) -> OpenImage:
     image.when_broken = parts.tables.cached.clear
     await parts.tables.load()
     await refcounts.load()
-    if not context.read_only:
+    if not context.read_only and not for_check:
         await make_writable(parts)
     return parts
 
@@ -129,7 +133,6 @@ async def make_writable(parts: OpenImage) -> None:
     cleanly gets its reference counts repaired.
 
     Raises:
-        QMPError: Its counts need a repair that is not to be had.
         OSError: It cannot be written.
     """
     image = parts.image
@@ -138,12 +141,18 @@ async def make_writable(parts: OpenImage) -> None:
         await image.update_header(autoclear=image.header.autoclear & AUTOCLEAR_KEPT)
         await image.child.flush()
     if image.is_dirty:
-        if image.has_subclusters or image.is_external:
-            raise QMPError("Cannot repair the reference counts of an image with subclusters or a data file")
-        await repair_refcounts(image, parts.refcounts, parts.tables, parts.snapshots)
-        await parts.committer.flush()
+        await repair_dirty(image)
+        await reload(parts)
         await image.set_incompatible(image.header.incompatible & ~INCOMPAT_DIRTY)
     image.writable = True
+
+
+async def reload(parts: OpenImage) -> None:
+    """Take note of what a repair did to the tables.  Nothing is dirty, and nothing uses them."""
+    parts.tables.cached.clear()
+    await parts.tables.load()
+    await parts.refcounts.load()
+    await _note_structures(parts)
 
 
 async def _note_structures(parts: OpenImage) -> None:

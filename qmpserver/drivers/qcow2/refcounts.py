@@ -72,6 +72,8 @@ class Refcounts:
     async def load(self) -> None:
         """Read the table."""
         header = self._image.header
+        self._blocks.clear()
+        self.next_free = 0
         self.table = array("Q")
         self.table.frombytes(
             await self._image.read(header.reftable_offset, header.reftable_clusters * header.cluster_size)
@@ -214,11 +216,11 @@ class Refcounts:
             await self._image.write(block.offset, block.data)
             block.is_dirty = False
 
-    async def _add_block(self, index: int, cluster: int | None = None) -> RefcountBlock:
+    async def _add_block(self, index: int) -> RefcountBlock:
         """Make a block for a range that has none.
 
         It goes into the first cluster of its own range, which is free as the whole range is, and counts
-        itself; or into `cluster`, which the caller counts.
+        itself.
         """
         if index >= self._capacity:
             await self._grow_table(index)
@@ -226,12 +228,10 @@ class Refcounts:
             if (made := await self._block(index)) is not None:
                 return made
         image = self._image
-        own = index * self.per_block
-        place = own if cluster is None else cluster
+        place = index * self.per_block
         await self._metadata.guard(place << image.cluster_bits, image.cluster_size)
         block = RefcountBlock(place << image.cluster_bits, bytearray(image.cluster_size), is_dirty=True)
-        if cluster is None or cluster // self.per_block == index:
-            self.width.put(block.data, place - own, 1)
+        self.width.put(block.data, 0, 1)
         await self._keep(index, block)
         self.new_blocks[index] = block.offset
         self._metadata.add(block.offset, image.cluster_size, kinds.REFBLOCK)
@@ -301,42 +301,6 @@ class Refcounts:
         except OSError:
             # Discarding is a favour; that it cannot be done costs space only.
             return
-
-    async def restore(self, counts: Iterable[tuple[int, int]], end: int, *, may_lower: bool) -> None:
-        """Store recounted references.
-
-        Args:
-            counts: Cluster and count, for every cluster that is to be looked at.
-            end: The first cluster from which on nothing is in use; blocks that are missing go there.
-            may_lower: Counts that are too high are corrected as well.
-
-        Raises:
-            OSError: EINVAL when the width cannot hold a count.
-        """
-        async with self.lock:
-            for cluster, count in counts:
-                index, start = divmod(cluster, self.per_block)
-                block = await self._block(index)
-                if block is None:
-                    if not count:
-                        continue
-                    block = await self._add_block_at_end(index, end)
-                stored = self.width.get(block.data, start)
-                if stored < count or (stored > count and may_lower):
-                    if count > self.width.maximum:
-                        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-                    self.width.put(block.data, start, count)
-                    block.is_dirty = True
-
-    async def _add_block_at_end(self, index: int, end: int) -> RefcountBlock:
-        last = end // self.per_block
-        self.next_free = max(self.next_free, end)
-        if await self._block(last) is None:
-            block = await self._add_block(last, end)
-            if last == index:
-                return block
-        offset, _ = await self._allocate(1, whole=False)
-        return await self._add_block(index, offset >> self._image.cluster_bits)
 
     async def count(self, cluster: int) -> int:
         """Return the references that are counted for a host cluster."""

@@ -112,7 +112,9 @@ def _cache_sizes(options: Mapping[str, Any], header: Header) -> tuple[int | None
             raise QMPError(f"Value '{size}' is out of range for parameter '{name}'")
     least = 512
     entry_size = options.get("l2-cache-entry-size", header.cluster_size)
-    l2_bytes, refcount_bytes = _share(*sizes.values(), header)
+    l2_bytes, refcount_bytes = _share(
+        header, **{name.replace("-", "_"): size for name, size in sizes.items()}
+    )
     if not (is_power_of_two(entry_size) and least <= entry_size <= header.cluster_size):
         raise QMPError(
             f"L2 cache entry size must be a power of two between {least} and the cluster size "
@@ -125,28 +127,29 @@ def _cache_sizes(options: Mapping[str, Any], header: Header) -> tuple[int | None
 
 
 def _share(
-    combined: int | None, l2: int | None, refcount: int | None, header: Header
+    header: Header, cache_size: int | None, l2_cache_size: int | None, refcount_cache_size: int | None
 ) -> tuple[int | None, int | None]:
     """Share the memory for both caches between them, as QEMU does."""
     entry_size = 16 if header.incompatible & INCOMPAT_EXTENDED_L2 else 8
     entries = align_up(header.size, header.cluster_size) // header.cluster_size
     largest = align_up(entries * entry_size, header.cluster_size)
-    if combined is None:
+    l2, refcount = l2_cache_size, refcount_cache_size
+    if cache_size is None:
         return None if l2 is None else min(l2, largest), refcount
     if l2 is not None and refcount is not None:
         raise QMPError("cache-size, l2-cache-size and refcount-cache-size may not be set at the same time")
-    if l2 is not None and l2 > combined:
+    if l2 is not None and l2 > cache_size:
         raise QMPError("l2-cache-size may not exceed cache-size")
     if refcount is not None:
-        if refcount > combined:
+        if refcount > cache_size:
             raise QMPError("refcount-cache-size may not exceed cache-size")
-        return combined - refcount, refcount
+        return cache_size - refcount, refcount
     if l2 is not None:
-        return min(l2, largest), combined - l2
+        return min(l2, largest), cache_size - l2
     least = _REFCOUNT_LEAST * header.cluster_size
-    if combined >= largest + least:
-        return largest, combined - largest
-    return combined - min(combined, least), min(combined, least)
+    if cache_size >= largest + least:
+        return largest, cache_size - largest
+    return cache_size - min(cache_size, least), min(cache_size, least)
 
 
 def _entries(name: str, size: int | None, cluster_size: int, least: int) -> int | None:

@@ -61,20 +61,24 @@ class Workload:
         self.size = len(guest)
         self.model = Model(guest)
         self.start = bytes(file.data)
+        self.runtime: dict[str, Any] = {}
+        """The options that the image is opened with."""
 
     async def run(self, requests: int) -> None:
         children: dict[str, BlockChild] = {"file": self.file}
         if self.backing is not None:
             children["backing"] = self.backing
-        driver = await Qcow2Driver.open(Context(children, discard=self.rng.random() < 0.5))
-        engine = Engine(driver, self.backing)
+        engine = await self._open(children)
         for _ in range(requests):
             await self._request(engine)
             if self.rng.random() < 0.05:
-                await self.flush(driver.close)
-                driver = await Qcow2Driver.open(Context(children, discard=self.rng.random() < 0.5))
-                engine = Engine(driver, self.backing)
-        await self.flush(driver.close)
+                await self.flush(engine.driver.close)
+                engine = await self._open(children)
+        await self.flush(engine.driver.close)
+
+    async def _open(self, children: dict[str, BlockChild]) -> Engine:
+        context = Context(children, discard=self.rng.random() < 0.5, options=self.runtime)
+        return Engine(await Qcow2Driver.open(context), self.backing)
 
     async def _request(self, engine: Engine) -> None:
         chance = self.rng.random()
@@ -182,9 +186,17 @@ async def campaign(seed: int, options: dict[str, Any], cuts: int) -> list[bytear
     file.log.clear()
     file.yields = rng.random() < 0.7
     work = Workload(file, backing, guest, seed)
+    work.runtime = RUNTIME[seed % len(RUNTIME)] if options.get("version") != "v2" else {}
     await work.run(40)
     return [await check_cut(work, rng) for _ in range(cuts)]
 
+
+RUNTIME: list[dict[str, Any]] = [
+    {},
+    {"discard-no-unref": True},
+    {"pass-discard-other": True, "l2-cache-size": 0, "refcount-cache-size": 0},
+]
+"""The options of workloads, by turns."""
 
 IMAGES: list[dict[str, Any]] = [
     {"cluster-size": 512},
