@@ -139,7 +139,7 @@ async def run(mib: int) -> None:
         console.print("[bold]2. A server streams it, over a UNIX socket")
         began = time.monotonic()
         with subprocess.Popen(
-            [sys.executable, "-m", "qmpserver", "--qmp", f"unix:{folder}/qmp.sock"]
+            [sys.executable, "-m", "qmpserver", "--log-level", "warning", "--qmp", f"unix:{folder}/qmp.sock"]
         ) as server:
             await stream(folder, mib)
             server.wait(30)

@@ -130,8 +130,7 @@ class TableWalker:
         entries.frombytes(data)
         entries.byteswap()
         if self._image.has_subclusters:
-            self._check_bitmaps(entries)
-            data, entries = b"", entries[::2]
+            data, entries = b"", self._check_bitmaps(entries)
         runs: list[tuple[int, int, bool]] | None = []
         self._next_host = 0
         for span in self._finder.spans(data, entries):
@@ -147,17 +146,25 @@ class TableWalker:
                 runs = None
         return tuple(runs) if runs is not None else None
 
-    def _check_bitmaps(self, words: "array[int]") -> None:
-        """Note subclusters that are said to be what their cluster does not allow, or two things at once."""
-        for entry, bitmap in zip(words[::2], words[1::2], strict=True):
+    def _check_bitmaps(self, words: "array[int]") -> "array[int]":
+        """Note subclusters that are said to be what their cluster does not allow, or two things at once.
+
+        Returns:
+            The entries without the bitmaps, and without those that cannot be made sense of.
+        """
+        entries = words[::2]
+        for index, bitmap in enumerate(words[1::2]):
             if not bitmap:
                 continue
+            entry = entries[index]
             if entry & COMPRESSED:
-                self._result.corruptions += 1
+                self._result.corruptions += 1 + (entry >= COPIED)
+                entries[index] = 0
             elif entry & self._allocated:
                 self._result.corruptions += bool(bitmap & bitmap >> SUBCLUSTERS)
             else:
                 self._result.corruptions += bool(bitmap & ALL)
+        return entries
 
     def _add_run(self, entry: int, count: int, *, active: bool) -> None:
         host = entry & OFFSET_MASK
@@ -241,9 +248,10 @@ class TableWalker:
             self._result.corruptions += 1 + (entry >= COPIED)
             return 0, 0
         self._result.corruptions += bool(entry & L2_RESERVED)
-        if not entry & self._allocated:
-            return 0, 0
         host = entry & OFFSET_MASK
+        is_zero = entry & ZERO and not self._image.has_subclusters
+        if not host and (is_zero or not entry & COPIED):
+            return 0, 0
         fragmented = self._next_host not in {0, host}
         self._next_host = host + self._size
         self._result.corruptions += bool(host & (self._size - 1))
