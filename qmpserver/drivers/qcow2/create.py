@@ -95,8 +95,6 @@ class CreateOptions:
             raise QMPError("Cluster size must be a power of two between 512 and 2048k")
         if self.size % SECTOR_SIZE or self.size < 0:
             raise QMPError("Image size must be a multiple of 512 bytes")
-        if self.preallocation not in {"off", "metadata"}:
-            raise ParameterError(f"Parameter 'preallocation' does not support '{self.preallocation}'")
         self._check_data_file()
         self._check_extended_l2()
         if self.preallocation != "off" and self.backing_file and not self.extended_l2:

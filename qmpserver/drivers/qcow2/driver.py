@@ -63,9 +63,10 @@ class Qcow2Driver(MappingDriver):
     async def create(cls, file: BlockChild, options: dict[str, Any]) -> None:
         """Make an empty image; see :class:`SupportsCreate`."""
         wanted = CreateOptions.parse(options)
+        data_size = wanted.data_file.size if wanted.data_file is not None else 0
         await create_image(file, wanted)
-        if wanted.preallocation == "metadata" and wanted.size:
-            await preallocate(file, wanted.size, wanted.data_file)
+        if wanted.preallocation != "off" and wanted.size:
+            await preallocate(file, wanted, data_size)
 
     async def close(self) -> None:
         """Write back everything cached; see :meth:`BlockDriver.close`."""

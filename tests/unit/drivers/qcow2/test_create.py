@@ -7,7 +7,7 @@ import pytest
 
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.errors import QMPError
-from tests.contract.engine import Context, MemoryFile
+from tests.contract.engine import Context, Engine, MemoryFile
 from tests.images import judge
 
 CLUSTER_SIZE = "Cluster size must be a power of two between 512 and 2048k"
@@ -63,7 +63,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "Backing file and data-file-raw cannot be used at the same time",
     ),
     ({"encrypt": {"format": "luks"}}, "Parameter 'encrypt' is not supported"),
-    ({"preallocation": "full"}, "Parameter 'preallocation' does not support 'full'"),
 ]
 
 
@@ -97,3 +96,36 @@ def test_a_new_image_counts_exactly_what_it_holds(size: int, cluster_size: int, 
         Qcow2Driver.create(file, {"size": size, "cluster-size": cluster_size, "refcount-bits": width})
     )
     assert judge(file.data) == ([], 0)
+
+
+@pytest.mark.parametrize("preallocation", ["metadata", "falloc", "full"])
+@pytest.mark.parametrize("options", [{}, {"cluster-size": 512}, {"extended-l2": True}], ids=str)
+def test_all_clusters_are_there_from_the_start(options: dict[str, Any], preallocation: str) -> None:
+    async def run() -> None:
+        file = MemoryFile()
+        await Qcow2Driver.create(file, {"size": 1 << 20, "preallocation": preallocation, **options})
+        assert judge(file.data) == ([], 0)
+        size = len(file.data)
+        assert size > 1 << 20
+        engine = Engine(await Qcow2Driver.open(Context({"file": file})))
+        assert await engine.read(0, 1 << 20) == bytes(1 << 20)
+        await engine.write(0, b"x" * (1 << 20))
+        await engine.driver.close()
+        assert len(file.data) == size
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("preallocation", ["off", "metadata", "falloc", "full"])
+@pytest.mark.parametrize("options", [{}, {"extended-l2": True}], ids=str)
+def test_a_raw_data_file_keeps_what_it_holds(options: dict[str, Any], preallocation: str) -> None:
+    async def run() -> None:
+        file, data = MemoryFile(), MemoryFile(b"old" * 30000)
+        wanted = {"size": 1 << 20, "preallocation": preallocation, **options}
+        await Qcow2Driver.create(file, {"data-file": data, "data-file-raw": True, **wanted})
+        expected = (b"old" * 30000).ljust(1 << 20, b"\0")
+        assert data.data == expected
+        driver = await Qcow2Driver.open(Context({"file": file, "data-file": data}))
+        assert await Engine(driver).read(0, 1 << 20) == expected
+
+    asyncio.run(run())

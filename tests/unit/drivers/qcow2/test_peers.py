@@ -171,7 +171,7 @@ def test_qemu_follows_the_backing_file_that_the_driver_stores(tmp_path: Path) ->
     compare(image, model)
 
 
-@pytest.mark.parametrize("preallocation", ["off", "metadata"])
+@pytest.mark.parametrize("preallocation", ["off", "metadata", "falloc", "full"])
 @pytest.mark.parametrize("size", [0, 512, SIZE, 200 << 30])
 @pytest.mark.parametrize("cluster_size", [512, 65536, 2 * MiB])
 def test_qemu_accepts_new_images(tmp_path: Path, cluster_size: int, size: int, preallocation: str) -> None:
