@@ -12,7 +12,7 @@ from typing import Any
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph, check_not_busy
 from qmpserver.block.node import Node
-from qmpserver.block.opening import Gate, Opener
+from qmpserver.block.opener import Gate, Opener
 from qmpserver.clock import Clock
 from qmpserver.driver_api.extras import SupportsCreate
 from qmpserver.driver_api.permissions import Permission, PermissionSet

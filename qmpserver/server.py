@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from qmpserver.binding import bind_commands
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.opening import Gate
+from qmpserver.block.opener import Gate
 from qmpserver.clock import Clock, SystemClock
 from qmpserver.commands.control import version_info
 from qmpserver.daemon import Daemon

@@ -11,7 +11,7 @@ The engine owns the bytes and never names a format; it meets drivers through ``d
 - :mod:`copy`: the copy engine under every job: several chunks in flight, bounded memory.
 - :mod:`permissions`: what each user of a node needs and allows, checked over the whole graph.
 - :mod:`graph`: all nodes by name, and how edges come and go.
-- :mod:`opening`: from ``blockdev-add`` options to nodes.
+- :mod:`opener`: from ``blockdev-add`` options to nodes; :mod:`opening`: a node in the making.
 - :mod:`reopening`: changing an open node between read-only and read-write.
 - :mod:`filenames`: image names, ``json:`` names, and names relative to an overlay.
 - :mod:`backend`: a user's own handle on a root node.

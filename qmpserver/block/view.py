@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.errors import QMPError
 
 
 @dataclass(slots=True)
@@ -24,6 +25,32 @@ class NodeFlags:
     discard: bool = False
     force_share: bool = False
     detect_zeroes: str = "off"
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], inherited: "NodeFlags") -> Self:
+        """Return a node's flags: what its options say, and for the rest what it inherits.
+
+        Raises:
+            QMPError: Two options contradict each other.
+        """
+        cache = options.get("cache", {})
+        discard = options.get("discard")
+        flags = cls(
+            read_only=options.get("read-only", inherited.read_only),
+            auto_read_only=options.get("auto-read-only", inherited.auto_read_only),
+            direct=cache.get("direct", inherited.direct),
+            no_flush=cache.get("no-flush", inherited.no_flush),
+            discard=inherited.discard if discard is None else discard == "unmap",
+            force_share=options.get("force-share", inherited.force_share),
+            detect_zeroes=options.get("detect-zeroes", "off"),
+        )
+        if flags.force_share and not flags.read_only:
+            raise QMPError("force-share=on can only be used with read-only images")
+        if flags.detect_zeroes == "unmap" and not flags.discard:
+            raise QMPError(
+                "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap"
+            )
+        return flags
 
 
 class EdgeView(Protocol):

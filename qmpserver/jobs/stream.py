@@ -13,7 +13,7 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.block.copy import CHUNK, CopyEngine
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node
-from qmpserver.block.opening import Opener
+from qmpserver.block.opener import Opener
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.extras import SupportsBackingFile
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Permission, PermissionSet

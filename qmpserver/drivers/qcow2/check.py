@@ -48,7 +48,7 @@ class _Check:
         self.result = CheckResult(total_clusters=clusters)
         self._walker = TableWalker(image, RefcountWidth(header.refcount_order).maximum, self.result)
         self._stored = StoredCounts(image, self.result)
-        self._snapshots = SnapshotTable(0, ())
+        self._snapshots = SnapshotTable(0)
         self._without_refcounts = ClusterCounts(0)
         self._others_corrupt = 0
 

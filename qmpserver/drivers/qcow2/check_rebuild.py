@@ -5,13 +5,15 @@ Source: qcow2 specification, "Host cluster management".
 
 from array import array
 
-from qmpserver.drivers.qcow2.check_counts import ClusterCounts
+from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 
 
-async def rebuild_refcounts(image: Image, counts: ClusterCounts, taken: ClusterCounts) -> None:
+async def rebuild_refcounts(
+    image: Image, counts: ClusterCounts, taken: ClusterCounts, **header_changes: int
+) -> None:
     """Store reference counts in new blocks that a new table names.
 
     A power cut leaves the old structures or the new.
@@ -20,13 +22,14 @@ async def rebuild_refcounts(image: Image, counts: ClusterCounts, taken: ClusterC
         image: The image.
         counts: What is to be stored; the new structures are added to it.
         taken: Clusters counted here are not written to: the old structures are among them.
+        header_changes: Header fields that change in the same step.
 
     Raises:
         OSError: Something could not be written; the old structures stand.
     """
     rebuilding = _Rebuilding(image, counts, taken)
     rebuilding.place()
-    await rebuilding.write()
+    await rebuilding.write(header_changes)
 
 
 class _Rebuilding:
@@ -79,7 +82,7 @@ class _Rebuilding:
         for cluster in range(first, first + self._table_clusters):
             self._take(cluster)
 
-    async def write(self) -> None:
+    async def write(self, header_changes: dict[str, int]) -> None:
         """Write the blocks and the table, and make the header lead to them."""
         image, bits = self._image, self._image.cluster_bits
         for index, cluster in self._blocks.items():
@@ -90,15 +93,21 @@ class _Rebuilding:
         table.byteswap()
         await image.write(self._table << bits, table.tobytes())
         await image.child.flush()
-        await image.update_header(reftable_offset=self._table << bits, reftable_clusters=self._table_clusters)
+        await image.update_header(
+            reftable_offset=self._table << bits, reftable_clusters=self._table_clusters, **header_changes
+        )
         await image.child.flush()
 
     def _packed(self, index: int) -> bytearray:
         """Return one block as it is stored."""
         block = bytearray(self._image.cluster_size)
         first = index * self._per_block
-        for place in range(min(self._per_block, len(self._counts) - first)):
-            count = self._counts.get(first + place)
-            if count:
-                self._width.put(block, place, count)
+        part = self._counts.small[first : first + self._per_block]
+        size = self._width.bits // 8
+        if size and LARGE not in part:
+            block[size - 1 :: size] = part.ljust(self._per_block, b"\0")
+            return block
+        for place, small in enumerate(part):
+            if small:
+                self._width.put(block, place, self._counts.get(first + place))
         return block

@@ -37,7 +37,7 @@ from qmpserver.errors import QMPError
 DATA_FILE_SPEC = ChildSpec("data-file", ChildRole.DATA, required=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenImage:
     """The parts of one open image."""
 
@@ -148,10 +148,11 @@ async def make_writable(parts: OpenImage) -> None:
 
 
 async def reload(parts: OpenImage) -> None:
-    """Take note of what a repair did to the tables.  Nothing is dirty, and nothing uses them."""
+    """Take note of what was done to the tables on disk.  Nothing is dirty, and nothing uses them."""
     parts.tables.cached.clear()
     await parts.tables.load()
     await parts.refcounts.load()
+    parts.snapshots = await read_snapshots(parts.image)
     await _note_structures(parts)
 
 

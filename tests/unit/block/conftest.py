@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qmpserver.block.graph import Graph
-from qmpserver.block.opening import Opener
+from qmpserver.block.opener import Opener
 from qmpserver.driver_api.registry import DriverRegistry
 from tests.unit.block.memory_drivers import FILES, MemoryFormat
 

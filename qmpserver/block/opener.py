@@ -1,0 +1,315 @@
+"""Make nodes of ``blockdev-add`` options, children and backing chain included."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from qmpserver.block import filenames
+from qmpserver.block.graph import Graph
+from qmpserver.block.node import Edge, Node
+from qmpserver.block.opening import CorruptionListener, DuplicateFd, Opening
+from qmpserver.block.view import NodeFlags
+from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.extras import SupportsBackingFile
+from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
+from qmpserver.driver_api.registry import DriverRegistry
+from qmpserver.errors import QMPError, error_text
+
+PROBE_LENGTH = 2048
+"""Bytes at the start of an image that its format is guessed from."""
+
+_COMMON = frozenset(
+    ("driver", "node-name", "read-only", "auto-read-only", "cache", "discard", "detect-zeroes", "force-share")
+)
+
+CheckOptions = Callable[[dict[str, Any]], dict[str, Any]]
+"""Checks the options of one node that came from an image, not from a client."""
+
+Gate = Callable[[str], None]
+"""Called with each file name that an image, not a client, asks to open; raises QMPError to refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ChainLink:
+    """The way from a node to its backing node: a reference or options, and the flags it inherits."""
+
+    options: dict[str, Any] | str
+    flags: NodeFlags
+
+
+def _no_fd_sets(set_id: int, flags: int) -> int:
+    del flags
+    raise QMPError(f"Failed to find fdset /dev/fdset/{set_id}")
+
+
+class Opener:
+    """Opens images into a graph.
+
+    Args:
+        graph: Where the nodes go.  The caller of :meth:`open` holds its lock.
+        registry: The drivers there are.
+        check_options: Checks options that an image asks for.
+        on_corruption: Told of damaged images.
+        duplicate_fd: Supplies what ``/dev/fdset/N`` stands for.
+        gate: Asked before a file that an image names is opened.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        registry: DriverRegistry,
+        check_options: CheckOptions,
+        on_corruption: CorruptionListener,
+        *,
+        duplicate_fd: DuplicateFd = _no_fd_sets,
+        gate: Gate = lambda _filename: None,
+    ) -> None:
+        self._graph = graph
+        self._registry = registry
+        self._check_options = check_options
+        self._on_corruption = on_corruption
+        self._duplicate_fd = duplicate_fd
+        self._gate = gate
+
+    async def open(self, options: dict[str, Any]) -> Node:
+        """Open a node with everything below it, and give it to the monitor.
+
+        Args:
+            options: As ``blockdev-add`` takes them, already checked.
+
+        Raises:
+            QMPError: Something cannot be opened; nothing remains of the attempt.
+        """
+        if "node-name" not in options:
+            raise QMPError("'node-name' must be specified for the root node")
+        node = await self.open_unowned(options)
+        node.is_monitor_owned = True
+        return node
+
+    async def open_unowned(self, options: dict[str, Any]) -> Node:
+        """Open a node with everything below it, for the caller to become its user.
+
+        Raises:
+            QMPError: Something cannot be opened; nothing remains of the attempt.
+        """
+        return await self._open_tree(options, NodeFlags())
+
+    async def _open_tree(self, options: dict[str, Any], inherited: NodeFlags) -> Node:
+        made: list[Node] = []
+        try:
+            top = await self._open_one(options, inherited, made)
+            await self._open_chain(top, options, made)
+            await self._graph.refresh(top)
+        except BaseException:
+            await self._discard(made)
+            raise
+        return top
+
+    async def _discard(self, made: list[Node]) -> None:
+        """Close the nodes of an attempt that failed."""
+        await self._graph.collect(*(node for node in made if not node.parents))
+
+    async def _open_chain(self, top: Node, options: dict[str, Any], made: list[Node]) -> None:
+        """Open backing nodes one below the other, until there is none or it exists already."""
+        seen = _identities(top)
+        lowest: tuple[Node, dict[str, Any]] | None = (top, options)
+        depth = 0
+        while lowest is not None:
+            depth += 1
+            try:
+                lowest = await self._open_below(*lowest, seen, made)
+            except QMPError as error:
+                prefix = "Could not open backing file: " * depth
+                raise type(error)(prefix + error.description) from error
+
+    async def _open_below(
+        self, node: Node, options: dict[str, Any], seen: set[str], made: list[Node]
+    ) -> tuple[Node, dict[str, Any]] | None:
+        """Give `node` its backing node; return that and its options, if it is new and may have one too."""
+        link = self._backing_of(node, options)
+        if link is None:
+            return None
+        if isinstance(link.options, str):
+            self._attach_backing(node, self._graph.find(link.options))
+            return None
+        below = await self._open_one(link.options, link.flags, made)
+        ids = _identities(below)
+        if not seen.isdisjoint(ids):
+            raise QMPError(
+                f"The backing chain of '{filenames.filename_of(node)}' loops: "
+                f"'{filenames.filename_of(below)}' is in it already"
+            )
+        seen |= ids
+        self._attach_backing(node, below)
+        return below, link.options
+
+    def _attach_backing(self, node: Node, backing: Node) -> None:
+        self._graph.attach(node, "backing", backing, ChildRole.COW)
+
+    def _backing_of(self, node: Node, options: dict[str, Any]) -> _ChainLink | None:
+        driver = node.driver
+        if not driver.supports_backing or not isinstance(driver, SupportsBackingFile):
+            return None
+        flags = replace(node.flags, read_only=True, auto_read_only=False, detect_zeroes="off")
+        if "backing" in options:
+            # QEMU: an empty reference means none at all, as null does.
+            if options["backing"] in (None, ""):
+                node.set_backing_filename(None)
+                return None
+            return _ChainLink(options["backing"], flags)
+        if driver.backing_filename is None:
+            return None
+        return _ChainLink(self._named_backing(node, driver.backing_filename, driver.backing_format), flags)
+
+    def _named_backing(self, node: Node, filename: str, backing_format: str | None) -> dict[str, Any]:
+        """Return the options of the backing file that the image itself names."""
+        full_name = filenames.backing_filename_of(node, filename)
+        self._gate(full_name)
+        options = filenames.filename_options(full_name, backing_format)
+        return self._check_options(options) if "driver" in options else options
+
+    async def _open_one(self, options: dict[str, Any], inherited: NodeFlags, made: list[Node]) -> Node:
+        """Open one node and its children, but not its backing node."""
+        flags = NodeFlags.from_options(options, inherited)
+        name = options.get("node-name")
+        opening = Opening(
+            name or self._graph.new_name(),
+            {},
+            flags,
+            self._graph,
+            self._on_corruption,
+            self._duplicate_fd,
+            partial(self._open_named, made),
+        )
+        try:
+            driver_class = await self._choose_driver(options, opening, made)
+            opening.options = {
+                key: value
+                for key, value in options.items()
+                if key not in _COMMON and key not in opening.edges and key != "backing"
+            }
+            if name is not None:
+                self._graph.check_new_name(name)
+            driver = await self._open_driver(driver_class, opening)
+        except BaseException:
+            for edge in opening.edges.values():
+                self._graph.detach(edge)
+            raise
+        node = self._make_node(opening, driver)
+        made.append(node)
+        return node
+
+    async def _choose_driver(
+        self, options: dict[str, Any], opening: Opening, made: list[Node]
+    ) -> type[BlockDriver]:
+        """Open the children, and find the driver that is named or that the image's content shows."""
+        name = options.get("driver")
+        if name is None:
+            await self._open_child(ChildSpec("file", _PROBED_ROLE), options, opening, made)
+            head = memoryview(bytearray(PROBE_LENGTH))
+            file = opening.edges["file"]
+            await file.pread(0, head)
+            return self._registry.find(self._registry.probe(bytes(head), filenames.filename_of(file.node)))
+        driver_class = self._registry.find(name)
+        for spec in driver_class.child_specs:
+            if spec.name in options:
+                await self._open_child(spec, options, opening, made)
+        return driver_class
+
+    async def _open_child(
+        self, spec: ChildSpec, options: dict[str, Any], opening: Opening, made: list[Node]
+    ) -> None:
+        wanted = options[spec.name]
+        if isinstance(wanted, str):
+            child = self._graph.find(wanted)
+        else:
+            inherited = replace(opening.flags, discard=True, detect_zeroes="off")
+            child = await self._open_one(wanted, inherited, made)
+            await self._open_chain(child, wanted, made)
+        edge = self._graph.attach(opening, spec.name, child, spec.role)
+        opening.edges[spec.name] = edge
+        edge.permissions = _permissions_while_opening(spec.role, read_only=opening.read_only)
+        # Locks are held before the driver's first look, and before it may repair anything.
+        await self._graph.refresh(child)
+
+    async def _open_named(self, made: list[Node], opening: Opening, spec: ChildSpec, filename: str) -> None:
+        """Open a file that an image names.
+
+        The name is never taken apart: users look for backing files in an image, but not for other
+        names, which so cannot smuggle in a protocol or options.
+        """
+        self._gate(filename)
+        await self._open_child(spec, {spec.name: {"driver": "file", "filename": filename}}, opening, made)
+
+    async def _open_driver(self, driver_class: type[BlockDriver], opening: Opening) -> BlockDriver:
+        try:
+            return await driver_class.open(opening)
+        except OSError as error:
+            file = opening.edges.get("file")
+            name = filenames.filename_of(file.node) if file is not None else opening.options.get("filename")
+            raise QMPError(
+                f"Could not open '{name}': {error_text(error)}" if name else f"Could not open image: {error}"
+            ) from error
+
+    def _make_node(self, opening: Opening, driver: BlockDriver) -> Node:
+        node = Node(opening.node_name, driver, opening.flags, dict(opening.options))
+        for name, edge in opening.edges.items():
+            edge.parent = node
+            node.children[name] = edge
+        self._graph.add(node)
+        if isinstance(driver, SupportsBackingFile):
+            node.set_backing_filename(driver.backing_filename)
+        return node
+
+    async def insert_filter(self, options: dict[str, Any], below: Node) -> Node:
+        """Open a filter over `below` and make every user of `below` a user of the filter.
+
+        The filter is a node of nobody's until the caller uses it.
+
+        Raises:
+            QMPError: The filter cannot be opened or the users do not agree; nothing has changed.
+        """
+        flags = NodeFlags(read_only=below.read_only, discard=below.flags.discard)
+        made: list[Node] = []
+        moved: list[Edge] = []
+        try:
+            node = await self._open_one({**options, "file": below.node_name}, flags, made)
+            for edge in [edge for edge in below.parents if edge.parent is not node]:
+                self._graph.lead(edge, node)
+                moved.append(edge)
+            await self._graph.refresh(node)
+        except BaseException:
+            for edge in reversed(moved):
+                self._graph.lead(edge, below)
+            await self._discard(made)
+            await self._graph.refresh(below)
+            raise
+        return node
+
+
+_PROBED_ROLE = ChildRole.DATA | ChildRole.METADATA | ChildRole.PRIMARY
+
+
+def _permissions_while_opening(role: ChildRole, *, read_only: bool) -> PermissionSet:
+    """Return what a driver holds on a child before its own node has any user."""
+    if not role & ChildRole.METADATA:
+        return PermissionSet(Permission(0), PERM_ALL)
+    used = Permission.CONSISTENT_READ
+    if not read_only:
+        used |= Permission.WRITE | Permission.RESIZE
+    return PermissionSet(used, Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED)
+
+
+def _identities(node: Node) -> set[str]:
+    """Return what tells the host files of a node apart from others, whatever they are called."""
+    found: set[str] = set()
+    for edge in node.children.values():
+        if edge.name != "backing":
+            found |= _identities(edge.node)
+    filename = node.driver.exact_filename if node.driver.is_protocol else None
+    if filename is not None and not filenames.has_protocol(filename):
+        found.add(os.path.realpath(filename))
+    return found
