@@ -38,14 +38,19 @@ def name_to_store(node: NodeView, filename: str) -> str:
     QEMU: it stores a relative name as it is, which leads astray from an overlay in another folder.
     """
     own = image_filename_of(node)
-    if own is None or has_protocol(filename) or filename.startswith("/"):
-        return filename
-    folder = posixpath.dirname(own)
+    return filename if own is None else relative_to_store(own, filename)
+
+
+def relative_to_store(overlay_filename: str, backing_filename: str) -> str:
+    """Return a backing file's name so that :func:`full_backing_filename` leads back to the file."""
+    if has_protocol(backing_filename) or backing_filename.startswith("/"):
+        return backing_filename
+    folder = posixpath.dirname(overlay_filename)
     if not folder:
-        return filename
+        return backing_filename
     if folder.startswith("/"):
-        return posixpath.abspath(filename)
-    return posixpath.relpath(filename, folder)
+        return posixpath.abspath(backing_filename)
+    return posixpath.relpath(backing_filename, folder)
 
 
 def backing_filename_of(node: NodeView, backing_filename: str) -> str:
@@ -119,6 +124,10 @@ def _nested(options: dict[str, Any]) -> dict[str, Any]:
         *path, last = key.split(".")
         for part in path:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise QMPError(f"Cannot mix scalar and non-scalar keys at '{key}'")
+        if last in place:
+            raise QMPError(f"Cannot mix scalar and non-scalar keys at '{key}'")
         place[last] = _nested(value) if isinstance(value, dict) else value
     return result
 

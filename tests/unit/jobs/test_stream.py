@@ -44,11 +44,17 @@ class Bench:
         return nodes
 
     async def start(
-        self, top: Any, bottom: Any, *, speed_bps: int = 0, on_error: OnError = OnError.REPORT, **options: Any
+        self,
+        top: Any,
+        bottom: Any,
+        *,
+        job_id: str = "j",
+        speed_bps: int = 0,
+        on_error: OnError = OnError.REPORT,
+        **options: Any,
     ) -> StreamJob:
-        job = StreamJob(
-            self.jobs, self.engine.graph, "j", StreamPlan(top, bottom), on_error=on_error, **options
-        )
+        plan = StreamPlan(top, bottom)
+        job = StreamJob(self.jobs, self.engine.graph, job_id, plan, on_error=on_error, **options)
         async with self.engine.graph.lock:
             await job.set_up(self.engine.opener, speed_bps)
         await self.jobs.start(job)
