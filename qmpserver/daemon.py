@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from qmpserver import threads
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph, check_not_busy
 from qmpserver.block.node import Node
@@ -142,21 +143,37 @@ class Daemon:
         """Make a new image in a new or emptied file.
 
         Raises:
-            QMPError: The format or an option cannot be had.
+            QMPError: The format or an option cannot be had, or the file is in use; it is unchanged.
             OSError: The file cannot be written.
         """
         driver_class = self.registry.find(image_format)
         if not issubclass(driver_class, SupportsCreate):
             raise QMPError(f"Driver '{image_format}' does not support image creation")
-        os.close(os.open(filename, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644))
+        # The driver empties the file, once it is locked and the options have been found good.
+        is_new = await threads.run(_make_file, filename)
+        try:
+            async with self._file_backend(filename) as backend:
+                assert backend.root is not None
+                await driver_class.create(backend.root, options)
+                await backend.flush()
+        except BaseException:
+            if is_new:
+                os.unlink(filename)
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _file_backend(self, filename: str) -> AsyncIterator[BlockBackend]:
+        """Use a file that is no node of the graph's otherwise, alone."""
         backend = BlockBackend(self.graph)
         async with self.graph.lock:
             file = await self.opener.open_unowned({"driver": "file", "filename": filename})
-            await backend.insert(file, PermissionSet(_WHILE_CREATING, Permission.CONSISTENT_READ))
+            try:
+                await backend.insert(file, PermissionSet(_WHILE_CREATING, Permission.CONSISTENT_READ))
+            except BaseException:
+                await self.graph.discard(file)
+                raise
         try:
-            assert backend.root is not None
-            await driver_class.create(backend.root, options)
-            await backend.flush()
+            yield backend
         finally:
             async with self.graph.lock:
                 await backend.remove()
@@ -192,6 +209,17 @@ class Daemon:
             await self.graph.collect(node)
         except OSError as error:
             _log.error("image not closed cleanly", node_name=node.node_name, error=error_text(error))
+
+
+def _make_file(filename: str) -> bool:
+    """Make an empty file unless there is one already; say whether it is new."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        os.close(os.open(filename, flags | os.O_EXCL, 0o644))
+    except FileExistsError:
+        os.close(os.open(filename, flags, 0o644))
+        return False
+    return True
 
 
 def _check_no_overlay(node: Node) -> None:

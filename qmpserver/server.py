@@ -12,10 +12,11 @@ Everything runs on the event loop the server was started on.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, Self
 
+from qmpserver import tasks
 from qmpserver.binding import bind_commands
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.opener import Gate
@@ -103,6 +104,9 @@ class Server:
     async def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         """Carry out a QMP command as a client would, checks included.
 
+        When the caller is cancelled, a command under way ends all the same, as that of a client does
+        which has gone.
+
         Returns:
             What the command returns.
 
@@ -113,7 +117,16 @@ class Server:
         if bound is None:
             raise CommandNotFound(f"The command {command} has not been found")
         result = bound.run(self._embedder, bound.check(arguments))
-        return await result if asyncio.iscoroutine(result) else result
+        return await self._await_to_end(result) if asyncio.iscoroutine(result) else result
+
+    async def _await_to_end(self, command: Coroutine[Any, Any, Any]) -> Any:
+        task = tasks.spawn(self._monitor.running, command)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Nobody is left to hear how it ended.
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise
 
     async def blockdev_add(self, options: dict[str, Any]) -> None:
         """Open a node from checked ``BlockdevOptions``."""
@@ -179,10 +192,14 @@ class Server:
         await self._quit.wait()
 
     async def close(self) -> None:
-        """Stop listening, cancel all jobs, write back and close all images, and take leave of clients."""
+        """Stop listening, cancel all jobs, write back and close all images, and take leave of clients.
+
+        Commands under way end first, so that none of them opens what would stay open.
+        """
         for door in self._doors:
             await door.close()
         self._doors.clear()
+        await self._monitor.stop()
         await self.daemon.close()
         await self._monitor.close()
         self.daemon.fd_sets.close()

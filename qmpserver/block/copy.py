@@ -38,6 +38,7 @@ class CopyEngine:
         self._max_in_flight = max_in_flight
         self._tasks: set[asyncio.Task[Any]] = set()
         self._buffers: list[bytearray] = []
+        self._mistake: Exception | None = None
 
     @property
     def in_flight(self) -> int:
@@ -58,17 +59,32 @@ class CopyEngine:
             self._buffers.append(room)
 
     async def submit(self, offset: int, length: int) -> None:
-        """Begin to move a range, first waiting until there is room for it."""
+        """Begin to move a range, first waiting until there is room for it.
+
+        Raises:
+            Exception: What no chunk should have raised; `on_done` does not hear of that chunk.
+        """
         while len(self._tasks) >= self._max_in_flight:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        self._raise_mistake()
         task = asyncio.get_running_loop().create_task(self._run(offset, length))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def settle(self) -> None:
-        """Wait until nothing is in flight, whatever became of it."""
+        """Wait until nothing is in flight, whatever became of it.
+
+        Raises:
+            Exception: As :meth:`submit`.
+        """
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self._raise_mistake()
+
+    def _raise_mistake(self) -> None:
+        mistake, self._mistake = self._mistake, None
+        if mistake is not None:
+            raise mistake
 
     async def _run(self, offset: int, length: int) -> None:
         error: OSError | None = None
@@ -76,4 +92,7 @@ class CopyEngine:
             await self._move(offset, length)
         except OSError as caught:
             error = caught
+        except Exception as caught:  # noqa: BLE001 - raised again in the job's own task
+            self._mistake = caught
+            return
         self._on_done(offset, length, error)

@@ -1,6 +1,7 @@
 """Keep all nodes by name, and let edges between them come and go."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 import re
@@ -117,6 +118,15 @@ class Graph:
         """Bring permissions at and below `roots` up to date; see :func:`permissions.refresh`."""
         await permissions.refresh(roots)
 
+    async def loosen(self, *roots: Node) -> None:
+        """Bring permissions up to date where a user has gone, which nobody can object to.
+
+        A file may fail to go back to reading (its name has gone, say): it stays open as it is.
+        """
+        for node in roots:
+            with contextlib.suppress(QMPError):
+                await self.refresh(node)
+
     async def collect(self, *roots: Node) -> None:
         """Close every node at or below `roots` that nobody uses any more.
 
@@ -140,9 +150,14 @@ class Graph:
             for edge in list(node.children.values()):
                 self.detach(edge)
                 pending.append(edge.node)
-        await self.refresh(*(node for node in remaining if node.node_name in self._nodes))
+        await self.loosen(*(node for node in remaining if node.node_name in self._nodes))
         if error is not None:
             raise error
+
+    async def discard(self, *roots: Node) -> None:
+        """Close what an attempt has opened that failed; why it failed is what the caller is to hear."""
+        with contextlib.suppress(OSError):
+            await self.collect(*roots)
 
     async def _close(self, node: Node) -> None:
         async with node.drained():

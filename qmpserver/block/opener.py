@@ -110,7 +110,7 @@ class Opener:
 
     async def _discard(self, made: list[Node]) -> None:
         """Close the nodes of an attempt that failed."""
-        await self._graph.collect(*(node for node in made if not node.parents))
+        await self._graph.discard(*(node for node in made if not node.parents))
 
     async def _open_chain(self, top: Node, options: dict[str, Any], made: list[Node]) -> None:
         """Open backing nodes one below the other, until there is none or it exists already."""
@@ -197,6 +197,8 @@ class Opener:
         except BaseException:
             for edge in opening.edges.values():
                 self._graph.detach(edge)
+            # Children that were there before hold what the attempt needed of them.
+            await self._graph.discard(*(edge.node for edge in opening.edges.values()))
             raise
         node = self._make_node(opening, driver)
         made.append(node)
@@ -211,7 +213,12 @@ class Opener:
             await self._open_child(ChildSpec("file", _PROBED_ROLE), options, opening, made)
             head = memoryview(bytearray(PROBE_LENGTH))
             file = opening.edges["file"]
-            await file.pread(0, head)
+            try:
+                await file.pread(0, head)
+            except OSError as error:
+                raise QMPError(
+                    f"Could not read image for determining its format: {error_text(error)}"
+                ) from error
             return self._registry.find(self._registry.probe(bytes(head), filenames.filename_of(file.node)))
         driver_class = self._registry.find(name)
         for spec in driver_class.child_specs:
@@ -285,7 +292,7 @@ class Opener:
             for edge in reversed(moved):
                 self._graph.lead(edge, below)
             await self._discard(made)
-            await self._graph.refresh(below)
+            await self._graph.loosen(below)
             raise
         return node
 

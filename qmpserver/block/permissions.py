@@ -6,10 +6,11 @@ own structures need, by the role of each child.
 
 from collections.abc import Iterable, Iterator
 
+from qmpserver.block import filenames
 from qmpserver.block.node import Edge, Node
 from qmpserver.driver_api.extras import SupportsPermissions
 from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
-from qmpserver.errors import NodeInUse, QMPError
+from qmpserver.errors import NodeInUse, QMPError, error_text
 
 _READ = Permission.CONSISTENT_READ
 _WRITE = Permission.WRITE
@@ -118,13 +119,20 @@ def _check_writable(node: Node, used: Permission) -> None:
         raise QMPError("Block node is read-only")
 
 
+async def _prepare(node: Node, driver: SupportsPermissions, permissions: PermissionSet) -> None:
+    try:
+        await driver.prepare_permissions(permissions)
+    except OSError as error:
+        raise QMPError(f"Could not open '{filenames.filename_of(node)}': {error_text(error)}") from error
+
+
 async def refresh(roots: Iterable[Node]) -> None:
     """Bring the permissions of everything at or below `roots` up to date with their users.
 
     Raises:
         NodeInUse: Two users of a node do not agree, or another process does not allow it.
-        QMPError: A read-only node would have to be written.
-        OSError: An image file cannot be opened in the mode needed.
+        QMPError: A read-only node would have to be written, or an image file cannot be opened in the
+            mode needed.
             In each case no permission has changed; the caller undoes its own change to the graph.
     """
     order = topological(roots)
@@ -139,7 +147,7 @@ async def refresh(roots: Iterable[Node]) -> None:
                 before.append((edge, edge.permissions))
                 edge.permissions = child_permissions(node, edge)
             if isinstance(node.driver, SupportsPermissions):
-                await node.driver.prepare_permissions(PermissionSet(used, shared))
+                await _prepare(node, node.driver, PermissionSet(used, shared))
                 prepared.append(node.driver)
     except BaseException:
         for driver in prepared:

@@ -1,5 +1,8 @@
 """Change an open node, and what it is stored in, between read-only and read-write."""
 
+import contextlib
+from dataclasses import dataclass, field
+
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node
 from qmpserver.driver_api.extras import SupportsReopen
@@ -14,30 +17,64 @@ async def set_read_only(graph: Graph, node: Node, *, read_only: bool) -> None:
         QMPError: An image cannot be written, or another user or process does not allow it; nothing
             has changed.
     """
-    concerned = _storage(node)
-    prepared: list[Node] = []
-    before = [(item, item.flags.read_only) for item in concerned]
+    change = _Change(read_only, [(item, item.flags.read_only) for item in _storage(node)])
     try:
-        for item in concerned:
-            if isinstance(item.driver, SupportsReopen):
-                async with item.drained():
-                    await item.driver.prepare_reopen(read_only=read_only, options={})
-                prepared.append(item)
-            item.flags.read_only = read_only
+        await change.prepare()
         await graph.refresh(node)
-    except (OSError, QMPError) as error:
-        for item, old in before:
-            item.flags.read_only = old
-        for item in prepared:
-            assert isinstance(item.driver, SupportsReopen)
-            await item.driver.abort_reopen()
+        await change.commit()
+    except BaseException as error:
+        change.restore_flags()
+        await graph.loosen(node)
+        await change.undo()
         if isinstance(error, OSError):
             raise QMPError(f"Could not reopen '{node.node_name}': {error_text(error)}") from error
         raise
-    for item in prepared:
-        assert isinstance(item.driver, SupportsReopen)
-        async with item.drained():
-            await item.driver.commit_reopen()
+
+
+@dataclass(slots=True)
+class _Change:
+    """Several nodes on their way to another state, all of them or none.
+
+    Attributes:
+        read_only: The state.
+        before: The nodes, lowest first, and whether each was read-only.
+        prepared: The drivers that are ready for it, with their nodes.
+        committed: Those that are in it.
+    """
+
+    read_only: bool
+    before: list[tuple[Node, bool]]
+    prepared: list[tuple[Node, SupportsReopen]] = field(default_factory=list)
+    committed: list[tuple[Node, SupportsReopen]] = field(default_factory=list)
+
+    async def prepare(self) -> None:
+        for node, _ in self.before:
+            if isinstance(node.driver, SupportsReopen):
+                async with node.drained():
+                    await node.driver.prepare_reopen(read_only=self.read_only, options={})
+                self.prepared.append((node, node.driver))
+            node.flags.read_only = self.read_only
+
+    async def commit(self) -> None:
+        while self.prepared:
+            node, driver = self.prepared[0]
+            async with node.drained():
+                await driver.commit_reopen()
+            self.committed.append(self.prepared.pop(0))
+
+    def restore_flags(self) -> None:
+        for node, old in self.before:
+            node.flags.read_only = old
+
+    async def undo(self) -> None:
+        """Take back what can be; why the change failed is what the caller is to hear."""
+        for _, driver in self.prepared:
+            await driver.abort_reopen()
+        for node, driver in reversed(self.committed):
+            with contextlib.suppress(OSError, QMPError):
+                async with node.drained():
+                    await driver.prepare_reopen(read_only=node.flags.read_only, options={})
+                    await driver.commit_reopen()
 
 
 def _storage(node: Node) -> list[Node]:

@@ -30,6 +30,20 @@ class SupportsBackingFile(Protocol):
 
 
 @runtime_checkable
+class SupportsMakeEmpty(Protocol):
+    """An image that can let go of all it holds."""
+
+    async def make_empty(self) -> None:
+        """Drop all guest data, durably, so that the backing file shows through everywhere.
+
+        The node is drained.
+
+        Raises:
+            OSError: Something could not be written; parts may be dropped already.
+        """
+
+
+@runtime_checkable
 class SupportsCreate(Protocol):
     """A format of which new images can be made."""
 
@@ -145,3 +159,92 @@ class SupportsCheck(Protocol):
         Raises:
             OSError: Something could not be read or written.
         """
+
+
+@runtime_checkable
+class SupportsAmend(Protocol):
+    """A format of which some options can be changed after creation."""
+
+    async def amend(self, options: dict[str, Any]) -> None:
+        """Change options of the image.  The node is drained.
+
+        Args:
+            options: Members of the format's ``BlockdevCreateOptions``; what is not given stays as it is.
+
+        Raises:
+            QMPError: An option cannot be changed, or not to this value; those before it may be changed.
+            OSError: The image cannot be read or written.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """An internal snapshot; the members are those of QEMU's ``SnapshotInfo``.
+
+    Attributes:
+        snapshot_id: What tells it from others.
+        name: What its user called it; need not be unique.
+        vm_state_size: Bytes of machine state that it holds.
+        date_sec: When it was taken, in seconds since 1970.
+        date_nsec: Nanoseconds to be added.
+        vm_clock_ns: How long the machine had run.
+        icount: Instructions that the machine had executed, or None when they were not counted.
+    """
+
+    snapshot_id: str
+    name: str
+    vm_state_size: int = 0
+    date_sec: int = 0
+    date_nsec: int = 0
+    vm_clock_ns: int = 0
+    icount: int | None = None
+
+
+@runtime_checkable
+class SupportsSnapshots(Protocol):
+    """A format that keeps earlier states of the disk, and a machine's state, inside the image.
+
+    The node is drained during every change.  A snapshot is named by its id, its name, or both; the first that
+    fits is meant.  Where none does, OSError with ENOENT is raised and nothing is changed.
+    """
+
+    @property
+    def snapshots(self) -> tuple[SnapshotInfo, ...]:
+        """The snapshots, in the order they were taken."""
+
+    async def create_snapshot(self, wanted: SnapshotInfo) -> SnapshotInfo:
+        """Keep the present state, with the machine state written before, and return what was stored.
+
+        Args:
+            wanted: How to describe it; an id is chosen where that is empty.
+
+        Raises:
+            OSError: EEXIST for an id that there is; ENOTSUP, EINVAL, ENOSPC when the image cannot hold it.
+        """
+
+    async def apply_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
+        """Make a snapshot's state, its size included, the present one.
+
+        Raises:
+            OSError: See the class; the present state is unchanged.
+        """
+
+    async def delete_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
+        """Forget a snapshot and give up what only it holds.
+
+        Raises:
+            OSError: See the class; the snapshot is still there.
+        """
+
+    async def load_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
+        """Show a snapshot's state until the image is closed.  The image is open read-only.
+
+        Raises:
+            OSError: See the class.
+        """
+
+    async def write_vm_state(self, offset: int, data: memoryview) -> None:
+        """Store machine state at a byte offset of its own area, for the snapshot that is taken next."""
+
+    async def read_vm_state(self, offset: int, into: memoryview) -> None:
+        """Read machine state of the snapshot that was applied or loaded."""

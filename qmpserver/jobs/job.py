@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 from qmpserver.clock import Clock
 from qmpserver.errors import QMPError, error_text
-from qmpserver.jobs.states import JobStatus, JobVerb, check_transition, check_verb
+from qmpserver.jobs.states import JobStatus, JobVerb, check_transition, check_verb, verb_refused
 from qmpserver.jobs.transaction import JobTransaction
 
 CANCEL_PATIENCE_S = 1.0
@@ -73,7 +73,7 @@ class Job:
         is_busy: It is at work, neither paused nor resting.
         progress_current: Units of work done.
         progress_total: Units of work in all, as far as is known.
-        work_ended: :meth:`run` is over; what remains is the job's end.
+        work_ended: Set when :meth:`run` is over; what remains is the job's end.
         ended: Set when the job has concluded.
     """
 
@@ -104,7 +104,7 @@ class Job:
         self._cancelled = False
         self._wake: asyncio.Future[None] | None = None
         self._wake_is_timer = False
-        self.work_ended = False
+        self.work_ended = asyncio.Event()
         self.ended = asyncio.Event()
 
     # What a subclass gives
@@ -185,6 +185,9 @@ class Job:
             QMPError: With QEMU's text.
         """
         check_verb(self.job_id, self.status, verb)
+        if self.status is JobStatus.PENDING and self.transaction.is_finalizing:
+            # QEMU: it looks at no other command before the job has concluded.
+            raise verb_refused(self.job_id, self.status, verb)
 
     # Verbs
 
@@ -236,11 +239,15 @@ class Job:
 
         A job at rest has ended when this returns, unless its images take longer than
         :data:`CANCEL_PATIENCE_S` to let go; one in the middle of I/O ends when that I/O does.
+
+        Raises:
+            QMPError: The job is over, or about to be.
         """
+        self.check_verb(JobVerb.CANCEL)
         self.mark_cancelled()
         if self.status is JobStatus.CREATED:
             await self.manager.completed(self)
-        elif self.work_ended:
+        elif self.work_ended.is_set():
             await self.manager.abort_transaction(self)
         else:
             was_resting = self.is_at_rest
@@ -331,21 +338,23 @@ class Job:
             await self.run()
         except JobCancelled:
             pass
-        except OSError as error:
-            self.fail(error)
-        except QMPError as error:
-            self.error = error.description
         except Exception as error:  # noqa: BLE001 - a job ends here, whatever its code did
-            self.manager.report_internal_error(self, error)
-            self.error = os.strerror(errno.EIO)
+            self.fail(error)
         self.is_busy = False
-        self.work_ended = True
+        self.work_ended.set()
         await self.manager.completed(self)
 
-    def fail(self, error: OSError) -> None:
+    def fail(self, error: Exception) -> None:
         """Remember the first error as the job's result."""
-        if self.error is None:
-            self.error = error_text(error)
+        match error:
+            case OSError():
+                text = error_text(error)
+            case QMPError():
+                text = error.description
+            case _:
+                self.manager.report_internal_error(self, error)
+                text = os.strerror(errno.EIO)
+        self.error = self.error or text
 
     @property
     def has_failed(self) -> bool:

@@ -1,7 +1,8 @@
 """Hold all jobs by id, and take each from the end of its work to its own end."""
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from qmpserver.block.graph import is_well_formed
@@ -83,7 +84,7 @@ class JobManager:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.sleep(0)
-        if job.work_ended:
+        if job.work_ended.is_set():
             # QEMU: a job that finds nothing to do is over before the command that started it answers.
             await asyncio.wait([task])
 
@@ -114,14 +115,12 @@ class JobManager:
         await self._finalize(job.transaction)
 
     async def _finalize(self, transaction: JobTransaction[Job]) -> None:
+        transaction.is_finalizing = True
         for member in list(transaction.jobs):
             try:
                 await member.prepare()
-            except OSError as error:
-                member.error = error_text(error)
-            except QMPError as error:
-                member.error = error.description
-            if member.error is not None:
+            except Exception as error:  # noqa: BLE001 - a job ends here, whatever its code did
+                member.fail(error)
                 await self.abort_transaction(member)
                 return
         for member in list(transaction.jobs):
@@ -135,10 +134,11 @@ class JobManager:
         transaction.is_aborting = True
         others = [member for member in transaction.jobs if member is not job]
         for member in others:
-            if member.status in (JobStatus.WAITING, JobStatus.PENDING):
-                member.mark_cancelled()
-            else:
-                await member.cancel()
+            member.mark_cancelled()
+            member.wake()
+        for member in others:
+            if member.status is not JobStatus.CREATED:
+                await member.work_ended.wait()
         for member in [*others, job]:
             member.note_cancelled()
             member.set_status(JobStatus.ABORTING)
@@ -146,8 +146,8 @@ class JobManager:
 
     async def _conclude(self, job: Job) -> None:
         if job.has_failed:
-            await job.abort()
-        await job.clean()
+            await self._carry_out(job, job.abort)
+        await self._carry_out(job, job.clean)
         job.emit_finished()
         job.transaction.leave(job)
         job.set_status(JobStatus.CONCLUDED)
@@ -166,23 +166,30 @@ class JobManager:
 
     async def _dismiss(self, job: Job) -> None:
         del self._jobs[job.job_id]
+        await self._carry_out(job, job.dismissed)
+
+    async def _carry_out(self, job: Job, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step of a job's end, which comes and leaves the result as it is whatever the step meets."""
         try:
-            await job.dismissed()
+            await step()
         except OSError as error:
-            # The job is over, and its result stands: only an image it used could not be let go of cleanly.
             _log.error("image not closed cleanly", job_id=job.job_id, error=error_text(error))
+        except QMPError as error:
+            _log.error("job not ended cleanly", job_id=job.job_id, error=error.description)
+        except Exception as error:  # noqa: BLE001 - a job ends here, whatever its code did
+            self.report_internal_error(job, error)
 
     async def cancel_all(self) -> None:
         """Cancel every job and wait until each has ended."""
         for job in list(self._jobs.values()):
-            if job.status is JobStatus.CONCLUDED:
-                await self._dismiss(job)
-            else:
+            # Some may have ended, or be about to, while others were called off.
+            with contextlib.suppress(QMPError):
                 await job.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
         for job in list(self._jobs.values()):
-            if job.status is JobStatus.CONCLUDED:
+            await job.ended.wait()
+            if self._jobs.get(job.job_id) is job:
                 await self._dismiss(job)
 
     def report_internal_error(self, job: Job, error: Exception) -> None:

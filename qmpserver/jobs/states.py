@@ -85,4 +85,9 @@ def check_verb(job_id: str, status: JobStatus, verb: JobVerb) -> None:
         QMPError: With QEMU's text.
     """
     if status not in VERBS[verb]:
-        raise QMPError(f"Job '{job_id}' in state '{status.value}' cannot accept command verb '{verb.value}'")
+        raise verb_refused(job_id, status, verb)
+
+
+def verb_refused(job_id: str, status: JobStatus, verb: JobVerb) -> QMPError:
+    """Make the refusal of a verb, in QEMU's words."""
+    return QMPError(f"Job '{job_id}' in state '{status.value}' cannot accept command verb '{verb.value}'")

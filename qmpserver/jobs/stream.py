@@ -5,6 +5,7 @@ At the end the node's image names the base as its backing file, the graph agrees
 between close.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,14 +114,16 @@ class StreamJob(BlockJob):
             raise
 
     async def _take_down(self) -> None:
-        await self._drop_filter()
-        await self._backend.remove()
+        """Undo what has been set up; why that failed is what the caller is to hear."""
         if self.manager.get(self.job_id) is self:
             self.manager.forget_created(self)
-        nodes = [self._filter] if self._filter is not None else []
-        await self.let_go()
-        await self.graph.collect(*nodes)
-        await self._restore_read_only()
+        await self._drop_filter()
+        with contextlib.suppress(OSError, QMPError):
+            await self._backend.remove()
+            await self.let_go()
+            if self._filter is not None:
+                await self.graph.collect(self._filter)
+            await self._restore_read_only()
 
     async def _insert_filter(self, opener: Opener) -> None:
         plan = self.plan
@@ -167,7 +170,7 @@ class StreamJob(BlockJob):
             return
         for edge in [edge for edge in self._filter.parents if edge.parent is not self]:
             self.graph.lead(edge, self.plan.top)
-        await self.graph.refresh(self._filter, self.plan.top)
+        await self.graph.loosen(self._filter, self.plan.top)
 
     async def _restore_read_only(self) -> None:
         if self._made_writable:
@@ -295,7 +298,9 @@ class StreamJob(BlockJob):
             await self._drop_filter()
             if self.plan.top is self.plan.bottom:
                 return
-            async with self.plan.top.drained():
+            assert self._filter is not None
+            # What is still on its way through the filter looks at nodes that are about to go.
+            async with self._filter.drained(), self.plan.top.drained():
                 await self._change_backing(self.plan.top)
 
     async def _change_backing(self, top: Node) -> None:

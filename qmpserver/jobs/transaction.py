@@ -11,11 +11,13 @@ class JobTransaction(Generic[M]):
     Attributes:
         jobs: The members that have not concluded, in the order they joined.
         is_aborting: A member failed or was cancelled, and the others are being called off.
+        is_finalizing: The results are being made to stand; it is too late to cancel.
     """
 
     def __init__(self) -> None:
         self.jobs: list[M] = []
         self.is_aborting = False
+        self.is_finalizing = False
 
     def join(self, job: M) -> None:
         """Add a member."""

@@ -63,6 +63,7 @@ class Monitor:
         self._timer: Timer | None = None
         self._clients: dict[int, ClientConnection] = {}
         self._last_id = 0
+        self._is_stopping = False
         self._is_closed = False
         self._unsubscribe = events.subscribe(self._on_event)
 
@@ -92,6 +93,8 @@ class Monitor:
         self._clients[client.client_id] = client
         self.fd_sets.client_came()
         client.start()
+        if self._is_stopping:
+            client.stop()
         if len(self._clients) > MAX_CLIENTS:
             self.log.warning("client turned away: too many", clients=MAX_CLIENTS)
             client.close()
@@ -101,20 +104,22 @@ class Monitor:
         del self._clients[client.client_id]
         self.fd_sets.client_left()
 
-    async def close(self) -> None:
-        """Let commands under way end and last words arrive, for a while; then break all connections.
-
-        Commands that have not begun are not run.
-        """
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._unsubscribe()
-        if self._timer is not None:
-            self._timer.cancel()
+    async def stop(self) -> None:
+        """Run no more commands; let those under way end, for a while.  Events still go out."""
+        self._is_stopping = True
         for client in self.clients:
             client.stop()
         await self._end_running()
+
+    async def close(self) -> None:
+        """Stop; let last words arrive, for a while; then break all connections."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self.stop()
+        self._unsubscribe()
+        if self._timer is not None:
+            self._timer.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_READER_PATIENCE_S):
                 for client in self.clients:

@@ -8,6 +8,7 @@ Pure, no I/O:
 - :mod:`entries`: the bit fields of L1 and L2 entries.
 - :mod:`header`: the fixed header fields, their limits, and the texts that refuse them.
 - :mod:`extensions`: header extensions, and how header, extensions and backing name share a cluster.
+- :mod:`create_options`: the options that an image is created with.
 - :mod:`runtime`: the options that an image is opened with.
 - :mod:`kinds`: the names of the structures in an image.
 - :mod:`widths`: reference counts of 1 to 64 bits inside a block.
@@ -16,7 +17,7 @@ State of one open image, each on top of the former:
 
 - :mod:`image`: the file below, the header, and what to do when the image turns out to be corrupt.
 - :mod:`metadata`: which host clusters hold the image's own structures.
-- :mod:`snapshots`: the snapshot table, as far as counting references needs it.
+- :mod:`snapshots`: the snapshot table.
 - :mod:`refcounts`: allocating and freeing host clusters.
 - :mod:`tables`: L1 and the cached L2 tables.
 - :mod:`cleaning`: dropping from memory what is not used.
@@ -26,7 +27,12 @@ State of one open image, each on top of the former:
 - :mod:`external`: what is owed to an external data file.
 - :mod:`subclusters`, :mod:`subcluster_allocation`: the same two for extended L2 entries.
 - :mod:`compressed`: reading and writing compressed clusters.
-- :mod:`resize`, :mod:`backing`, :mod:`create`, :mod:`consistency`: whole-image work.
+- :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work.
+- :mod:`check`: every reference counted and compared, by :mod:`check_walk` (mapping tables, helped by
+  :mod:`check_spans` and :mod:`check_counts`), :mod:`check_stored` (refcounts) and :mod:`check_copied` (flags);
+  :mod:`check_rebuild` makes the refcount structures anew, :mod:`consistency` repairs an unclean image.
+- :mod:`snapshot_actions`: snapshots taken, applied, deleted, loaded, by a :mod:`snapshot_change`;
+  :mod:`snapshot_vm_state`: the machine's state.
 - :mod:`driver`: the class that the engine sees, which only puts these together.
 
 Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,

@@ -207,7 +207,6 @@ class Allocator:
         if self._image.header.version < 3:
             raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
         await zero_raw(self._image, offset, length, may_unmap=may_unmap)
-
         drops = may_unmap and not self._image.runtime.discard_no_unref
 
         def zeroed(entry: int) -> int:

@@ -8,6 +8,7 @@ import os
 
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.extensions import Extension
+from qmpserver.drivers.qcow2.header import Header
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.units import SECTOR_SIZE
 
@@ -32,17 +33,32 @@ async def store_backing_file(image: Image, filename: str | None, backing_format:
         await _write_first_cluster(image, kept, name)
 
 
-async def _write_first_cluster(image: Image, kept: list[Extension], name: bytes) -> None:
+async def store_version(image: Image, header: Header) -> None:
+    """Store the header of another version, whose fields may end elsewhere, in the same order.
+
+    Raises:
+        OSError: ENOSPC when header and extensions do not fit; the image is unchanged.
+    """
+    name = ext.text_to_name(image.backing_name or "")
+    kept = [one for one in image.extensions if one.kind != ext.FEATURE_NAMES]
+    async with image.header_lock:
+        await _write_first_cluster(image, kept, name, header)
+
+
+async def _write_first_cluster(
+    image: Image, kept: list[Extension], name: bytes, header: Header | None = None
+) -> None:
     """Write the first cluster in an order in which the old header stays whole until the new one is."""
     old = image.header
     old_name = range(old.backing_offset, old.backing_offset + old.backing_length)
-    laid_out = ext.lay_out(old, kept, name, old_name)
-    if laid_out is None:
+    laid_out = ext.lay_out(header or old, kept, name, old_name)
+    if laid_out is None or (header is not None and laid_out.extensions_end > SECTOR_SIZE):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     area = bytearray(laid_out.area)
     # Bytes between the fields we know and the first extension belong to a newer writer: keep them.
-    known, length = len(old.pack()), old.header_length
-    area[known:length] = await image.read(known, length - known)
+    if header is None:
+        known, length = len(old.pack()), old.header_length
+        area[known:length] = await image.read(known, length - known)
     if len(area) > SECTOR_SIZE:
         if laid_out.extensions_end <= old_name.start and old_name.stop <= laid_out.header.backing_offset:
             area[old_name.start : old_name.stop] = await image.read(old_name.start, len(old_name))

@@ -6,6 +6,9 @@ that are too low are raised first, then flags are corrected, and counts that are
 Source: qcow2 specification, "Host cluster management" and "Cluster mapping".
 """
 
+import errno
+import os
+
 from qmpserver.driver_api.extras import CheckMode, CheckResult
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.check_copied import CopiedFlags
@@ -16,7 +19,8 @@ from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
 from qmpserver.drivers.qcow2.header import AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
-from qmpserver.drivers.qcow2.snapshots import SnapshotTable, read_snapshots, valid_l1_tables
+from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange
+from qmpserver.drivers.qcow2.snapshots import SnapshotTable, pack_table, read_snapshots, valid_l1_tables
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.units import align_up
 
@@ -55,12 +59,16 @@ class _Check:
     async def count(self) -> None:
         """Count every reference there is."""
         image, header, walker = self._image, self._image.header, self._walker
-        self._snapshots = await read_snapshots(image)
+        self._snapshots = await read_snapshots(image, for_check=True)
+        if self._snapshots.oversized and self._fix is not CheckMode.ALL:
+            # QEMU: such a table is nothing to count from until its extra data may be thrown away.
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         await self._note_structures()
         if self._fix is CheckMode.ALL:
             walker.unaligned_zeroes = set()
         walker.add(0, image.cluster_size)
         await walker.walk_l1(header.l1_offset, header.l1_entries, active=True)
+        self.result.corruptions += self._faulty_snapshots
         for offset, entries in self._snapshots.l1_tables:
             if offset % image.cluster_size or entries * ENTRY_SIZE > MAX_L1_BYTES:
                 self.result.corruptions += 1
@@ -75,6 +83,24 @@ class _Check:
         self._without_refcounts = walker.counts.copy()
         walker.add(header.reftable_offset, header.reftable_clusters * image.cluster_size)
         await self._stored.check_blocks(walker)
+
+    @property
+    def _faulty_snapshots(self) -> int:
+        """How many entries of the snapshot table lack what version 3 demands, or are too long."""
+        incomplete = sum(entry.disk_size is None for entry in self._snapshots.entries)
+        return self._snapshots.oversized + (incomplete if self._image.header.version >= 3 else 0)
+
+    async def _rewrite_snapshot_table(self) -> None:
+        image, faults = self._image, self._faulty_snapshots
+        if not faults or self._fix is not CheckMode.ALL or self.result.corruptions > faults:
+            return
+        change = SnapshotChange(image)
+        await change.begin()
+        change.add_range(image.header.snapshot_offset, self._snapshots.length, -1)
+        offset = await change.store(pack_table(self._snapshots.entries, image.header.size))
+        await change.switch(snapshot_offset=offset)
+        self.result.corruptions -= faults
+        self.result.corruptions_fixed += faults
 
     async def _note_structures(self) -> None:
         header, size = self._image.header, self._image.cluster_size
@@ -118,6 +144,7 @@ class _Check:
         if self._fix is not CheckMode.NONE:
             await stored.write(too_high)
             await self._image.child.flush()
+            await self._rewrite_snapshot_table()
             await self._mark_sound()
 
     async def _correct(self, too_low: list[tuple[int, int]], too_high: list[tuple[int, int]]) -> None:

@@ -80,6 +80,28 @@ class ClusterCounts:
                 self.put(cluster, before + 1)
         return overflows
 
+    def shift(self, other: "ClusterCounts", sign: int) -> int:
+        """Add, or take away, the counts in `other`, cluster by cluster.
+
+        Args:
+            other: What to add.
+            sign: 1 or -1.
+
+        Returns:
+            The highest count that came about; negative when something was taken that was not there.
+        """
+        highest, lowest = 0, 0
+        for start in range(0, len(other), _STEP):
+            part = other.small[start : start + _STEP]
+            if part.count(0) == len(part):
+                continue
+            for cluster, small in enumerate(part, start):
+                if small:
+                    count = self.get(cluster) + sign * other.get(cluster)
+                    highest, lowest = max(highest, count), min(lowest, count)
+                    self.put(cluster, max(count, 0))
+        return lowest or highest
+
     def all_are(self, first: int, count: int, value: int) -> bool:
         """Say whether each of a run of clusters has the count `value`, which is below 255."""
         return self.small.count(value, first, first + count) == count
@@ -91,6 +113,13 @@ class ClusterCounts:
             if self.small[start:end] == other.small[start:end] and not self.large and not other.large:
                 continue
             yield from (cluster for cluster in range(start, end) if self.get(cluster) != other.get(cluster))
+
+    def first_above(self, maximum: int) -> int | None:
+        """Return the first cluster whose count is higher than `maximum`, if there is one."""
+        above = [cluster for cluster, count in self.large.items() if count > maximum]
+        if maximum < LARGE:
+            above += [cluster for cluster, small in enumerate(self.small) if maximum < small < LARGE]
+        return min((cluster for cluster in above if self.get(cluster) > maximum), default=None)
 
     def last_used(self) -> int:
         """Return the last cluster whose count is not zero, or -1."""

@@ -27,17 +27,20 @@ async def rebuild_refcounts(
     Raises:
         OSError: Something could not be written; the old structures stand.
     """
-    rebuilding = _Rebuilding(image, counts, taken)
+    order = header_changes.get("refcount_order", image.header.refcount_order)
+    rebuilding = _Rebuilding(image, counts, taken, RefcountWidth(order))
     rebuilding.place()
     await rebuilding.write(header_changes)
 
 
 class _Rebuilding:
-    def __init__(self, image: Image, counts: ClusterCounts, taken: ClusterCounts) -> None:
+    def __init__(
+        self, image: Image, counts: ClusterCounts, taken: ClusterCounts, width: RefcountWidth
+    ) -> None:
         self._image = image
         self._counts = counts
         self._taken = taken
-        self._width = RefcountWidth(image.header.refcount_order)
+        self._width = width
         self._per_block = image.cluster_size * 8 // self._width.bits
         self._blocks: dict[int, int] = {}
         """Where each block goes: table index to cluster."""
@@ -72,14 +75,15 @@ class _Rebuilding:
         return bool(missing)
 
     def _place_table(self) -> None:
-        """Place the table at the end, with room for the blocks that it will itself need."""
+        """Place the table, with room for the blocks that it will itself need if it comes to lie at the end."""
         for cluster in range(self._table, self._table + self._table_clusters):
             self._counts.put(cluster, 0)
-        first = max(self._taken.last_used(), self._counts.last_used()) + 1
-        entries = max(first // self._per_block, *self._blocks) + 2
-        self._table = first
+        end = max(self._taken.last_used(), self._counts.last_used()) + 1
+        entries = max(end // self._per_block, *self._blocks, 0) + 2
         self._table_clusters = -(-entries * ENTRY_SIZE // self._image.cluster_size)
-        for cluster in range(first, first + self._table_clusters):
+        hole = self._taken.small.find(bytes(self._table_clusters))
+        self._table = hole if hole >= 0 else end
+        for cluster in range(self._table, self._table + self._table_clusters):
             self._take(cluster)
 
     async def write(self, header_changes: dict[str, int]) -> None:

@@ -111,7 +111,11 @@ class TableWalker:
         if not count:
             return
         self.add(offset, count * ENTRY_SIZE)
-        for index, entry in enumerate(await read_table(self._image, offset, count * ENTRY_SIZE)):
+        await self.walk_l2_tables(await read_table(self._image, offset, count * ENTRY_SIZE), active=active)
+
+    async def walk_l2_tables(self, l1: "array[int]", *, active: bool) -> None:
+        """Count what the entries of an L1 table refer to."""
+        for index, entry in enumerate(l1):
             if not entry:
                 continue
             l2_offset = entry & OFFSET_MASK

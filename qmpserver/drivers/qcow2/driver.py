@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import MappingDriver
-from qmpserver.driver_api.extras import CheckMode, CheckResult
+from qmpserver.driver_api.extras import CheckMode, CheckResult, SnapshotInfo
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -12,13 +12,17 @@ from qmpserver.driver_api.permissions import IMAGE
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import opening
 from qmpserver.drivers.qcow2.allocation import ClusterAllocation
+from qmpserver.drivers.qcow2.amend import Amendment, amend_image
 from qmpserver.drivers.qcow2.backing import store_backing_file
 from qmpserver.drivers.qcow2.check import check_image
 from qmpserver.drivers.qcow2.cleaning import CacheCleaner
 from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
-from qmpserver.drivers.qcow2.create import CreateOptions, create_image
+from qmpserver.drivers.qcow2.create import create_image
+from qmpserver.drivers.qcow2.create_options import CreateOptions
 from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC
 from qmpserver.drivers.qcow2.preallocation import preallocate
+from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions, describe
+from qmpserver.drivers.qcow2.snapshot_vm_state import VmState
 from qmpserver.errors import QMPError
 
 
@@ -171,9 +175,53 @@ class Qcow2Driver(MappingDriver):
         await opening.reload(self._parts)
         return result
 
+    @property
+    def snapshots(self) -> tuple[SnapshotInfo, ...]:
+        """The snapshots, in the order they were taken."""
+        return tuple(map(describe, self._parts.snapshots.entries))
+
+    async def create_snapshot(self, wanted: SnapshotInfo) -> SnapshotInfo:
+        """Keep the present state; see :class:`SupportsSnapshots`."""
+        await self.flush()
+        await self._parts.committer.run_to_end(SnapshotActions(self._parts).create(wanted))
+        return self.snapshots[-1]
+
+    async def apply_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
+        """Make a snapshot's state the present one; see :class:`SupportsSnapshots`."""
+        await self.flush()
+        await self._parts.committer.run_to_end(SnapshotActions(self._parts).apply(snapshot_id, name))
+
+    async def delete_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
+        """Forget a snapshot; see :class:`SupportsSnapshots`."""
+        await self.flush()
+        await self._parts.committer.run_to_end(SnapshotActions(self._parts).delete(snapshot_id, name))
+
+    async def load_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
+        """Show a snapshot's state until the image is closed; see :class:`SupportsSnapshots`."""
+        await SnapshotActions(self._parts).load(snapshot_id, name)
+
+    async def write_vm_state(self, offset: int, data: memoryview) -> None:
+        """Store machine state; see :class:`SupportsSnapshots`."""
+        await VmState(self._parts).write(offset, data)
+
+    async def read_vm_state(self, offset: int, into: memoryview) -> None:
+        """Read machine state; see :class:`SupportsSnapshots`."""
+        await VmState(self._parts).read(offset, into)
+
+    async def amend(self, options: dict[str, Any]) -> None:
+        """Change options of the image; see :class:`SupportsAmend`."""
+        wanted = Amendment.parse(self._image, options)
+        await self.flush()
+        await self._parts.committer.run_to_end(amend_image(self._parts, wanted))
+
     async def truncate(self, size: int) -> None:
         """Set the size in bytes; see :meth:`BlockDriver.truncate`."""
         await self._parts.committer.run_to_end(self._parts.resizer.truncate(size))
+
+    async def make_empty(self) -> None:
+        """Drop all guest data; see :class:`SupportsMakeEmpty`."""
+        await self._allocator.clear(0, self.size)
+        await self._parts.committer.flush()
 
     async def allocated_size(self) -> int | None:
         """Return the bytes that the files below occupy."""

@@ -81,7 +81,7 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     if header.backing_offset:
         name = bytes(await image.read(header.backing_offset, header.backing_length))
         image.backing_name = ext.name_to_text(name) or None
-    snapshots = await read_snapshots(image)
+    snapshots = await read_snapshots(image, for_check=for_check)
     metadata = MetadataMap(image)
     refcounts = Refcounts(image, metadata)
     committer = Committer(image, refcounts, metadata)
@@ -152,7 +152,7 @@ async def reload(parts: OpenImage) -> None:
     parts.tables.cached.clear()
     await parts.tables.load()
     await parts.refcounts.load()
-    parts.snapshots = await read_snapshots(parts.image)
+    parts.snapshots = await read_snapshots(parts.image, for_check=True)
     await _note_structures(parts)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
-from qmpserver.drivers.qcow2.create import CreateOptions
+from qmpserver.drivers.qcow2.create_options import CreateOptions
 from qmpserver.drivers.qcow2.opening import open_image
 from qmpserver.errors import QMPError
 from qmpserver.units import MiB, align_up

@@ -72,8 +72,10 @@ class Refcounts:
     async def load(self) -> None:
         """Read the table."""
         header = self._image.header
+        self.width = RefcountWidth(header.refcount_order)
+        self.per_block = header.cluster_size * 8 // self.width.bits
         self._blocks.clear()
-        self.next_free = 0
+        self.next_free = self._packed_to = 0
         self.table = array("Q")
         self.table.frombytes(
             await self._image.read(header.reftable_offset, header.reftable_clusters * header.cluster_size)

@@ -69,7 +69,7 @@ class Resizer:
         """Make everything beyond the old end read as zeroes, and only then present more."""
         entries = align_up(size, self.image.header.l2_reach) // self.image.header.l2_reach
         if entries > len(self.committer.tables.l1):
-            await self._grow_l1(entries)
+            await self.grow_l1(entries)
         await self._clean_tail(old)
         await self._hide_backing(align_up(old, self.image.cluster_size), size)
         if self.image.is_external:
@@ -78,7 +78,7 @@ class Resizer:
         await self.image.update_header(size=size)
         await self.image.child.flush()
 
-    async def _grow_l1(self, entries: int) -> None:
+    async def grow_l1(self, entries: int) -> None:
         """Copy the L1 table to where there is more room, then make the header lead there."""
         image, tables = self.image, self.committer.tables
         if entries * ENTRY_SIZE > MAX_L1_BYTES:

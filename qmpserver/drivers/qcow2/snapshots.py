@@ -4,7 +4,8 @@ Source: qcow2 specification, "Snapshots".
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.extensions import name_to_text, text_to_name
@@ -73,10 +74,12 @@ class SnapshotTable:
     Attributes:
         length: Bytes of the table on disk.
         entries: The snapshots, in order.
+        oversized: How many have more extra data than is allowed; it was left out.
     """
 
     length: int
     entries: tuple[Snapshot, ...] = ()
+    oversized: int = 0
 
     @property
     def l1_tables(self) -> tuple[tuple[int, int], ...]:
@@ -100,6 +103,13 @@ class SnapshotTable:
         return str(max(numbers, default=0) + 1)
 
 
+def pack_table(entries: Iterable[Snapshot], size: int) -> bytes:
+    """Return a table as stored; `size` is the disk's size, for snapshots that do not say theirs."""
+    return b"".join(
+        (entry if entry.disk_size is not None else replace(entry, disk_size=size)).pack() for entry in entries
+    )
+
+
 class _Reader:
     """Reads on through the table, many entries at once."""
 
@@ -118,8 +128,12 @@ class _Reader:
         return self._window[start : start + length]
 
 
-async def read_snapshots(image: Image) -> SnapshotTable:
+async def read_snapshots(image: Image, *, for_check: bool = False) -> SnapshotTable:
     """Read the snapshot table.
+
+    Args:
+        image: The image.
+        for_check: Extra data that is too long is left out and not refused.
 
     Raises:
         QMPError: The table is larger than QEMU allows.
@@ -127,27 +141,32 @@ async def read_snapshots(image: Image) -> SnapshotTable:
     """
     start = image.header.snapshot_offset
     reader = _Reader(image, start)
-    entries = []
+    entries, oversized = [], 0
     for index in range(image.header.snapshot_count):
-        entries.append(await _read_entry(reader, index))
+        entry, extra_length = await _read_entry(reader)
+        if extra_length > MAX_EXTRA:
+            if not for_check:
+                raise QMPError(
+                    f"Too much extra metadata in snapshot table entry {index}\nYou can force-remove this "
+                    "extra metadata by updating the image via `qemu-img check -r all`"
+                )
+            oversized += 1
+        entries.append(entry)
         reader.offset = start + align_up(reader.offset - start, 8)
         if reader.offset - start > MAX_TABLE_BYTES:
             raise QMPError("Snapshot table too large")
-    return SnapshotTable(reader.offset - start, tuple(entries))
+    return SnapshotTable(reader.offset - start, tuple(entries), oversized)
 
 
-async def _read_entry(reader: _Reader, index: int) -> Snapshot:
+async def _read_entry(reader: _Reader) -> tuple[Snapshot, int]:
+    """Return the next entry, and the length of its extra data, of which no more is kept than is allowed."""
     (l1_offset, l1_entries, id_length, name_length, seconds, nanoseconds, clock, state_size, extra_length) = (
         _ENTRY.unpack(await reader.take(_ENTRY.size))
     )
-    if extra_length > MAX_EXTRA:
-        raise QMPError(
-            f"Too much extra metadata in snapshot table entry {index}\nYou can force-remove this extra "
-            "metadata by updating the image via `qemu-img check -r all`"
-        )
-    extra = await reader.take(extra_length)
+    extra = await reader.take(min(extra_length, MAX_EXTRA))
+    reader.offset += extra_length - len(extra)
     large, disk_size, icount = _EXTRA.unpack(extra[: _EXTRA.size].ljust(_EXTRA.size, b"\0"))
-    return Snapshot(
+    entry = Snapshot(
         l1_offset=l1_offset,
         l1_entries=l1_entries,
         snapshot_id=name_to_text(await reader.take(id_length)),
@@ -160,6 +179,7 @@ async def _read_entry(reader: _Reader, index: int) -> Snapshot:
         icount=icount if extra_length >= 24 else NO_ICOUNT,
         unknown=extra[_EXTRA.size :],
     )
+    return entry, extra_length
 
 
 def valid_l1_tables(image: Image, snapshots: SnapshotTable) -> list[tuple[int, int]]:

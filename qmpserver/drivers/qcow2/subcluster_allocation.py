@@ -131,7 +131,6 @@ class SubclusterAllocator(Allocator):
         """Make subclusters zero by metadata; see :meth:`MappingDriver.zero_clusters`."""
         await self._refuse_compressed(offset, length)
         await zero_raw(self._image, offset, length, may_unmap=may_unmap)
-
         drops = may_unmap and not self._image.runtime.discard_no_unref
 
         def zeroed(entry: int, bitmap: int, bits: int) -> Pair:

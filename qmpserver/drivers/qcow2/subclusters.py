@@ -21,6 +21,9 @@ SUBCLUSTERS: Final = 32
 ALL: Final = (1 << SUBCLUSTERS) - 1
 """The bits of all subclusters, in either half."""
 
+_WHOLE: Final = {MappingKind.DATA: ALL, MappingKind.ZERO: ALL << SUBCLUSTERS, MappingKind.BACKING: 0}
+"""The bitmaps of clusters that are one thing throughout."""
+
 
 def bits_between(first: int, end: int) -> int:
     """Return the bits of the subclusters from `first` up to `end`."""
@@ -84,16 +87,34 @@ class SubclusterMapper(Mapper):
         within = offset & (size - 1)
         wanted, first = within + length, within // unit
         reached = (first + leading_run(bits, first)) * unit
-        entries = table.entries
-        entry, cluster = entries[2 * index], index
-        while reached == (cluster - index + 1) * size and reached < wanted and cluster < self._l2_mask:
-            cluster += 1
-            following, bitmap = entries[2 * cluster : 2 * cluster + 2]
-            if not self._is_alike(entry, following, bitmap, kind, cluster - index):
-                break
+        if reached < size or wanted <= size:
+            return reached - within
+        last = min(index + (wanted - 1 >> self._cluster_bits), self._l2_mask)
+        cluster = self._after_whole(table, index, last, kind)
+        reached = (cluster - index) * size
+        if cluster <= last:
+            entry, bitmap = table.entries[2 * cluster : 2 * cluster + 2]
             like = kind_bits(bitmap, 0)
-            reached += leading_run(like[1], 0) * unit if like[0] is kind else 0
+            if like[0] is kind and self._is_alike(
+                table.entries[2 * index], entry, bitmap, kind, cluster - index
+            ):
+                reached += leading_run(like[1], 0) * unit
         return reached - within
+
+    def _after_whole(self, table: L2Table, index: int, last: int, kind: MappingKind) -> int:
+        """Return the first cluster after `index`, up to `last`, that does not go on with a run whole."""
+        entries, size = table.entries, self._cluster_size
+        whole = _WHOLE[kind]
+        cluster, expected = index + 1, entries[2 * index] + size
+        if kind is MappingKind.DATA:
+            while cluster <= last and entries[2 * cluster] == expected and entries[2 * cluster + 1] == whole:
+                cluster += 1
+                expected += size
+            return cluster
+        wrong = COMPRESSED | self._unaligned
+        while cluster <= last and entries[2 * cluster + 1] == whole and not entries[2 * cluster] & wrong:
+            cluster += 1
+        return cluster
 
     def _is_alike(self, entry: int, following: int, bitmap: int, kind: MappingKind, distance: int) -> bool:
         """Say whether a later cluster may go on with a run: what it says can be right, and lies in line."""

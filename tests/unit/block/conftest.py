@@ -11,21 +11,20 @@ from qmpserver.driver_api.registry import DriverRegistry
 from tests.unit.block.memory_drivers import FILES, MemoryFormat
 
 MODULE = "tests.unit.block.memory_drivers"
+DRIVERS = {
+    "file": f"{MODULE}:MemoryFile",
+    "raw": f"{MODULE}:MemoryFormat",
+    "copy-on-read": f"{MODULE}:MemoryFilter",
+}
 
 
 class Engine:
     """A graph, an opener, and the corruption reports it received."""
 
-    def __init__(self) -> None:
+    def __init__(self, drivers: dict[str, str] = DRIVERS) -> None:
         self.graph = Graph()
         self.reports: list[tuple[Any, ...]] = []
-        registry = DriverRegistry(
-            {
-                "file": f"{MODULE}:MemoryFile",
-                "raw": f"{MODULE}:MemoryFormat",
-                "copy-on-read": f"{MODULE}:MemoryFilter",
-            }
-        )
+        registry = DriverRegistry(drivers)
         self.gated: list[str] = []
         self.opener = Opener(
             self.graph,

@@ -9,6 +9,8 @@ import pytest
 
 from qmpserver.errors import QMPError
 from qmpserver.jobs.states import JobStatus
+from qmpserver.jobs.transaction import JobTransaction
+from tests.unit.block.conftest import DRIVERS, Engine
 from tests.unit.block.memory_drivers import FILES, MemoryFormat
 from tests.unit.jobs.test_stream import SIZE, SUCCESS, Bench, content
 
@@ -117,16 +119,14 @@ def test_closing_down_waits_for_a_job_that_is_being_finalized(play: Callable[[Sc
 def test_a_job_that_ends_while_others_are_called_off_is_left_alone(play: Callable[[Scenario], None]) -> None:
     async def scenario(bench: Bench) -> None:
         nodes = await bench.make_chain(SIZE, SIZE)
-        others = [await bench.engine.add(f"m{i}", f"g{i}", size=SIZE) for i in range(1)]
+        under = await bench.engine.add("m0", "g0", size=SIZE)
         over = await bench.engine.add("m1", "g1", size=SIZE, backing="m0")
+        await under.pwrite(0, memoryview(b"u" * SIZE))
         first = await bench.start(nodes[1], nodes[0], speed_bps=1, job_id="a")
-        second = await bench.start(over, others[0], speed_bps=1, job_id="b")
+        second = await bench.start(over, under, speed_bps=1, job_id="b")
         for job in (first, second):
             while not job.is_at_rest:
                 await asyncio.sleep(0)
-        gate: asyncio.Event = asyncio.Event()
-        bench.engine.graph.find("n1-file").driver.close = gate.wait
-
         clean = first.clean
 
         async def end_other_first() -> None:
@@ -175,7 +175,7 @@ def test_a_job_that_cannot_clean_up_is_over_all_the_same(
         async def fail() -> None:
             raise error
 
-        job._restore_read_only = fail  # type: ignore[method-assign]  # noqa: SLF001 - the last step of cleaning
+        job._restore_read_only = fail  # type: ignore[method-assign]
         await job.ended.wait()
         while list(bench.jobs):
             await asyncio.sleep(0)
@@ -205,5 +205,67 @@ def test_a_chunk_that_meets_a_programming_error_fails_the_job(play: Callable[[Sc
         assert job.error == "Input/output error"
         assert top.backing is base
         assert await content(top) == expected
+
+    play(scenario)
+
+
+def test_a_member_that_fails_ends_the_others_of_its_transaction_when_their_work_has_ended(
+    play: Callable[[Scenario], None],
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        base, top = await bench.make_chain(SIZE, SIZE)
+        under = await bench.engine.add("m0", "g0", size=SIZE)
+        over = await bench.engine.add("m1", "g1", size=SIZE, backing="m0")
+        await under.pwrite(0, memoryview(b"u" * SIZE))
+        transaction: JobTransaction[Any] = JobTransaction()
+        file: Any = bench.engine.graph.find("m0-file").driver
+        file.gate = asyncio.Event()
+        slow = await bench.start(over, under, job_id="slow", transaction=transaction)
+        broken: Any = bench.engine.graph.find("n0-file").driver
+        broken.fail_reads_at = {base.driver.table[0]}
+        failing = await bench.start(top, base, job_id="failing", transaction=transaction)
+        while not failing.work_ended.is_set():
+            await asyncio.sleep(0)
+        assert slow.status is JobStatus.RUNNING
+        file.gate.set()
+        await failing.ended.wait()
+        assert slow.ended.is_set()
+        assert (slow.error, failing.error) == ("Operation canceled", "Input/output error")
+        _assert_untouched(bench, base, top, under, over)
+
+    play(scenario)
+
+
+def test_a_read_on_its_way_through_the_filter_ends_before_the_nodes_it_looks_at_close(
+    play: Callable[[Scenario], None],
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        real_filter = "qmpserver.drivers.copy_on_read:CopyOnReadDriver"
+        bench.engine = Engine({**DRIVERS, "copy-on-read": real_filter})
+        _, middle, top = await bench.make_chain(SIZE, SIZE, SIZE)
+        middle.driver.table.clear()
+        job = await bench.start(top, middle, auto_finalize=False)
+        await _until(job, JobStatus.PENDING)
+        over_top = next(node for node in bench.engine.graph if node.filtered is top)
+        tables, begun, go_on = middle.driver.map, asyncio.Event(), asyncio.Event()
+
+        async def map_slowly(offset: int, length: int) -> Any:
+            begun.set()
+            await go_on.wait()
+            assert not middle.driver.closed
+            return await tables(offset, length)
+
+        middle.driver.map = map_slowly
+        middle.is_monitor_owned = False
+        found = memoryview(bytearray(2))
+        reading = asyncio.ensure_future(over_top.pread(0, found))
+        await begun.wait()
+        finalizing = asyncio.ensure_future(bench.jobs.finalize(job))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(reading, finalizing)
+        assert bytes(found) == b"00"
+        assert middle.driver.closed
 
     play(scenario)

@@ -93,10 +93,12 @@ class Work:
             await self.engine.write(offset, data)
             self.model[offset : offset + length] = data
             return
-        offset, length = self.engine.whole_clusters(offset, length)
+        is_zero = self.rng.random() < 0.5
+        whole = self.engine.whole_parts if is_zero else self.engine.whole_clusters
+        offset, length = whole(offset, length)
         if not length:
             return
-        if self.rng.random() < 0.5:
+        if is_zero:
             await self.engine.zero(offset, length, may_unmap=self.rng.random() < 0.5)
         else:
             await self.engine.discard(offset, length)
@@ -108,6 +110,8 @@ IMAGES: list[dict[str, Any]] = [
     {"cluster-size": 512},
     {"cluster-size": 4096, "backing-file": "base"},
     {"cluster-size": 4096, "data-file-raw": True},
+    {"cluster-size": 16384, "extended-l2": True, "backing-file": "base"},
+    {"cluster-size": 16384, "extended-l2": True, "data-file-raw": True},
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qmpserver.driver_api.driver import BlockDriver
-from qmpserver.driver_api.extras import SupportsBackingFile, SupportsCreate, SupportsReopen
+from qmpserver.driver_api.extras import SupportsBackingFile, SupportsCreate, SupportsMakeEmpty, SupportsReopen
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.drivers.qcow2 import commit
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
@@ -57,7 +57,7 @@ def test_the_driver_offers_creation_reopening_and_a_backing_file() -> None:
         file = MemoryFile()
         await Qcow2Driver.create(file, {"size": 1 << 20})
         driver = await Qcow2Driver.open(Context({"file": file}))
-        for protocol in (SupportsCreate, SupportsReopen, SupportsBackingFile):
+        for protocol in (SupportsCreate, SupportsReopen, SupportsBackingFile, SupportsMakeEmpty):
             assert isinstance(driver, protocol)
 
     asyncio.run(run())
@@ -333,5 +333,23 @@ def test_freed_clusters_are_used_again() -> None:
             await engine.driver.flush()
             sizes.append(len(file.data))
         assert len(set(sizes)) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("options", [{}, {"version": "v2"}, {"extended-l2": True}], ids=str)
+def test_an_image_made_empty_shows_its_backing_file_again(options: dict[str, Any]) -> None:
+    async def run() -> None:
+        base, file = MemoryFile(b"b" * (1 << 20)), MemoryFile()
+        await Qcow2Driver.create(file, {"size": 1 << 20, "backing-file": "base", **options})
+        driver = await Qcow2Driver.open(Context({"file": file, "backing": base}))
+        engine = Engine(driver, base)
+        await engine.write(1000, b"x" * 300000)
+        await engine.write_compressed(1 << 19, b"c" * 65536)
+        await driver.make_empty()
+        assert await driver.map(0, 1 << 20) == (MappingKind.BACKING, 1 << 20, None, 0, False)
+        assert await engine.read(0, 1 << 20) == base.data
+        await driver.close()
+        assert judge(file.data) == ([], 0)
 
     asyncio.run(run())
