@@ -21,6 +21,8 @@ from qmpserver.errors import QMPError, error_text
 PROBE_LENGTH = 2048
 """Bytes at the start of an image that its format is guessed from."""
 
+_AT_BACKING = "Could not open backing file: "
+
 _COMMON = frozenset(
     ("driver", "node-name", "read-only", "auto-read-only", "cache", "discard", "detect-zeroes", "force-share")
 )
@@ -116,14 +118,28 @@ class Opener:
         """Open backing nodes one below the other, until there is none or it exists already."""
         seen = _identities(top)
         lowest: tuple[Node, dict[str, Any]] | None = (top, options)
-        depth = 0
+        opened: list[Node] = []
         while lowest is not None:
-            depth += 1
+            opened.append(lowest[0])
             try:
                 lowest = await self._open_below(*lowest, seen, made)
             except QMPError as error:
-                prefix = "Could not open backing file: " * depth
-                raise type(error)(prefix + error.description) from error
+                raise type(error)(_AT_BACKING * len(opened) + error.description) from error
+        self._refuse_cycle(opened)
+
+    def _refuse_cycle(self, opened: list[Node]) -> None:
+        """Refuse a chain whose last node refers back to one of its own."""
+        edge = opened[-1].children.get("backing")
+        if edge is None or edge.node not in opened:
+            return
+        self._graph.detach(edge)
+        # QEMU: it makes the links from below, so the highest one is the one too many.
+        depth = opened.index(edge.node)
+        below = opened[depth + 1] if edge.node is not opened[-1] else edge.node
+        raise QMPError(
+            f"{_AT_BACKING * depth}Making '{below.node_name}' a backing child of "
+            f"'{edge.node.node_name}' would create a cycle"
+        )
 
     async def _open_below(
         self, node: Node, options: dict[str, Any], seen: set[str], made: list[Node]

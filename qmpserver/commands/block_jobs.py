@@ -33,16 +33,17 @@ async def block_stream(
     _check_exclusive({"base": base, "base-node": base_node, "bottom": bottom})
     async with daemon.graph.lock:
         device_node = daemon.graph.find(device)
-        top = chain.skip_filters(device_node)
         base_found = _find_base(daemon, device_node, base, base_node, bottom)
-        lowest = _bottom_of(device_node, base_found)
+        lowest, above_base = _lowest_above(device_node, base_found)
         for node in chain.nodes(device_node):
             if node is base_found:
                 break
             check_not_busy(node)
         if backing_file is not None and base_found is None:
             raise QMPError("backing file specified, but streaming the entire chain")
-        plan = StreamPlan(top, lowest, backing_file, backing_mask_protocol, filter_node_name)
+        plan = StreamPlan(
+            device_node, lowest, above_base, backing_file, backing_mask_protocol, filter_node_name
+        )
         job = StreamJob(
             daemon.jobs,
             daemon.graph,
@@ -91,15 +92,16 @@ def _find_base(
     return None
 
 
-def _bottom_of(top: Node, base: Node | None) -> Node:
-    """Return the lowest node of `top`'s chain above `base` that is no filter."""
-    lowest = chain.skip_filters(top)
+def _lowest_above(top: Node, base: Node | None) -> tuple[Node, Node]:
+    """Return the lowest node of `top`'s chain above `base` that is no filter, and the lowest at all."""
+    lowest, above_base = chain.skip_filters(top), top
     for node in chain.nodes(top):
         if node is base:
             break
+        above_base = node
         if not node.driver.is_filter:
             lowest = node
-    return lowest
+    return lowest, above_base
 
 
 def query_block_jobs(daemon: Daemon) -> list[dict[str, Any]]:

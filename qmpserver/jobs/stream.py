@@ -38,18 +38,25 @@ class StreamPlan:
     """What is to be streamed into what.
 
     Attributes:
-        top: The node that data is copied into; no filter.
-        bottom: The lowest node that data is copied from, or `top` when there is nothing to copy.
+        device: The node that was named: `top`, or a filter above it.
+        bottom: The lowest node that data is copied from, or `top` when there is nothing to copy; no filter.
+        above_base: The node right above the base: `bottom`, or a filter above the base that goes with it.
         backing_file: The name to store as the new backing file, or None for the base's own.
         mask_protocol: Store the format `raw` when the base is a protocol node.
         filter_node_name: The filter's name, or None for one nobody asked for.
     """
 
-    top: Node
+    device: Node
     bottom: Node
+    above_base: Node
     backing_file: str | None = None
     mask_protocol: bool = False
     filter_node_name: str | None = None
+
+    @property
+    def top(self) -> Node:
+        """The node that data is copied into; no filter."""
+        return chain.skip_filters(self.device)
 
 
 class StreamJob(BlockJob):
@@ -96,10 +103,10 @@ class StreamJob(BlockJob):
             QMPError: Something forbids it; nothing has changed.
         """
         self.manager.check_new_id(self.job_id)
-        top = self.plan.top
+        device = self.plan.device
         try:
-            if top.read_only:
-                await reopening.set_read_only(self.graph, top, read_only=False)
+            if device.read_only:
+                await reopening.set_read_only(self.graph, device, read_only=False)
                 self._made_writable = True
             await self._insert_filter(opener)
             assert self._filter is not None
@@ -131,27 +138,27 @@ class StreamJob(BlockJob):
         if plan.filter_node_name is not None:
             options["node-name"] = plan.filter_node_name
         try:
-            self._filter = await opener.insert_filter(options, plan.top)
+            self._filter = await opener.insert_filter(options, plan.device)
         except QMPError as error:
             raise type(error)(f"Could not create node: {error.description}") from error
         self._filter.is_implicit = plan.filter_node_name is None
 
     async def _reserve_nodes(self, filter_node: Node) -> None:
         await self.reserve("main node", filter_node, PermissionSet(PERM_NONE, PERM_ALL))
-        top, bottom = self.plan.top, self.plan.bottom
-        await self.reserve("active node", top, PermissionSet(PERM_NONE, _READS | Permission.WRITE))
-        for node in chain.nodes(top):
-            if node is not top:
+        plan = self.plan
+        await self.reserve("active node", plan.device, PermissionSet(PERM_NONE, _READS | Permission.WRITE))
+        for node in chain.nodes(plan.device):
+            if node is not plan.device:
                 await self.reserve("intermediate node", node, PermissionSet(PERM_NONE, _READS))
-            if node is bottom:
+            if node is plan.above_base:
                 break
         self._freeze()
 
     def _freeze(self) -> None:
-        """Hold the way from the filter down to `bottom` as it is."""
+        """Hold the way from the filter down to `above_base` as it is."""
         assert self._filter is not None
         for node in chain.nodes(self._filter):
-            if node is self.plan.bottom:
+            if node is self.plan.above_base:
                 break
             edge = node.children.get("file" if node.driver.is_filter else "backing")
             if edge is not None:
@@ -169,13 +176,13 @@ class StreamJob(BlockJob):
         if self._filter is None:
             return
         for edge in [edge for edge in self._filter.parents if edge.parent is not self]:
-            self.graph.lead(edge, self.plan.top)
-        await self.graph.loosen(self._filter, self.plan.top)
+            self.graph.lead(edge, self.plan.device)
+        await self.graph.loosen(self._filter, self.plan.device)
 
     async def _restore_read_only(self) -> None:
         if self._made_writable:
             self._made_writable = False
-            await reopening.set_read_only(self.graph, self.plan.top, read_only=True)
+            await reopening.set_read_only(self.graph, self.plan.device, read_only=True)
 
     # The work
 
@@ -299,12 +306,16 @@ class StreamJob(BlockJob):
             if self.plan.top is self.plan.bottom:
                 return
             assert self._filter is not None
-            # What is still on its way through the filter looks at nodes that are about to go.
-            async with self._filter.drained(), self.plan.top.drained():
+            async with contextlib.AsyncExitStack() as still:
+                # What is still on its way through a filter looks at nodes that are about to go.
+                for node in chain.nodes(self._filter):
+                    await still.enter_async_context(node.drained())
+                    if node is self.plan.top:
+                        break
                 await self._change_backing(self.plan.top)
 
     async def _change_backing(self, top: Node) -> None:
-        base = chain.below(self.plan.bottom)
+        base = chain.below(self.plan.above_base)
         named = chain.skip_filters(base) if base is not None else None
         filename = backing_format = None
         if named is not None:

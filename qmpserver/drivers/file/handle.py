@@ -62,9 +62,7 @@ class Handle:
         self.fd = fd
         self.mode = mode
         self.lock = lock
-        self.limits = Limits(
-            request_alignment=alignment, pwrite_zeroes_alignment=alignment, pdiscard_alignment=alignment
-        )
+        self.limits = Limits(request_alignment=alignment)
         self._requests = 0
         self._is_closing = False
 

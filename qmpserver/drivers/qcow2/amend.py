@@ -65,10 +65,10 @@ class Amendment:
             lazy_refcounts=options.get("lazy-refcounts", image.lazy_refcounts and version > 2),
             size=options.get("size", header.size),
         )
-        made.check(from_version=header.version)
+        made.check(is_width_given="refcount-bits" in options)
         return made
 
-    def check(self, *, from_version: int) -> None:
+    def check(self, *, is_width_given: bool) -> None:
         """Refuse values that cannot be had together.
 
         Raises:
@@ -77,7 +77,7 @@ class Amendment:
         if not is_power_of_two(self.refcount_bits) or self.refcount_bits > 64:
             raise QMPError("Refcount width must be a power of two and may not exceed 64 bits")
         if self.version == 2 and self.refcount_bits != 16:
-            if from_version > 2:
+            if not is_width_given:
                 raise QMPError("compat=0.10 requires refcount_bits=16")
             needed = _V3_NEEDED.replace("and above", "or above")
             raise QMPError(f"Refcount widths other than 16 bits require {needed}")

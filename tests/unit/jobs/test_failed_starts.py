@@ -69,7 +69,7 @@ async def _open_tree(bench: Bench) -> Any:
 async def _stream(bench: Bench) -> StreamJob:
     """Set up a stream into a read-only node that has an overlay."""
     find = bench.engine.graph.find
-    plan = StreamPlan(find("n1"), find("n0"))
+    plan = StreamPlan(find("n1"), find("n0"), find("n0"))
     job = StreamJob(bench.jobs, bench.engine.graph, "j", plan, on_error=OnError.REPORT)
     async with bench.engine.graph.lock:
         await job.set_up(bench.engine.opener, 0)

@@ -53,7 +53,7 @@ class Bench:
         on_error: OnError = OnError.REPORT,
         **options: Any,
     ) -> StreamJob:
-        plan = StreamPlan(top, bottom)
+        plan = StreamPlan(top, bottom, bottom)
         job = StreamJob(self.jobs, self.engine.graph, job_id, plan, on_error=on_error, **options)
         async with self.engine.graph.lock:
             await job.set_up(self.engine.opener, speed_bps)

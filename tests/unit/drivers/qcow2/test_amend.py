@@ -97,13 +97,12 @@ def test_zeroes_go_on_hiding_the_backing_file_in_version_2(tmp_path: Path, clust
     assert qemu_check(image) == {}
 
 
-@pytest.mark.parametrize("width", [2, 4, 8, 16, 32, 64])
-@pytest.mark.parametrize("cluster_size", [512, 65536])
+@pytest.mark.parametrize(
+    ("cluster_size", "width"), [(512, 16), (512, 64), (65536, 4), (65536, 8), (65536, 16), (65536, 64)]
+)
 def test_reference_counts_take_another_width(tmp_path: Path, cluster_size: int, width: int) -> None:
     image = sample(tmp_path / "image.qcow2", cluster_size=cluster_size, refcount_bits=32)
     expected = contents(image)
-    if width == 2 and cluster_size == 65536:
-        width = 4
     amend_file(image, refcount_bits=width)
     assert f'"refcount-bits": {width}' in qemu_img("info", "--output=json", image)
     assert qemu_check(image) == {}
