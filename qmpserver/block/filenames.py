@@ -179,6 +179,8 @@ def image_filename_of(node: NodeView) -> str | None:
 
 def full_open_options(node: NodeView) -> dict[str, Any]:
     """Return the options that decide what data the node shows."""
+    if node.is_implicit and node.filtered is not None:
+        return full_open_options(node.filtered)
     options: dict[str, Any] = {"driver": node.driver.format_name, **_own_strong_options(node)}
     for name, edge in node.children.items():
         if name != "backing":

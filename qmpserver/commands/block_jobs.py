@@ -34,13 +34,13 @@ async def block_stream(
     async with daemon.graph.lock:
         device_node = daemon.graph.find(device)
         base_found = _find_base(daemon, device_node, base, base_node, bottom)
-        lowest, above_base = _lowest_above(device_node, base_found)
         for node in chain.nodes(device_node):
             if node is base_found:
                 break
             check_not_busy(node)
         if backing_file is not None and base_found is None:
             raise QMPError("backing file specified, but streaming the entire chain")
+        lowest, above_base = _lowest_above(device_node, base_found)
         plan = StreamPlan(
             device_node, lowest, above_base, backing_file, backing_mask_protocol, filter_node_name
         )
@@ -93,14 +93,21 @@ def _find_base(
 
 
 def _lowest_above(top: Node, base: Node | None) -> tuple[Node, Node]:
-    """Return the lowest node of `top`'s chain above `base` that is no filter, and the lowest at all."""
-    lowest, above_base = chain.skip_filters(top), top
+    """Return the lowest node of `top`'s chain above `base` that is no filter, and the lowest at all.
+
+    Raises:
+        QMPError: Only filters are above `base`.
+    """
+    lowest, above_base = None, top
     for node in chain.nodes(top):
         if node is base:
             break
         above_base = node
         if not node.driver.is_filter:
             lowest = node
+    if lowest is None:
+        name = base.node_name if base is not None else ""
+        raise QMPError(f"'{name}' is not in the backing chain of '{top.node_name}'")
     return lowest, above_base
 
 

@@ -32,6 +32,10 @@ def big_endian(entries: "array[int]") -> bytes:
     return swapped.tobytes()
 
 
+def _damaged() -> OSError:
+    return OSError(errno.EIO, os.strerror(errno.EIO))
+
+
 class SnapshotChange:
     """One change, from the reference counts as they are stored.
 
@@ -63,7 +67,7 @@ class SnapshotChange:
         await stored.check_blocks(structures)
         await stored.read(align_up(image.child.size, image.cluster_size) >> self._bits)
         if stored.is_broken or found.corruptions:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise _damaged()
         self._counts = stored.counts
         self._taken = stored.counts.copy()
         self._old = bytes(stored.counts.small)
@@ -80,15 +84,25 @@ class SnapshotChange:
         await walker.walk_l2_tables(l1, active=False)
         highest = self._counts.shift(walker.counts, sign)
         if found.corruptions or highest < 0:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise _damaged()
         if highest > self._maximum:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
     def add_range(self, offset: int, length: int, sign: int) -> None:
-        """Count each cluster of a host range once more, or once less."""
-        if length:
-            for cluster in range(offset >> self._bits, (offset + length - 1 >> self._bits) + 1):
-                self._counts.put(cluster, max(self._counts.get(cluster) + sign, 0))
+        """Count each cluster of a host range so many times more, or less.
+
+        Raises:
+            OSError: EIO when it is not counted so often, or cannot be right.
+        """
+        if not length:
+            return
+        if offset & (self._image.cluster_size - 1):
+            raise _damaged()
+        for cluster in range(offset >> self._bits, (offset + length - 1 >> self._bits) + 1):
+            count = self._counts.get(cluster) + sign
+            if count < 0:
+                raise _damaged()
+            self._counts.put(cluster, count)
 
     async def store(self, data: bytes) -> int:
         """Write a structure to where nothing is, count it once, and return its host offset; 0 for nothing."""
@@ -134,6 +148,8 @@ class SnapshotChange:
             offset = entry & OFFSET_MASK
             if not offset:
                 continue
+            if offset & (self._image.cluster_size - 1):
+                raise _damaged()
             table = await read_table(self._image, offset, self._image.cluster_size)
             if self._correct_flags(table):
                 self.add_range(offset, 1, -users)
@@ -149,8 +165,11 @@ class SnapshotChange:
             entry = table[index]
             if entry & COMPRESSED or not entry & OFFSET_MASK:
                 continue
+            cluster = (entry & OFFSET_MASK) >> bits
+            if cluster >= len(small):
+                raise _damaged()
             # A count over 254 is not held in `small`, but neither is it 1.
-            if (entry >= COPIED) != (small[(entry & OFFSET_MASK) >> bits] == 1):
+            if (entry >= COPIED) != (small[cluster] == 1):
                 table[index] ^= COPIED
                 changed = True
         return changed
