@@ -133,7 +133,7 @@ class Graph:
         Raises:
             OSError: An image could not be written back in full; all are closed all the same.
         """
-        error: OSError | None = None
+        error: BaseException | None = None
         remaining: list[Node] = []
         pending = list(roots)
         while pending:
@@ -145,8 +145,11 @@ class Graph:
                 continue
             try:
                 await self._close(node)
-            except OSError as caught:
+            except BaseException as caught:  # noqa: BLE001 - raised again when all are closed
                 error = error or caught
+            if node.node_name in self._nodes:
+                # Called off before it was at rest.
+                continue
             for edge in list(node.children.values()):
                 self.detach(edge)
                 pending.append(edge.node)

@@ -1,13 +1,14 @@
 """Shape what queries show of nodes: BlockDeviceInfo, ImageInfo, BlockStats and the debug graph."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node, Parent
+from qmpserver.block.opening import Opening
 from qmpserver.driver_api.extras import SupportsBackingFile
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.permissions import Permission
@@ -19,7 +20,22 @@ _OPT_MEM_ALIGNMENT = 4096
 _MAX_IOV = 1024
 
 
-async def block_device_info(node: Node, *, flat: bool) -> dict[str, Any]:
+Sizes = Mapping[str, int]
+"""The bytes that each node occupies on the host, by node name, where that is known."""
+
+
+async def allocated_sizes(nodes: Iterable[Node]) -> dict[str, int]:
+    """Ask what each node occupies on the host.  Only this has to wait; the graph may change meanwhile."""
+    sizes: dict[str, int] = {}
+    for node in nodes:
+        with contextlib.suppress(OSError):
+            size = await _allocated_size(node)
+            if size is not None:
+                sizes[node.node_name] = size
+    return sizes
+
+
+def block_device_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]:
     """Shape a node as ``BlockDeviceInfo``; with `flat`, without what lies below it."""
     backing = node.backing
     info: dict[str, Any] = {
@@ -37,7 +53,7 @@ async def block_device_info(node: Node, *, flat: bool) -> dict[str, Any]:
             {"child": name, "node-name": edge.node.node_name}
             for name, edge in reversed(node.children.items())
         ],
-        "image": await image_info(node, flat=flat),
+        "image": image_info(node, sizes, flat=flat),
         **_THROTTLE_OFF,
     }
     if backing is not None:
@@ -54,7 +70,7 @@ def backing_depth(node: Node) -> int:
     return depth
 
 
-async def image_info(node: Node, *, flat: bool) -> dict[str, Any]:
+def image_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]:
     """Shape a node as ``ImageInfo``; with `flat`, without its backing images."""
     shown = node.filtered if node.is_implicit and node.filtered is not None else node
     driver = node.driver
@@ -69,12 +85,11 @@ async def image_info(node: Node, *, flat: bool) -> dict[str, Any]:
         info |= {
             key: value for key, value in node.filtered.driver.image_info().items() if key == "cluster-size"
         }
-    actual_size = await allocated_size(shown)
-    if actual_size is not None:
-        info["actual-size"] = actual_size
+    if shown.node_name in sizes:
+        info["actual-size"] = sizes[shown.node_name]
     info |= _backing_info(node)
     if not flat and node.backing is not None:
-        info["backing-image"] = await image_info(node.backing, flat=False)
+        info["backing-image"] = image_info(node.backing, sizes, flat=False)
     return info
 
 
@@ -92,14 +107,14 @@ def _backing_info(node: Node) -> dict[str, Any]:
     return info
 
 
-async def allocated_size(node: Node) -> int | None:
+async def _allocated_size(node: Node) -> int | None:
     """Return the bytes a node occupies on the host: its own, or those of all it is stored in."""
     own = await node.driver.allocated_size()
     if own is not None:
         return own
     total = None
-    for name, edge in node.children.items():
-        size = await allocated_size(edge.node) if name != "backing" else None
+    for name, edge in list(node.children.items()):
+        size = await _allocated_size(edge.node) if name != "backing" else None
         if size is not None:
             total = (total or 0) + size
     return total
@@ -151,11 +166,11 @@ def node_stats(node: Node) -> dict[str, Any]:
 
 
 def _root_users(nodes: Iterable[Node]) -> list[Parent]:
-    """Return the users that are not nodes: backends first, then jobs."""
+    """Return the users that are not nodes, nor about to be: backends first, then jobs."""
     found: list[Parent] = []
     for node in nodes:
         for edge in node.parents:
-            if not isinstance(edge.parent, Node) and edge.parent not in found:
+            if not isinstance(edge.parent, Node | Opening) and edge.parent not in found:
                 found.append(edge.parent)
     return sorted(found, key=lambda parent: not isinstance(parent, BlockBackend))
 

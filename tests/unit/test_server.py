@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -351,5 +352,35 @@ def test_closing_twice_is_harmless(play: Callable[[Scenario], None]) -> None:
         await server.listen("qmp.sock")
         await server.close()
         await server.close()
+
+    play(scenario)
+
+
+def test_a_node_that_the_program_itself_uses_closes_when_it_is_done(
+    play: Callable[[Scenario], None], tmp_path: Path
+) -> None:
+    async def scenario(server: Server) -> None:
+        await _make_chain(server)
+        async with server.backend("top", writable=True) as backend:
+            await server.close()
+            assert await _names(server) != []
+            await backend.pwrite(0, memoryview(b"late"))
+        assert await _names(server) == []
+        assert not _open_files(tmp_path)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("path", ["missing/qmp.sock", "p" * 200, "."])
+def test_an_address_that_cannot_be_had_is_refused_by_name(
+    play: Callable[[Scenario], None], path: str
+) -> None:
+    async def scenario(server: Server) -> None:
+        with pytest.raises(QMPError, match=re.escape(path)):
+            await server.listen(path)
+        await server.listen("qmp.sock")
+        client = await _Client.at("qmp.sock")
+        await server.close()
+        assert await client.rest() == []
 
     play(scenario)

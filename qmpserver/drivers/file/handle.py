@@ -50,7 +50,7 @@ class Handle:
     """A descriptor that closes when it is no longer wanted and its last request has ended.
 
     Attributes:
-        fd: The descriptor.
+        fd: The descriptor; -1 once it is closed, since its number may stand for another file then.
         mode: What it is for.
         lock: Its locks, or None when the file is not locked.
         limits: What its requests must look like.
@@ -67,7 +67,13 @@ class Handle:
         self._is_closing = False
 
     def begin(self) -> int:
-        """Count a request and return the descriptor for it."""
+        """Count a request and return the descriptor for it.
+
+        Raises:
+            OSError: EBADF when it is closed.
+        """
+        if self.fd < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._requests += 1
         return self.fd
 
@@ -75,16 +81,20 @@ class Handle:
         """Say that a request has ended."""
         self._requests -= 1
         if self._is_closing and not self._requests:
-            os.close(self.fd)
+            self._close_now()
 
     def close(self) -> None:
         """Drop the locks now, and close the descriptor once no request uses it."""
         self._is_closing = True
         if not self._requests:
-            os.close(self.fd)
+            self._close_now()
         elif self.lock is not None:
             # Left in place they would be in the way of the descriptor that succeeds this one.
             self.lock.restore(frozenset())
+
+    def _close_now(self) -> None:
+        fd, self.fd = self.fd, -1
+        os.close(fd)
 
 
 def open_handle(filename: str, mode: OpenMode, locking: str, fd_sets: SupportsFdSets | None) -> Handle:

@@ -29,10 +29,12 @@ State of one open image, each on top of the former:
 - :mod:`compressed`: reading and writing compressed clusters.
 - :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work.
 - :mod:`check`: every reference counted and compared, by :mod:`check_walk` (mapping tables, helped by
-  :mod:`check_spans` and :mod:`check_counts`), :mod:`check_stored` (refcounts) and :mod:`check_copied` (flags);
+  :mod:`check_spans` and :mod:`check_counts`), :mod:`check_bitmaps`, :mod:`check_stored` (refcounts) and
+  :mod:`check_copied` (flags);
   :mod:`check_rebuild` makes the refcount structures anew, :mod:`consistency` repairs an unclean image.
-- :mod:`snapshot_actions`: snapshots taken, applied, deleted, loaded, by a :mod:`snapshot_change`;
-  :mod:`snapshot_vm_state`: the machine's state.
+- :mod:`snapshot_actions`: snapshots taken, applied, deleted, loaded, by a :mod:`snapshot_change` and
+  :mod:`switching` to it; :mod:`snapshot_vm_state`: the machine's state.
+- :mod:`amend`: version and width of the reference counts changed, :mod:`amend_zeroes` for version 2.
 - :mod:`driver`: the class that the engine sees, which only puts these together.
 
 Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,

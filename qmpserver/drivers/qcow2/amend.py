@@ -15,8 +15,9 @@ from qmpserver.drivers.qcow2.amend_zeroes import allocate_zeroes
 from qmpserver.drivers.qcow2.backing import store_version
 from qmpserver.drivers.qcow2.header import COMPAT_LAZY_REFCOUNTS, HEADER_LENGTH, V2_LENGTH
 from qmpserver.drivers.qcow2.image import Image
-from qmpserver.drivers.qcow2.opening import OpenImage, reload
+from qmpserver.drivers.qcow2.opening import OpenImage
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange
+from qmpserver.drivers.qcow2.switching import switch_to
 from qmpserver.errors import QMPError
 from qmpserver.units import is_power_of_two
 
@@ -138,5 +139,4 @@ async def _change_width(parts: OpenImage, bits: int) -> None:
             f"Cannot decrease refcount entry width to {bits} bits: Cluster at offset {too_high:#x} has a "
             f"refcount of {change.count(too_high)}"
         )
-    await change.switch(refcount_order=bits.bit_length() - 1)
-    await reload(parts)
+    await switch_to(parts, change, refcount_order=bits.bit_length() - 1)

@@ -10,9 +10,10 @@ from dataclasses import replace
 from qmpserver.drivers.qcow2.check_walk import read_table
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ENTRY_SIZE, OFFSET_MASK, ZERO
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES
-from qmpserver.drivers.qcow2.opening import OpenImage, reload
+from qmpserver.drivers.qcow2.opening import OpenImage
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange, big_endian
 from qmpserver.drivers.qcow2.snapshots import Snapshot, pack_table
+from qmpserver.drivers.qcow2.switching import switch_to
 
 
 async def allocate_zeroes(parts: OpenImage) -> None:
@@ -28,7 +29,6 @@ async def allocate_zeroes(parts: OpenImage) -> None:
     await replacing.replace_tables()
     if replacing.replaced:
         await replacing.finish()
-        await reload(parts)
 
 
 class _Replacing:
@@ -102,4 +102,4 @@ class _Replacing:
         fields["l1_offset"] = await change.store(
             big_endian(self._lead_on(self._parts.tables.l1, active=True))
         )
-        await change.switch(**fields)
+        await switch_to(self._parts, change, **fields)

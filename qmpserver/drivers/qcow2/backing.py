@@ -65,6 +65,6 @@ async def _write_first_cluster(
         await image.write(SECTOR_SIZE, area[SECTOR_SIZE:])
         await image.child.flush()
     await image.write(0, area[:SECTOR_SIZE].ljust(SECTOR_SIZE, b"\0"))
-    await image.child.flush()
     image.header, image.extensions = laid_out.header, kept
     image.backing_name = ext.name_to_text(name) or None
+    await image.child.flush()

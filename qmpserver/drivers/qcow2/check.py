@@ -11,6 +11,7 @@ import os
 
 from qmpserver.driver_api.extras import CheckMode, CheckResult
 from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2.check_bitmaps import walk_bitmaps
 from qmpserver.drivers.qcow2.check_copied import CopiedFlags
 from qmpserver.drivers.qcow2.check_counts import ClusterCounts
 from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
@@ -77,7 +78,7 @@ class _Check:
         walker.add(header.snapshot_offset, self._snapshots.length)
         bitmaps = ext.find_extension(image.extensions, ext.BITMAPS)
         if bitmaps is not None and header.autoclear & AUTOCLEAR_BITMAPS:
-            await walker.walk_bitmaps(bitmaps)
+            await walk_bitmaps(image, walker, bitmaps)
         await self._replace_unaligned_zeroes()
         self._others_corrupt = self.result.corruptions
         self._without_refcounts = walker.counts.copy()

@@ -95,6 +95,12 @@ class ClusterCounts:
             part = other.small[start : start + _STEP]
             if part.count(0) == len(part):
                 continue
+            own = self.small[start : start + len(part)]
+            shifted = _shift_all(own, part, sign) if len(own) == len(part) else None
+            if shifted is not None:
+                self.small[start : start + len(part)] = shifted
+                highest = max(highest, *shifted)
+                continue
             for cluster, small in enumerate(part, start):
                 if small:
                     count = self.get(cluster) + sign * other.get(cluster)
@@ -129,3 +135,19 @@ class ClusterCounts:
         """Return the first cluster at or after `start` whose count is zero, perhaps past the end."""
         found = self.small.find(0, start)
         return found if found >= 0 else max(start, len(self.small))
+
+
+def _shift_all(own: bytearray, other: bytearray, sign: int) -> bytes | None:
+    """Add or take away all bytes at once, as one long number; None where a byte would overflow or underflow."""
+    if not own.isascii() or not other.isascii():
+        return None
+    length = len(own)
+    left, right = int.from_bytes(own, "big"), int.from_bytes(other, "big")
+    if sign > 0:
+        return (left + right).to_bytes(length, "big")
+    top_bits = int.from_bytes(b"\x80" * length, "big")
+    # A top bit is borrowed from where a byte is less than what is taken from it.
+    difference = (left | top_bits) - right
+    if difference & top_bits != top_bits:
+        return None
+    return (difference ^ top_bits).to_bytes(length, "big")

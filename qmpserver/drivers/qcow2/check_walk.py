@@ -1,11 +1,9 @@
-"""Walk every table of an image and count what it refers to.
+"""Walk mapping tables and count what they refer to.
 
-Source: qcow2 specification, "Cluster mapping", "Snapshots" and "Bitmaps".
+Source: qcow2 specification, "Cluster mapping" and "Extended L2 Entries".
 """
 
-import struct
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +25,6 @@ from qmpserver.units import align_up
 L1_RESERVED: Final = 0x7F00_0000_0000_01FF
 L2_RESERVED: Final = 0x3F00_0000_0000_01FE
 _MOST_SPANS: Final = 64
-_BITMAP_ENTRY = struct.Struct(">QIIBBHI")
 
 
 async def read_table(image: Image, offset: int, length: int) -> "array[int]":
@@ -265,26 +262,3 @@ class TableWalker:
         self._result.corruptions += entry >= COPIED
         self.add(*compressed_extent(entry, self._bits))
         return 1, 1
-
-    async def walk_bitmaps(self, extension: bytes) -> None:
-        """Count what the directory of persistent bitmaps refers to."""
-        count, _, length, offset = struct.unpack_from(">IIQQ", extension)
-        if not self.add(offset, length):
-            return
-        for table, entries in _bitmap_tables(bytes(await self._image.read(offset, length)), count):
-            if not self.add(table, entries * ENTRY_SIZE):
-                continue
-            for entry in await read_table(self._image, table, entries * ENTRY_SIZE):
-                if entry & OFFSET_MASK:
-                    self.add(entry & OFFSET_MASK, self._size)
-
-
-def _bitmap_tables(directory: bytes, count: int) -> Iterator[tuple[int, int]]:
-    """Return host offset and number of entries of each bitmap's table."""
-    at = 0
-    for _ in range(count):
-        if at + _BITMAP_ENTRY.size > len(directory):
-            return
-        table, entries, *_, name_length, extra = _BITMAP_ENTRY.unpack_from(directory, at)
-        yield table, entries
-        at += align_up(_BITMAP_ENTRY.size + extra + name_length, 8)

@@ -171,9 +171,10 @@ class Qcow2Driver(MappingDriver):
     async def check(self, fix: CheckMode) -> CheckResult:
         """Check the image's structures; see :class:`SupportsCheck`."""
         await self.flush()
-        result = await check_image(self._image, fix)
-        await opening.reload(self._parts)
-        return result
+        try:
+            return await check_image(self._image, fix)
+        finally:
+            await opening.reload(self._parts)
 
     @property
     def snapshots(self) -> tuple[SnapshotInfo, ...]:

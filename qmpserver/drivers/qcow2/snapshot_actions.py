@@ -11,10 +11,11 @@ from qmpserver.driver_api.extras import SnapshotInfo
 from qmpserver.drivers.qcow2.check_walk import read_table
 from qmpserver.drivers.qcow2.entries import COPIED, ENTRY_SIZE
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES, MAX_SNAPSHOTS
-from qmpserver.drivers.qcow2.opening import OpenImage, reload
+from qmpserver.drivers.qcow2.opening import OpenImage
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange, big_endian
 from qmpserver.drivers.qcow2.snapshot_vm_state import vm_state_index
 from qmpserver.drivers.qcow2.snapshots import MAX_TABLE_BYTES, NO_ICOUNT, Snapshot, pack_table
+from qmpserver.drivers.qcow2.switching import switch_to
 from qmpserver.units import align_up
 
 
@@ -160,5 +161,4 @@ class SnapshotActions:
     async def _finish(self, change: SnapshotChange, l1: "array[int]", **fields: int) -> None:
         """Store the active L1 table, switch to all that is new, and take note of it."""
         offset = await change.store(big_endian(l1))
-        await change.switch(l1_offset=offset, l1_entries=len(l1), **fields)
-        await reload(self._parts)
+        await switch_to(self._parts, change, l1_offset=offset, l1_entries=len(l1), **fields)

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from qmpserver.driver_api.extras import CheckResult
 from qmpserver.drivers.qcow2.check_counts import ClusterCounts
 from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
+from qmpserver.drivers.qcow2.check_spans import SpanFinder
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
-from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
-from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK
+from qmpserver.drivers.qcow2.check_walk import L2_RESERVED, TableWalker, read_table
+from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.units import align_up
@@ -49,6 +50,9 @@ class SnapshotChange:
         self._maximum = RefcountWidth(image.header.refcount_order).maximum
         self._counts = ClusterCounts(0)
         self._taken = ClusterCounts(0)
+        self._finder = SpanFinder(
+            image.cluster_size, ZERO | COMPRESSED | L2_RESERVED | image.cluster_size - 1, OFFSET_MASK
+        )
         self._old = b""
         self._next = 0
 
@@ -160,9 +164,35 @@ class SnapshotChange:
 
     def _correct_flags(self, table: "array[int]") -> bool:
         """Correct the flags in an L2 table; say whether any was wrong."""
+        if self._image.has_subclusters:
+            return self._correct_each(table, range(0, len(table), self._image.entry_words))
+        changed = False
+        for start, end, is_run in self._finder.spans(b"", table):
+            if is_run:
+                changed |= self._correct_run(table, start, end)
+            else:
+                changed |= self._correct_each(table, range(start, end))
+        return changed
+
+    def _correct_run(self, table: "array[int]", start: int, end: int) -> bool:
+        """Do the same for entries that are in line and have the same flag."""
+        entry, count = table[start], end - start
+        is_copied, first = entry >= COPIED, (entry & OFFSET_MASK) >> self._bits
+        if first + count > len(self._counts):
+            raise _damaged()
+        single = self._counts.small.count(1, first, first + count)
+        if single == (count if is_copied else 0):
+            return False
+        if single != (0 if is_copied else count):
+            return self._correct_each(table, range(start, end))
+        flipped, size = entry ^ COPIED, self._image.cluster_size
+        table[start:end] = array("Q", range(flipped, flipped + count * size, size))
+        return True
+
+    def _correct_each(self, table: "array[int]", places: range) -> bool:
         small, bits, changed = self._counts.small, self._bits, False
-        for index in range(0, len(table), self._image.entry_words):
-            entry = table[index]
+        for place in places:
+            entry = table[place]
             if entry & COMPRESSED or not entry & OFFSET_MASK:
                 continue
             cluster = (entry & OFFSET_MASK) >> bits
@@ -170,7 +200,7 @@ class SnapshotChange:
                 raise _damaged()
             # A count over 254 is not held in `small`, but neither is it 1.
             if (entry >= COPIED) != (small[cluster] == 1):
-                table[index] ^= COPIED
+                table[place] ^= COPIED
                 changed = True
         return changed
 

@@ -137,7 +137,7 @@ def test_the_data_file_that_an_image_names_is_opened_through_the_gate(make_engin
         await node.pwrite(4096, memoryview(b"x" * 512))
         assert FILES["data"][4096:4608] == b"x" * 512
         assert list(node.children) == ["file", "data-file"]
-        info = (await image_info(node, flat=True))["format-specific"]["data"]
+        info = image_info(node, {}, flat=True)["format-specific"]["data"]
         assert (info["data-file"], info["data-file-raw"]) == ("data", False)
 
     run(scenario)

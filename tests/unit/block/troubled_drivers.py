@@ -43,17 +43,20 @@ ERRORS = (OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)), QMPError("refused"))
 
 
 class _Reopening:
-    """The reopening of both drivers: asks before it prepares and before it commits."""
+    """The reopening of all drivers: asks before it prepares and before it commits."""
 
     reopening: bool | None = None
 
-    async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
+    async def before_reopen(self) -> None:
         TROUBLE.ask()
+
+    async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
+        await self.before_reopen()
         assert self.reopening is None
         self.reopening = read_only
 
     async def commit_reopen(self) -> None:
-        TROUBLE.ask()
+        await self.before_reopen()
         self.reopening = None
 
     async def abort_reopen(self) -> None:
@@ -138,6 +141,9 @@ class SlowFormat(_Reopening, MemoryFormat):
     """A format whose tables may take a turn of the loop to look at."""
 
     _next_host = 4096
+
+    async def before_reopen(self) -> None:
+        await asyncio.sleep(0)
 
     async def map(self, offset: int, length: int) -> Mapping:
         assert not self.closed

@@ -269,3 +269,44 @@ def test_a_read_on_its_way_through_the_filter_ends_before_the_nodes_it_looks_at_
         assert middle.driver.closed
 
     play(scenario)
+
+
+def test_cancelling_does_not_wait_for_a_disk_that_does_not_answer_but_the_job_does(
+    play: Callable[[Scenario], None],
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        base, top = await bench.make_chain(SIZE, SIZE)
+        file: Any = bench.engine.graph.find("n0-file").driver
+        file.gate = asyncio.Event()
+        job = await bench.start(top, base)
+        assert not job.is_at_rest
+        async with asyncio.timeout(0.5):
+            await job.cancel()
+        closing = asyncio.ensure_future(bench.jobs.cancel_all())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert job.status is JobStatus.RUNNING
+        assert not closing.done()
+        assert not bench.engine.graph.lock.locked(), "other nodes can be opened meanwhile"
+        file.gate.set()
+        await closing
+        assert bench.story()[-4:] == ["aborting", "CANCELLED", "concluded", "null"]
+        _assert_untouched(bench, base, top)
+
+    play(scenario)
+
+
+def test_a_job_whose_start_is_refused_is_not_seen_half_way(play: Callable[[Scenario], None]) -> None:
+    async def scenario(bench: Bench) -> None:
+        base, top = await bench.make_chain(SIZE, SIZE)
+        starting = asyncio.ensure_future(bench.start(top, base, speed_bps=-1))
+        seen: set[str] = set()
+        while not starting.done():
+            seen |= {job.status.value for job in bench.jobs}
+            await asyncio.sleep(0)
+        with pytest.raises(QMPError, match="non-negative"):
+            await starting
+        assert not seen
+        _assert_untouched(bench, base, top)
+
+    play(scenario)

@@ -91,6 +91,7 @@ class _Stress:
         self.server.daemon.events.subscribe(self.events.append)
         self.tasks: set[asyncio.Task[Any]] = set()
         self.errors: list[BaseException] = []
+        self.read_only: set[str] = set()
         self._jobs = 0
 
     # The world
@@ -108,7 +109,16 @@ class _Stress:
                 {"driver": "raw", "node-name": name, "size": size, "file": file, **backing}
             )
             await self._fill(name, size, guest)
+        for layer in range(LAYERS - 1):
+            if self.dice.random() < 0.5:
+                self._make_read_only(f"c{chain}n{layer}")
         return guest
+
+    def _make_read_only(self, name: str) -> None:
+        """Have a node as if it had been opened read-only; a stream into it makes it writable for a while."""
+        for part in (name, f"{name}-file"):
+            self.server.daemon.graph.find(part).flags.read_only = True
+            self.read_only.add(part)
 
     async def _fill(self, name: str, size: int, guest: _Guest) -> None:
         guest.model[size:] = bytes(SIZE - size)
@@ -239,6 +249,7 @@ class _Stress:
         for node in self.server.daemon.graph:
             assert not node.driver.is_filter, node
             assert not node.busy_reasons, node
+            assert node.read_only == (node.node_name in self.read_only), node
             assert not len(node.requests), node
             assert not any(edge.is_frozen for edge in node.children.values()), node
             assert node.parents or node.is_monitor_owned, node

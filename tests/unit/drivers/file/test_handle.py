@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qmpserver.drivers.file.driver import FileDriver
-from qmpserver.drivers.file.handle import Handle, OpenMode
+from qmpserver.drivers.file.handle import Handle, OpenMode, open_handle
 from qmpserver.errors import QMPError
 from tests.unit.drivers.file.context import FileContext, OpenFile
 
@@ -119,3 +119,24 @@ def test_a_handle_closes_when_its_last_request_has_ended(image: Path) -> None:
     handle.end()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+def test_a_request_that_comes_after_the_end_does_not_touch_whoever_has_the_number_now(image: Path) -> None:
+    handle = open_handle(str(image), OpenMode(writable=False, direct=False), "off", None)
+    number = handle.fd
+    handle.close()
+    other = os.open(image, os.O_RDONLY)
+    assert other == number
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        handle.begin()
+    os.close(other)
+
+
+def test_a_descriptor_closes_once_when_its_last_request_has_ended(image: Path) -> None:
+    handle = open_handle(str(image), OpenMode(writable=False, direct=False), "off", None)
+    number = handle.begin()
+    handle.close()
+    os.fstat(number)
+    handle.end()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)

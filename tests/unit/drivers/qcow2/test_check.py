@@ -1,6 +1,7 @@
 """What a check finds and puts right, beside ``qemu-img check``."""
 
 import asyncio
+import contextlib
 import json
 import random
 import subprocess
@@ -12,11 +13,13 @@ import pytest
 
 from qmpserver.driver_api.extras import CheckMode, CheckResult, SupportsCheck
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
+from qmpserver.errors import QMPError
 from tests.contract.engine import Context, Engine, MemoryFile
 from tests.contract.power import after_power_cut
 from tests.images import judge, make_qcow2, qemu_check, qemu_img, qemu_io
 from tests.peers import need
 from tests.unit.drivers.qcow2.damaging import KINDS, Damage, make_sample
+from tests.unit.drivers.qcow2.test_damage import mutated
 
 MiB = 1 << 20
 Counts = dict[str, Any]
@@ -261,3 +264,50 @@ def test_snapshot_tables_are_checked_and_rewritten_as_by_qemu(
     assert qemu_check(image) == {}
     qemu_img("snapshot", "-a", "one", image)
     qemu_io(image, "read -P 7 0 256k")
+
+
+def test_clusters_of_persistent_bitmaps_are_counted(tmp_path: Path) -> None:
+    image = make_qcow2(tmp_path / "image.qcow2", "64M", cluster_size=4096)
+    for name in ("first", "the second one"):
+        qemu_img("bitmap", "--add", "-f", "qcow2", "-g", "512", image, name)
+    qemu_io(image, "write -P 1 0 5M", "write -P 2 40M 1M")
+    data = bytearray(image.read_bytes())
+    assert our_check(data) == their_check(image)
+    data[95] = 0
+    image.write_bytes(data)
+    ours = our_check(data)
+    assert ours["leaks"]
+    assert ours == their_check(image)
+
+
+def test_damage_gives_a_named_error_or_a_result(sample: bytes) -> None:
+    async def use(data: bytearray) -> None:
+        file = MemoryFile(data)
+        with contextlib.suppress(OSError, QMPError):
+            await check(file)
+            await check(file, CheckMode.LEAKS)
+            await check(file, CheckMode.ALL)
+
+    for seed in range(40):
+        rng = random.Random(seed)
+        asyncio.run(use(mutated(bytearray(sample), rng) if seed % 2 else Damage(sample, rng).any()))
+
+
+@pytest.mark.parametrize("extended", ["off", "on"])
+def test_an_image_with_a_data_file_is_checked_as_by_qemu(tmp_path: Path, extended: str) -> None:
+    image = tmp_path / "image.qcow2"
+    make_qcow2(image, "1M", data_file=tmp_path / "data", cluster_size=16384, extended_l2=extended)
+    qemu_io(image, "write -P 1 0 256k", "write -z 128k 64k", "write -P 2 700k 4k", "discard 64k 64k")
+    start = image.read_bytes()
+
+    async def run(data: bytearray) -> Counts:
+        children = {"file": MemoryFile(data), "data-file": MemoryFile(bytes(MiB))}
+        driver = await Qcow2Driver.open_for_check(Context(children, read_only=True))
+        return as_counts(await driver.check(CheckMode.NONE))
+
+    assert asyncio.run(run(bytearray(start))) == their_check(image)
+    rng = random.Random(1)
+    for _ in range(15):
+        damaged = Damage(start, rng).mappings(2)
+        image.write_bytes(damaged)
+        assert asyncio.run(run(damaged)) == their_check(image)

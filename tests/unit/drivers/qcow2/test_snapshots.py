@@ -1,6 +1,7 @@
 """Internal snapshots: taken, applied, deleted and loaded, beside ``qemu-img snapshot``."""
 
 import asyncio
+import contextlib
 import errno
 import json
 import random
@@ -17,10 +18,13 @@ from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.extras import SnapshotInfo, SupportsSnapshots
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.drivers.qcow2.snapshots import Snapshot, SnapshotTable
+from qmpserver.errors import QMPError
 from tests.contract.engine import Context, Engine, MemoryFile
 from tests.contract.power import after_power_cut
 from tests.images import judge, make_qcow2, qemu_check, qemu_img, qemu_io
 from tests.peers import need
+from tests.unit.drivers.qcow2.damaging import KINDS, Damage, make_sample
+from tests.unit.drivers.qcow2.test_damage import mutated
 
 T = TypeVar("T")
 MiB = 1 << 20
@@ -475,3 +479,69 @@ def test_a_real_machines_state_is_found_and_given_back(tmp_path: Path) -> None:
         in_machine(image, "snapshot-load", tag=tag, vmstate="disk")
         assert qemu_check(image) == {}
         qemu_io(image, "read -P 3 0 1M")
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_damage_gives_a_named_error_or_another_state(tmp_path: Path, options: dict[str, Any]) -> None:
+    data = make_sample(tmp_path / "image.qcow2", options).read_bytes()
+
+    async def use(damaged: bytearray) -> None:
+        with contextlib.suppress(OSError, QMPError):
+            driver = await open_image(MemoryFile(damaged))
+            for action in (
+                lambda: driver.create_snapshot(SnapshotInfo("", "new")),
+                lambda: driver.apply_snapshot("1", None),
+                lambda: driver.delete_snapshot("1", None),
+                lambda: driver.amend({"version": "v2"}),
+                lambda: driver.amend({"version": "v3", "refcount-bits": 64}),
+            ):
+                with contextlib.suppress(OSError, QMPError):
+                    await action()
+
+    for seed in range(40):
+        rng = random.Random(seed)
+        asyncio.run(use(mutated(bytearray(data), rng) if seed % 2 else Damage(data, rng).any()))
+
+
+@pytest.mark.parametrize("action", ["create", "apply", "delete", "amend"])
+def test_an_error_while_writing_leaves_the_state_before_or_after(action: str) -> None:
+    """The one after only when the very last barrier fails."""
+
+    async def act(driver: Qcow2Driver) -> None:
+        if action == "create":
+            await driver.create_snapshot(SnapshotInfo("", "new"))
+        elif action == "apply":
+            await driver.apply_snapshot("1", None)
+        elif action == "delete":
+            await driver.delete_snapshot("1", None)
+        else:
+            await driver.amend({"refcount-bits": 64, "version": "v3"})
+
+    async def run(failing: int) -> tuple[bytes, list[str], bool]:
+        file = await make(**{"cluster-size": 4096})
+        driver = await open_image(file)
+        engine = Engine(driver)
+        await engine.write(0, b"a" * (SIZE // 2))
+        await driver.create_snapshot(SnapshotInfo("", "old"))
+        await engine.write(0, b"b" * (SIZE // 4))
+        await driver.flush()
+        file.fail_next = [*[None] * failing, OSError(errno.EIO, "failing")]
+        failed = False
+        try:
+            await act(driver)
+        except OSError:
+            failed = True
+        file.fail_next = []
+        found = await read_whole(driver), [one.name for one in driver.snapshots], failed
+        await engine.write(SIZE // 2, b"c" * 4096)
+        await driver.close()
+        assert judge(file.data) == ([], 0)
+        return found
+
+    results = [asyncio.run(run(0))]
+    while results[-1][2]:
+        results.append(asyncio.run(run(len(results))))
+    before, after = results[0][:2], results[-1][:2]
+    assert len(results) > 4
+    assert all(found[:2] == before for found in results[:-2])
+    assert results[-2][:2] in (before, after)
