@@ -264,6 +264,9 @@ class Node:
         self._in_flight += 1
         try:
             await writing.write(self, offset, data, flags)
+        except BaseException:
+            self._note_half_written()
+            raise
         finally:
             self._leave()
 
@@ -275,6 +278,9 @@ class Node:
         self._in_flight += 1
         try:
             await writing.write_zeroes(self, offset, length, flags)
+        except BaseException:
+            self._note_half_written()
+            raise
         finally:
             self._leave()
 
@@ -288,6 +294,9 @@ class Node:
         self._in_flight += 1
         try:
             await writing.discard(self, offset, length)
+        except BaseException:
+            self._note_half_written()
+            raise
         finally:
             self._leave()
 
@@ -338,6 +347,10 @@ class Node:
         """Record that bytes up to `end` have changed, so that a flush has something to do."""
         self._write_generation += 1
         self.stats.wr_highest_offset = max(end, self.stats.wr_highest_offset)
+
+    def _note_half_written(self) -> None:
+        """Record that a request which failed may have changed something: a flush has that to do."""
+        self._write_generation += 1
 
     def _check_writable(self, end: int) -> None:
         if self.flags.read_only:

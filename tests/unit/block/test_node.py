@@ -243,3 +243,24 @@ def test_random_operations_agree_with_a_plain_model(make_engine: MakeEngine, see
         assert await read(base, 0, len(content)) == content
 
     asyncio.run(scenario())
+
+
+def test_what_a_write_stored_before_it_failed_is_flushed(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        engine = make_engine()
+        node = await engine.add("n", "f")
+        file: Any = engine.graph.find("n-file").driver
+        allocate = node.driver.allocate
+
+        async def allocate_once(offset: int, length: int) -> Any:
+            if offset:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return await allocate(offset, length)
+
+        node.driver.allocate = allocate_once
+        with pytest.raises(OSError, match="No space left on device"):
+            await node.pwrite(0, memoryview(b"x" * 8192))
+        await node.flush()
+        assert file.flushes == 1
+
+    asyncio.run(main())
