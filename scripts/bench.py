@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 MIB = 1 << 20
-OURS = f"{shlex.quote(sys.executable)} -m qmpserver"
+OURS = f"{shlex.quote(sys.executable)} -m qmpserver --log-level warning"
 
 
 class Server:

@@ -11,6 +11,7 @@ from qmpserver.log import Logger
 from qmpserver.monitor.channel import Channel
 from qmpserver.monitor.commands import BoundCommand
 from qmpserver.monitor.fds import MAX_UNCLAIMED, FdSets, FdStore, close_all
+from qmpserver.monitor.polling import BusyPoll
 from qmpserver.qmp import messages
 from qmpserver.qmp.requests import Request
 from qmpserver.qmp.session import Mode, Session
@@ -29,6 +30,7 @@ BACKLOG_LIMIT = 16 << 20
 class Owner(Protocol):
     """What a client needs of its monitor."""
 
+    busy_poll: BusyPoll
     commands: Mapping[str, BoundCommand]
     fd_sets: FdSets
     version: dict[str, Any]
@@ -121,6 +123,7 @@ class ClientConnection:
             self._fresh_fds += fds
             close_all(self._fresh_fds[MAX_UNCLAIMED:])
             del self._fresh_fds[MAX_UNCLAIMED:]
+        self._owner.busy_poll.received()
         self._session.feed(data)
         if not self._is_turn_due:
             self._take_turn()
@@ -265,3 +268,4 @@ class ClientConnection:
         data = b"".join(lines)
         self._out.clear()
         self._channel.write(data)
+        self._owner.busy_poll.replied()

@@ -12,6 +12,7 @@ from qmpserver.monitor.channel import Channel
 from qmpserver.monitor.client import ClientConnection
 from qmpserver.monitor.commands import BoundCommand
 from qmpserver.monitor.fds import FdSets
+from qmpserver.monitor.polling import BusyPoll
 from qmpserver.qmp import messages
 from qmpserver.qmp.ratelimit import RateLimiter, RateLimits
 from qmpserver.sockets import Peer
@@ -57,6 +58,7 @@ class Monitor:
         self.version = version
         self.fd_sets = fd_sets or FdSets()
         self.log = log or get_logger("monitor")
+        self.busy_poll = BusyPoll()
         self.running: set[asyncio.Task[Any]] = set()
         self._clock = clock
         self._limiter = RateLimiter(rate_limits)
