@@ -6,6 +6,7 @@ The engine owns the bytes and never names a format; it meets drivers through ``d
 - :mod:`view`: what the parts below may know of a node.
 - :mod:`requests`: which requests are in flight, and which must wait for which.
 - :mod:`reading`, :mod:`writing`, :mod:`copy_on_read`: how a request is carried out from a driver's answers.
+- :mod:`copy_range`: what the host can copy from file to file by itself.
 - :mod:`zeroes`: telling zeroes from data.
 - :mod:`chain`: walking backing chains, and what is allocated in which layer.
 - :mod:`copy`: the copy engine under every job: several chunks in flight, bounded memory.

@@ -1,6 +1,6 @@
 """Read, and store on the way what a node does not hold itself: copy-on-read."""
 
-from qmpserver.block import reading, writing
+from qmpserver.block import copy_range, reading, writing
 from qmpserver.block.view import NodeView
 from qmpserver.block.zeroes import fill_zeroes, zero_runs
 from qmpserver.driver_api.driver import MappingDriver
@@ -55,6 +55,8 @@ async def _read_chunk(
             await reading.read_mapped(node, driver, offset, into[:done])
         return done
     whole = fetch_only and start == offset and run_end <= offset + len(into)
+    if whole and (copied := await copy_range.copy_from_backing(node, driver, start, mapping.length)):
+        return copied
     fetched = into[:done] if whole else memoryview(bytearray(mapping.length))
     await reading.read_backing(node, start, fetched)
     if not fetch_only:

@@ -361,6 +361,17 @@ class Node:
     # Drained sections
 
     @contextlib.asynccontextmanager
+    async def in_flight(self) -> AsyncIterator[None]:
+        """Count as a request of the node's, from when it is not drained."""
+        if self._quiesced:
+            await self._until_resumed()
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    @contextlib.asynccontextmanager
     async def drained(self) -> AsyncIterator[None]:
         """Hold back new requests, wait for those in flight, and let all go on afterwards."""
         self._quiesced += 1

@@ -5,6 +5,7 @@ these see it as a :class:`NodeView`, and so stand below it.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -89,6 +90,9 @@ class NodeView(Protocol):
     @property
     def filtered(self) -> Self | None:
         """The node whose data this filter presents."""
+
+    def in_flight(self) -> AbstractAsyncContextManager[None]:
+        """Count as a request of the node's, from when it is not drained."""
 
     def note_written(self, end: int) -> None:
         """Record that bytes up to `end` have changed."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.permissions import PermissionSet
 
@@ -79,6 +80,30 @@ class SupportsPermissions(Protocol):
 
     def abort_permissions(self) -> None:
         """Go back to what was held before `prepare_permissions`."""
+
+
+@runtime_checkable
+class SupportsCopyRange(Protocol):
+    """A protocol that can have the host copy between two of its own, without the bytes passing here."""
+
+    async def copy_range(
+        self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
+    ) -> bool:
+        """Copy a range of another driver's bytes into this one.
+
+        Args:
+            source: The driver to copy from.
+            source_offset: First byte there.
+            offset: First byte here.
+            length: Bytes to copy.
+            unit: What is all zeroes in one such piece should be stored as zeroes, and is not copied.
+
+        Returns:
+            Whether it was done.  If not, the caller moves the bytes itself; some may have been written.
+
+        Raises:
+            OSError: The range cannot be read or written.
+        """
 
 
 @runtime_checkable

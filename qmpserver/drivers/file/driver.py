@@ -15,7 +15,7 @@ from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.file import io
 from qmpserver.drivers.file.access import Access, AccessPolicy
-from qmpserver.drivers.file.handle import SupportsFdSets
+from qmpserver.drivers.file.handle import Handle, SupportsFdSets
 from qmpserver.drivers.file.options import FileOptions, check_changes
 from qmpserver.drivers.file.runs import Run, RunCache, find_runs
 from qmpserver.drivers.file.space import SpaceCalls, start_writeback
@@ -82,6 +82,11 @@ class FileDriver(BlockDriver):
         self._access.close()
 
     @property
+    def handle(self) -> Handle:
+        """The open file, for another driver of this kind to copy from."""
+        return self._access.handle
+
+    @property
     def size(self) -> int:
         """The file's length in bytes."""
         return self._size
@@ -146,6 +151,27 @@ class FileDriver(BlockDriver):
         self._size = max(self._size, offset + length)
         if not handle.mode.direct and (due := self._hint.note(offset, length)) is not None:
             await self._start_writeback(*due)
+
+    async def copy_range(
+        self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
+    ) -> bool:
+        """Have the kernel copy from another file; see :class:`SupportsCopyRange`."""
+        if not isinstance(source, FileDriver):
+            return False
+        handle, other = self.handle, source.handle
+        if handle.mode.direct or other.mode.direct:
+            return False
+        self._runs.changed()
+        place = (other.begin(), source_offset)
+        try:
+            is_done = await self._run(io.copy_range, offset, length, place, unit)
+        finally:
+            other.end()
+            self._runs.changed()
+            self._size = max(self._size, os.fstat(handle.fd).st_size)
+        if is_done and (due := self._hint.note(offset, length)) is not None:
+            await self._start_writeback(*due)
+        return is_done
 
     async def _start_writeback(self, offset: int, length: int) -> None:
         """Let the kernel begin, beside the next writes; wait only when it has not taken the last."""

@@ -96,3 +96,36 @@ def direct_alignment(fd: int) -> int:
         else:
             return alignment if alignment > 1 else SAFE_ALIGNMENT
     return SAFE_ALIGNMENT
+
+
+_SAMPLE = 16
+_CANNOT_COPY = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF))
+_copy_file_range = getattr(os, "copy_file_range", None)
+
+
+def copy_range(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+    """Have the kernel copy from another file, given as descriptor and offset; say whether it did.
+
+    It is not asked to where a piece of `unit` bytes may be all zeroes, judged by a few bytes of each.
+
+    Raises:
+        OSError: The range cannot be read or written.
+    """
+    if _copy_file_range is None:
+        return False
+    source_fd, source_offset = source
+    for piece in range(source_offset + unit // 2, source_offset + length, unit):
+        if not any(os.pread(source_fd, _SAMPLE, piece)):
+            return False
+    done = 0
+    while done < length:
+        try:
+            moved = _copy_file_range(source_fd, fd, length - done, source_offset + done, offset + done)
+        except OSError as error:
+            if error.errno in _CANNOT_COPY:
+                return False
+            raise
+        if not moved:
+            return False
+        done += moved
+    return True

@@ -31,6 +31,7 @@ class MemoryFile(BlockDriver):
         self.fail_reads_at: set[int] = set()
         self.fail_writes: int | None = None
         self.gate: asyncio.Event | None = None
+        self.copies: list[tuple[int, int, int]] | None = None
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
@@ -82,6 +83,17 @@ class MemoryFile(BlockDriver):
         if len(self.data) < offset + len(data):
             self.data.extend(bytes(offset + len(data) - len(self.data)))
         self.data[offset : offset + len(data)] = data
+
+    async def copy_range(
+        self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
+    ) -> bool:
+        """Copy between files in memory, once :attr:`copies` is a list to note it in."""
+        if self.copies is None:
+            return False
+        self.copies.append((source_offset, offset, length))
+        assert isinstance(source, MemoryFile)
+        await self.pwrite(offset, memoryview(source.data[source_offset : source_offset + length]), 0)
+        return True
 
     async def flush(self) -> None:
         self.flushes += 1

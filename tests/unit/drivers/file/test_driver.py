@@ -327,3 +327,73 @@ def test_a_file_behaves_as_a_bytearray(in_memory: bool, operations: list[tuple[s
     else:
         with tempfile.NamedTemporaryFile() as file:
             asyncio.run(main(file.name))
+
+
+def test_the_kernel_copies_between_files_and_the_copy_is_the_file_s_own(
+    tmp_path: Path, open_file: OpenFile
+) -> None:
+    data = os.urandom(3 * MiB)
+    (tmp_path / "source").write_bytes(data)
+    (tmp_path / "target").touch()
+
+    async def main() -> None:
+        source = await open_file(tmp_path / "source", read_only=True)
+        target = await open_file(tmp_path / "target")
+        assert await target.copy_range(source, MiB, 64 * KiB, 2 * MiB, 64 * KiB)
+        assert target.size == 64 * KiB + 2 * MiB
+        assert await read(target, 64 * KiB, 2 * MiB) == data[MiB:]
+        assert (await target.block_status(0, MiB)).is_zero
+        await target.close()
+        await source.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("direct", ["source", "target"])
+def test_what_bypasses_the_page_cache_is_not_copied_by_the_kernel(
+    tmp_path: Path, open_file: OpenFile, direct: str
+) -> None:
+    for name in ("source", "target"):
+        (tmp_path / name).write_bytes(b"x" * MiB)
+
+    async def main() -> None:
+        source = await open_file(tmp_path / "source", direct=direct == "source")
+        target = await open_file(tmp_path / "target", direct=direct == "target")
+        assert not await target.copy_range(source, 0, 0, MiB, 64 * KiB)
+        await target.close()
+        await source.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("zero_piece", [0, 3, 7])
+def test_a_piece_that_may_be_zeroes_is_left_to_the_caller(
+    tmp_path: Path, open_file: OpenFile, zero_piece: int
+) -> None:
+    pieces = [bytes(64 * KiB) if index == zero_piece else os.urandom(64 * KiB) for index in range(8)]
+    (tmp_path / "source").write_bytes(b"".join(pieces))
+    (tmp_path / "target").touch()
+
+    async def main() -> None:
+        source = await open_file(tmp_path / "source", read_only=True)
+        target = await open_file(tmp_path / "target")
+        assert not await target.copy_range(source, 0, 0, 512 * KiB, 64 * KiB)
+        assert target.size == 0
+        await target.close()
+        await source.close()
+
+    asyncio.run(main())
+
+
+def test_a_source_that_ends_too_early_is_left_to_the_caller(tmp_path: Path, open_file: OpenFile) -> None:
+    (tmp_path / "source").write_bytes(b"x" * (96 * KiB + 20))
+    (tmp_path / "target").touch()
+
+    async def main() -> None:
+        source = await open_file(tmp_path / "source", read_only=True)
+        target = await open_file(tmp_path / "target")
+        assert not await target.copy_range(source, 0, 0, 128 * KiB, 64 * KiB)
+        await target.close()
+        await source.close()
+
+    asyncio.run(main())

@@ -1,0 +1,108 @@
+"""Copy-on-read lets the host copy where it can, and moves the bytes itself where not; the data is the same."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from qmpserver.driver_api.flags import COPY_ON_READ, PREFETCH
+
+MakeEngine = Callable[[], Any]
+
+SIZE = 64 * 1024
+
+
+async def make_chain(engine: Any, **base_options: Any) -> tuple[Any, Any]:
+    """Return a top over a base full of data, whose file can copy by itself."""
+    base = await engine.add("base", "b", **base_options)
+    data = os.urandom(4096)
+    for offset in range(0, SIZE, 4096):
+        base.driver.table[offset // 4096] = 4096 + offset
+    engine.graph.find("base-file").driver.data[:] = bytes(4096) + data * (SIZE // 4096)
+    top = await engine.add("top", "t", backing="base")
+    engine.graph.find("top-file").driver.copies = []
+    return base, top
+
+
+async def fetch(top: Any, offset: int, length: int) -> None:
+    await top.pread(offset, memoryview(bytearray(length)), COPY_ON_READ | PREFETCH)
+
+
+async def content(node: Any) -> bytes:
+    buffer = bytearray(SIZE)
+    await node.pread(0, memoryview(buffer))
+    return bytes(buffer)
+
+
+def test_what_a_read_only_base_stores_plainly_is_copied_by_the_host(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        base, top = await make_chain(engine, **{"read-only": True})
+        expected = await content(base)
+        await fetch(top, 0, SIZE)
+        copies = engine.graph.find("top-file").driver.copies
+        assert sum(length for _, _, length in copies) == SIZE
+        assert len(top.driver.table) == SIZE // 4096
+        base.driver.table.clear()
+        assert await content(top) == expected
+        await top.flush()
+        assert engine.graph.find("top-file").driver.flushes == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_base_that_may_change_is_read_in_the_usual_way(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        base, top = await make_chain(engine)
+        expected = await content(base)
+        await fetch(top, 0, SIZE)
+        assert engine.graph.find("top-file").driver.copies == []
+        assert await content(top) == expected
+
+    asyncio.run(scenario())
+
+
+def test_what_the_host_does_not_copy_is_moved_and_no_room_is_lost(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        base, top = await make_chain(engine, **{"read-only": True})
+        expected = await content(base)
+        engine.graph.find("top-file").driver.copies = None
+        await fetch(top, 0, SIZE)
+        assert top.driver.released == SIZE // 4096
+        assert await content(top) == expected
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_copy_gives_its_room_back_and_changes_nothing(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        base, top = await make_chain(engine, **{"read-only": True})
+        expected = await content(base)
+        file = engine.graph.find("top-file").driver
+        file.fail_writes = errno.ENOSPC
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            await fetch(top, 0, SIZE)
+        assert top.driver.released == 1
+        assert not top.driver.table
+        assert await content(top) == expected
+
+    asyncio.run(scenario())
+
+
+def test_a_read_that_wants_the_bytes_gets_them(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        base, top = await make_chain(engine, **{"read-only": True})
+        expected = await content(base)
+        buffer = bytearray(100)
+        await top.pread(5000, memoryview(buffer), COPY_ON_READ)
+        assert buffer == expected[5000:5100]
+        assert engine.graph.find("top-file").driver.copies == []
+
+    asyncio.run(scenario())
