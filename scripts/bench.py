@@ -38,16 +38,28 @@ class Server:
             [*shlex.split(command), "--chardev", chardev, "--monitor", "chardev=c"],
             stdout=subprocess.DEVNULL,
         )
-        self.socket = socket.socket(socket.AF_UNIX)
-        while self.socket.connect_ex(str(path)):
+        while not self._is_greeted(str(path)):
             if self.process.poll() is not None:
-                raise SystemExit(f"{command}: ended with {self.process.returncode} before it listened")
-            time.sleep(0.001)
-        self._lines = self.socket.makefile("rb")
-        self._lines.readline()
+                raise SystemExit(f"{command}: ended with {self.process.returncode} before it greeted")
         self.start_seconds = time.perf_counter() - began
         self._events: list[dict[str, Any]] = []
         self.execute("qmp_capabilities")
+
+    def _is_greeted(self, path: str) -> bool:
+        """Try to connect.  QEMU misses a client now and then that comes while it starts; that one tries again."""
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(2)
+        self._lines = self.socket.makefile("rb")
+        try:
+            self.socket.connect(path)
+            if b"QMP" in self._lines.readline():
+                self.socket.settimeout(None)
+                return True
+        except OSError:
+            time.sleep(0.001)
+        self._lines.close()
+        self.socket.close()
+        return False
 
     def execute(self, name: str, **arguments: Any) -> Any:
         """Run one command and return what it returns; events met on the way are kept."""

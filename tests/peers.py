@@ -1,9 +1,18 @@
 """Find the real programs that behaviour is compared with."""
 
+import contextlib
+import json
 import os
 import shutil
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import pytest
+
+PATIENCE_S = 20.0
+_GREETING_S = 2.0
 
 
 def need(program: str) -> str:
@@ -19,3 +28,41 @@ def need(program: str) -> str:
     if os.environ.get("QMPSERVER_REQUIRE_PEERS") == "1":
         pytest.fail(f"{program} is not installed, and QMPSERVER_REQUIRE_PEERS=1 requires it")
     pytest.skip(f"{program} is not installed")
+
+
+@contextlib.contextmanager
+def qmp_connection(path: str) -> Iterator[tuple[socket.socket, BinaryIO, dict[str, Any]]]:
+    """Connect to a QMP server, waiting for it to listen; give the socket, its lines and the greeting.
+
+    Real QEMU now and then misses a client that comes while it starts, and never greets it; such a
+    connection is given up and made anew.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        lines = client.makefile("rb")
+        greeting = _greeting(client, lines, path)
+        if greeting is not None:
+            break
+        lines.close()
+        client.close()
+        assert time.monotonic() < deadline, "no QMP server answers"
+    client.settimeout(PATIENCE_S)
+    try:
+        yield client, lines, greeting
+    finally:
+        lines.close()
+        client.close()
+
+
+def _greeting(client: socket.socket, lines: BinaryIO, path: str) -> dict[str, Any] | None:
+    client.settimeout(_GREETING_S)
+    try:
+        client.connect(path)
+        greeting = json.loads(lines.readline() or b"{}")
+    except TimeoutError:
+        return None
+    except OSError:
+        time.sleep(0.01)
+        return None
+    return greeting if "QMP" in greeting else None

@@ -5,10 +5,8 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +15,10 @@ from typing import Any, Self
 import pytest
 
 from qmpserver.schema.loader import load
-from tests.peers import need
+from tests.peers import PATIENCE_S, need, qmp_connection
 
 OURS = [sys.executable, "-m", "qmpserver"]
 SCHEMA = load()
-TIMEOUT_S = 20.0
 _AUTO_NAME = re.compile(r"#block\d+")
 
 
@@ -51,21 +48,13 @@ class Daemon:
     def __init__(self, command: list[str], folder: Path) -> None:
         self.folder = folder
         self._is_ours = command is OURS
-        path = folder / "qmp.sock"
         self.process = subprocess.Popen(
             [*command, "--chardev", "socket,id=c,path=qmp.sock,server=on,wait=off", "--monitor", "c"],
             cwd=folder,
             env=_environment(),
         )
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(TIMEOUT_S)
-        deadline = time.monotonic() + TIMEOUT_S
-        while self.socket.connect_ex(str(path)):
-            assert self.process.poll() is None, "the daemon ended before it listened"
-            assert time.monotonic() < deadline, "the daemon does not listen"
-            time.sleep(0.01)
-        self._lines = self.socket.makefile("rb")
-        self._lines.readline()
+        self._connection = qmp_connection(str(folder / "qmp.sock"))
+        self.socket, self._lines, _ = self._connection.__enter__()
         self.events: list[dict[str, Any]] = []
         assert self.execute("qmp_capabilities") == {"return": {}}
 
@@ -73,11 +62,10 @@ class Daemon:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.socket.close()
-        self._lines.close()
+        self._connection.__exit__(None, None, None)
         self.process.terminate()
         try:
-            self.process.wait(TIMEOUT_S)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.peers import need
+from tests.peers import need, qmp_connection
 from tests.wire_rows import ALL, END, Row
 
 NEW_TEXTS_SINCE = (11, 0)
@@ -24,10 +24,7 @@ class Peer:
 
     def answers(self, data: bytes) -> list[str]:
         """Return the error texts that a new client gets, up to the answer to the end row."""
-        with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as lines:
-            client.settimeout(20)
-            client.connect(self.path)
-            lines.readline()
+        with qmp_connection(self.path) as (client, lines, _):
             client.sendall(b'{"execute":"qmp_capabilities"}\n')
             lines.readline()
             client.sendall(data + END)
@@ -59,10 +56,8 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 
 
 def _version(path: str) -> tuple[int, int]:
-    with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as lines:
-        client.settimeout(20)
-        client.connect(path)
-        version = json.loads(lines.readline())["QMP"]["version"]["qemu"]
+    with qmp_connection(path) as (_, _, greeting):
+        version = greeting["QMP"]["version"]["qemu"]
         return version["major"], version["minor"]
 
 
