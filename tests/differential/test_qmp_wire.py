@@ -26,7 +26,8 @@ class Peer:
         """Return the error texts that a new client gets, up to the answer to the end row."""
         with qmp_connection(self.path) as (client, lines, _):
             client.sendall(b'{"execute":"qmp_capabilities"}\n')
-            lines.readline()
+            while b"return" not in lines.readline():
+                pass  # real QEMU at times greets twice
             client.sendall(data + END)
             texts: list[str] = []
             while True:
