@@ -149,6 +149,7 @@ GOALS = {
     "start to greeting, s": at_most(0.15, "s"),
     "resident when idle, MiB": at_most(45, "MiB"),
     "block-stream, MiB/s": at_least(2),
+    "block-stream until on disk, MiB/s": at_least(2),
     "resident at most while streaming, MiB": at_most(120, "MiB"),
 }
 
@@ -214,10 +215,15 @@ def case_stream(command: str, folder: Path, mib: int) -> dict[str, float]:
     server.execute("block-stream", job_id="j", device="top")
     event = server.wait_event("BLOCK_JOB_COMPLETED")
     elapsed = time.perf_counter() - began
+    # Ours is on disk before the job completes, theirs whenever the kernel gets to it.
+    with Path(top).open("rb") as written:
+        os.fsync(written)
+    elapsed_on_disk = time.perf_counter() - began
     if "error" in event["data"]:
         raise SystemExit(f"{command}: {event['data']['error']}")
     figures = {
         "block-stream, MiB/s": mib / elapsed,
+        "block-stream until on disk, MiB/s": mib / elapsed_on_disk,
         "resident at most while streaming, MiB": server.memory_mib("VmHWM"),
     }
     server.close()
