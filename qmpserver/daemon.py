@@ -105,12 +105,6 @@ class Daemon:
 
     # Nodes
 
-    @contextlib.asynccontextmanager
-    async def graph_locked(self) -> AsyncIterator[Graph]:
-        """Hold the graph still for a change of several steps."""
-        async with self.graph.lock:
-            yield self.graph
-
     async def blockdev_add(self, options: dict[str, Any]) -> Node:
         """Open a node with everything below it.
 

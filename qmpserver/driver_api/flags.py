@@ -24,8 +24,6 @@ NO_FALLBACK: Final = 1 << 4
 WRITE_UNCHANGED: Final = 1 << 5
 """Write: what is read from the node afterwards is what was read before."""
 
-SERIALISING: Final = 1 << 6
-"""Write: wait for, and hold back, every request that overlaps."""
 
 WRITE_COMPRESSED: Final = 1 << 7
 """Write: store whole clusters compressed; a driver without the means refuses with ENOTSUP."""

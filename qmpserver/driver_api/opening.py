@@ -23,8 +23,8 @@ class ChildSpec:
     required: bool = True
 
 
-class OpenContext(Protocol):
-    """The engine, as seen by a driver while and after it opens."""
+class ImageContext(Protocol):
+    """As much of :class:`OpenContext` as a format needs, so that an image can be opened while it is created."""
 
     @property
     def node_name(self) -> str:
@@ -37,18 +37,6 @@ class OpenContext(Protocol):
     @property
     def read_only(self) -> bool:
         """Whether the node will not be written."""
-
-    @property
-    def auto_read_only(self) -> bool:
-        """Whether falling back to read-only is wanted rather than an error."""
-
-    @property
-    def no_flush(self) -> bool:
-        """Whether flushes need not reach the disk (``cache.no-flush``)."""
-
-    @property
-    def direct(self) -> bool:
-        """Whether the host's page cache is to be bypassed (``cache.direct``)."""
 
     @property
     def discard(self) -> bool:
@@ -68,12 +56,6 @@ class OpenContext(Protocol):
             QMPError: It cannot be opened, or the administrator does not allow it.
         """
 
-    def is_in_chain(self, child: str, node_name: str) -> bool | None:
-        """Say whether the node of that name is in the chain of the named child, the child included.
-
-        None when there is no node of that name at all.
-        """
-
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         """Tell clients that the image is damaged (BLOCK_IMAGE_CORRUPTED).
 
@@ -82,4 +64,26 @@ class OpenContext(Protocol):
             offset: Host offset of the damaged structure in bytes, where known.
             length: Its length in bytes, where known.
             fatal: The image can no longer be used.
+        """
+
+
+class OpenContext(ImageContext, Protocol):
+    """The engine, as seen by a driver while and after it opens."""
+
+    @property
+    def auto_read_only(self) -> bool:
+        """Whether falling back to read-only is wanted rather than an error."""
+
+    @property
+    def no_flush(self) -> bool:
+        """Whether flushes need not reach the disk (``cache.no-flush``)."""
+
+    @property
+    def direct(self) -> bool:
+        """Whether the host's page cache is to be bypassed (``cache.direct``)."""
+
+    def is_in_chain(self, child: str, node_name: str) -> bool | None:
+        """Say whether the node of that name is in the chain of the named child, the child included.
+
+        None when there is no node of that name at all.
         """

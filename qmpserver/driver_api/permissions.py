@@ -40,11 +40,6 @@ class ChildRole(enum.IntFlag):
     PRIMARY = 1 << 4
     """The child stands for the parent: file names and sizes come from it."""
 
-    @property
-    def wire_names(self) -> list[str]:
-        """Return the names of the roles it holds, in the order of their bits."""
-        return [(role.name or "").lower() for role in ChildRole if role in self]
-
 
 IMAGE = ChildRole.DATA | ChildRole.METADATA | ChildRole.PRIMARY
 """The usual role of a format's `file` child."""

@@ -113,9 +113,3 @@ class NullDriver(BlockDriver):
     async def allocated_size(self) -> int | None:
         """Return 0: it occupies nothing."""
         return 0
-
-
-class NullAioDriver(NullDriver):
-    """The same under its other name."""
-
-    format_name: ClassVar[str] = "null-aio"

@@ -1,12 +1,17 @@
 """Every command has its function with its arguments, and a difference ends the start by name."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from qmpserver import binding
 from qmpserver.clock import ManualClock
 from qmpserver.commands import block_jobs
 from qmpserver.daemon import Daemon
+from qmpserver.errors import ParameterError
 from qmpserver.schema.loader import load
+from qmpserver.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +52,34 @@ def test_a_difference_in_arguments_shows_both_sides(daemon: Daemon, monkeypatch:
         binding.MismatchError, match=r"takes device, speed, but its function takes device, \*speed"
     ):
         binding.bind_commands(daemon)
+
+
+def test_a_driver_of_another_package_is_found_when_it_is_first_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_driver.py").write_text(
+        "from qmpserver.drivers.null import NullDriver\n"
+        "class Theirs(NullDriver):\n"
+        "    format_name = 'theirs'\n"
+        "    options_schema = {'type': 'object', 'description': 'x', 'properties': {\n"
+        "        'size': {'type': 'integer', 'format': 'size', 'description': 'x'}}}\n"
+    )
+    folder = tmp_path / "theirs-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[qmpserver.drivers]\ntheirs = their_driver:Theirs\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def scenario() -> None:
+        async with Server() as server:
+            for driver, refusal in (("nobodys", "does not accept value 'nobodys'"), ("theirs", None)):
+                options = {"driver": driver, "node-name": "n", "size": 4096}
+                if refusal is not None:
+                    with pytest.raises(ParameterError, match=refusal):
+                        await server.execute("blockdev-add", options)
+                    continue
+                await server.execute("blockdev-add", options)
+            nodes = await server.execute("query-named-block-nodes", {"flat": True})
+            assert [(node["drv"], node["image"]["virtual-size"]) for node in nodes] == [("theirs", 4096)]
+
+    asyncio.run(scenario())

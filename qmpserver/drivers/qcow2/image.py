@@ -3,12 +3,11 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
 
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.opening import ImageContext
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (
     AUTOCLEAR_DATA_FILE_RAW,
@@ -30,35 +29,6 @@ WRITE_UNIT = 4 * KiB
 def c_hex(value: int) -> str:
     """Write a number as C's ``%#x`` does, which leaves zero bare."""
     return f"{value:#x}" if value else "0"
-
-
-class ImageContext(Protocol):
-    """As much of :class:`OpenContext` as an image needs, so that one can be opened while it is created."""
-
-    @property
-    def node_name(self) -> str:
-        """The node's name, for messages."""
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The driver's own options."""
-
-    @property
-    def read_only(self) -> bool:
-        """Whether the image will not be written."""
-
-    @property
-    def discard(self) -> bool:
-        """Whether freed space is given back to the file below."""
-
-    def child(self, name: str) -> BlockChild | None:
-        """Return the opened child of that name."""
-
-    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
-        """Open a plain file that the image itself names, as a child."""
-
-    def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
-        """Tell clients that the image is damaged."""
 
 
 async def read_padded(child: BlockChild, offset: int, length: int) -> bytearray:

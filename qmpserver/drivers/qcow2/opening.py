@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.opening import ChildSpec, ImageContext
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import kinds
@@ -22,7 +22,7 @@ from qmpserver.drivers.qcow2.header import (
     check_features,
     check_tables,
 )  # fmt: skip
-from qmpserver.drivers.qcow2.image import Image, ImageContext, read_padded
+from qmpserver.drivers.qcow2.image import Image, read_padded
 from qmpserver.drivers.qcow2.mapping import Mapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts

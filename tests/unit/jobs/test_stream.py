@@ -342,3 +342,24 @@ def test_closing_down_cancels_every_job(play: Callable[[Scenario], None]) -> Non
         assert not top.busy_reasons
 
     play(scenario)
+
+
+def test_others_get_their_turn_while_a_job_finds_nothing_to_copy(play: Callable[[Scenario], None]) -> None:
+    async def scenario(bench: Bench) -> None:
+        base, top = await bench.make_chain(SIZE, SIZE)
+        base.driver.table.clear()
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        job = await bench.start(top, base)
+        await job.ended.wait()
+        task.cancel()
+        assert turns > SIZE // 4096 // 2
+
+    play(scenario)

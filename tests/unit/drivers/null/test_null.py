@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from qmpserver.driver_api.status import BlockStatus
-from qmpserver.drivers.null import NullAioDriver, NullDriver
+from qmpserver.drivers.null import NullDriver
 from qmpserver.errors import QMPError
 from qmpserver.units import GiB
 from tests.unit.drivers.context import NodeContext
@@ -73,8 +73,3 @@ def test_status_promises_zeroes_only_when_asked(read_zeroes: bool, expected: Blo
         assert await driver.block_status(512, 100) == expected
 
     asyncio.run(main())
-
-
-def test_the_other_name_is_its_own() -> None:
-    driver = asyncio.run(NullAioDriver.open(NodeContext({})))
-    assert (driver.format_name, driver.exact_filename) == ("null-aio", "null-aio://")
