@@ -86,6 +86,7 @@ def _bind(daemon: Daemon, command: Command, handler: Handler) -> BoundCommand:
         check=_check(daemon, command),
         run=_runner(daemon, handler, wants_client=wants_client),
         allow_oob=command.allow_oob,
+        detached=command.detached,
         changes=command.changes,
     )
 

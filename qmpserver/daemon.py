@@ -22,6 +22,7 @@ from qmpserver.errors import NodeInUse, QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.jobs.block_job import BlockJob
 from qmpserver.jobs.manager import JobManager, not_active
+from qmpserver.journal import EventJournal
 from qmpserver.log import get_logger
 from qmpserver.monitor.fds import FdSets
 from qmpserver.objects import ObjectStore
@@ -52,6 +53,7 @@ class Daemon:
     Attributes:
         schema: As given.
         events: Where everything reports.
+        journal: The latest of it.
         graph: All nodes.
         fd_sets: The descriptors that clients passed and put in sets.
         opener: Opens images into the graph.
@@ -63,6 +65,7 @@ class Daemon:
         self.schema = schema
         self.clock = clock
         self.events = EventBus(clock)
+        self.journal = EventJournal(self.events)
         self.graph = Graph()
         self.fd_sets = FdSets()
         self.registry = DriverRegistry(DRIVERS)

@@ -18,7 +18,7 @@ that code can catch by meaning.
 
 import errno
 import os
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class QMPError(Exception):
@@ -26,45 +26,63 @@ class QMPError(Exception):
 
     Args:
         description: One sentence that names the offending thing; QEMU's where QEMU has one.
+        code: What kind of refusal it is, for programs, where that is more than the class says.
+        names: The things involved, for programs: `node`, `job`, `parameter`, `pid`, ...
     """
 
     wire_class: ClassVar[str] = "GenericError"
+    code: ClassVar[str] = "refused"
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str, *, code: str | None = None, **names: str | int) -> None:
         super().__init__(description)
         self.description = description
+        self.details: dict[str, str | int] = {"code": code or self.code, **names}
+
+    def within(self, prefix: str) -> Self:
+        """Return the same refusal with words before its own."""
+        error = type(self)(prefix + self.description)
+        error.details = self.details
+        return error
 
 
 class CommandNotFound(QMPError):
     """Refuse a command that does not exist, or not in this mode."""
 
     wire_class = "CommandNotFound"
+    code = "command-not-found"
 
 
 class DeviceNotActive(QMPError):
     """Refuse an operation on a job or device that is not active."""
 
     wire_class = "DeviceNotActive"
+    code = "not-active"
 
 
 class DeviceNotFound(QMPError):
     """Refuse a name that no device, node or job answers to."""
 
     wire_class = "DeviceNotFound"
+    code = "not-found"
 
 
 class KVMMissingCap(QMPError):
     """Refuse what only a KVM capability would allow."""
 
     wire_class = "KVMMissingCap"
+    code = "kvm-missing"
 
 
 class ParameterError(QMPError):
     """Refuse an argument: missing, unexpected, or of the wrong type or value."""
 
+    code = "invalid-argument"
+
 
 class NodeInUse(QMPError):
     """Refuse an operation because a user of the node forbids it."""
+
+    code = "in-use"
 
 
 class CorruptImage(OSError):

@@ -17,14 +17,20 @@ class Event:
         name: The event's QMP name.
         data: Its members, or None for an event that has none.
         realtime_us: When it happened, in microseconds since the epoch.
+        sequence: Its number since the server began, counted from 1.
     """
 
     name: str
     data: dict[str, Any] | None
     realtime_us: int
+    sequence: int = 0
 
-    def to_wire(self) -> dict[str, Any]:
-        """Shape the event as a QMP message."""
+    def to_wire(self, *, with_sequence: bool = False) -> dict[str, Any]:
+        """Shape the event as a QMP message.
+
+        Args:
+            with_sequence: Tell its number as well, as QEMU does not.
+        """
         seconds, microseconds = divmod(self.realtime_us, 1_000_000)
         message: dict[str, Any] = {
             "timestamp": {"seconds": seconds, "microseconds": microseconds},
@@ -32,6 +38,8 @@ class Event:
         }
         if self.data is not None:
             message["data"] = self.data
+        if with_sequence:
+            message["x-sequence"] = self.sequence
         return message
 
 
@@ -40,9 +48,13 @@ class EventBus:
 
     Args:
         clock: Where the time stamps come from.
+
+    Attributes:
+        last_sequence: The number of the event that came last; 0 before the first.
     """
 
     def __init__(self, clock: Clock) -> None:
+        self.last_sequence = 0
         self._clock = clock
         self._listeners: list[Listener] = []
 
@@ -56,6 +68,7 @@ class EventBus:
 
     def emit(self, name: str, data: dict[str, Any] | None = None) -> None:
         """Tell every listener that `name` happened now."""
-        event = Event(name, data, self._clock.realtime_us())
+        self.last_sequence += 1
+        event = Event(name, data, self._clock.realtime_us(), self.last_sequence)
         for listener in tuple(self._listeners):
             listener(event)

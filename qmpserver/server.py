@@ -28,6 +28,7 @@ from qmpserver.errors import CommandNotFound
 from qmpserver.monitor.doors import Door, Endpoint, open_door
 from qmpserver.monitor.fds import FdSets, FdStore
 from qmpserver.monitor.monitor import Monitor
+from qmpserver.qmp.features import Features
 from qmpserver.qmp.ratelimit import RateLimits
 from qmpserver.schema.loader import load
 from qmpserver.schema.model import Schema
@@ -42,6 +43,7 @@ class _Embedder:
     peer: Peer
     fds: FdStore
     fd_sets: FdSets
+    features: Features
 
 
 class Server:
@@ -71,7 +73,7 @@ class Server:
         )
         self._doors: list[Door] = []
         own = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
-        self._embedder = _Embedder(0, own, FdStore(), self.daemon.fd_sets)
+        self._embedder = _Embedder(0, own, FdStore(), self.daemon.fd_sets, Features())
 
     async def __aenter__(self) -> Self:
         return self

@@ -75,6 +75,7 @@ class Job:
         progress_total: Units of work in all, as far as is known.
         work_ended: Set when :meth:`run` is over; what remains is the job's end.
         ended: Set when the job has concluded.
+        created_us: When it was created, in microseconds since the epoch.
     """
 
     job_type: ClassVar[str]
@@ -93,6 +94,7 @@ class Job:
         self.auto_finalize = auto_finalize
         self.auto_dismiss = auto_dismiss
         self.transaction: JobTransaction[Job] = transaction or JobTransaction()
+        self.created_us = manager.clock.realtime_us()
         self.status = JobStatus.UNDEFINED
         self.error: str | None = None
         self.is_user_paused = False

@@ -9,6 +9,7 @@ from qmpserver.block.graph import is_well_formed
 from qmpserver.clock import Clock
 from qmpserver.errors import DeviceNotActive, QMPError, error_text
 from qmpserver.events import EventBus
+from qmpserver.jobs.history import JobHistory, JobRecord
 from qmpserver.jobs.job import Job
 from qmpserver.jobs.states import JobStatus, JobVerb
 from qmpserver.jobs.transaction import JobTransaction
@@ -23,11 +24,15 @@ class JobManager:
     Args:
         events: Where jobs report.
         clock: What jobs rest by.
+
+    Attributes:
+        history: How jobs ended.
     """
 
     def __init__(self, events: EventBus, clock: Clock) -> None:
         self._events = events
         self.clock = clock
+        self.history = JobHistory()
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -150,6 +155,7 @@ class JobManager:
         await self._carry_out(job, job.clean)
         job.emit_finished()
         job.transaction.leave(job)
+        self.history.add(JobRecord.of(job, self.clock.realtime_us()))
         job.set_status(JobStatus.CONCLUDED)
         job.ended.set()
         if job.auto_dismiss:

@@ -12,7 +12,9 @@ from qmpserver.monitor.channel import Channel
 from qmpserver.monitor.commands import BoundCommand
 from qmpserver.monitor.fds import MAX_UNCLAIMED, FdSets, FdStore, close_all
 from qmpserver.monitor.polling import BusyPoll
+from qmpserver.monitor.request_keys import RequestKeys
 from qmpserver.qmp import messages
+from qmpserver.qmp.features import Features
 from qmpserver.qmp.requests import Request
 from qmpserver.qmp.session import Mode, Session
 from qmpserver.sockets import Peer
@@ -22,6 +24,9 @@ COMMANDS_PER_TURN = 256
 
 OUTPUT_PER_TURN = 256 << 10
 """Bytes of replies to one client, likewise; with as many unread, its commands wait."""
+
+MAX_WAITS = 64
+"""Commands of one client that wait beside the others."""
 
 BACKLOG_LIMIT = 16 << 20
 """Unread bytes past which a client is dropped, because events go on whether it reads or not."""
@@ -35,6 +40,7 @@ class Owner(Protocol):
     fd_sets: FdSets
     version: dict[str, Any]
     log: Logger
+    request_keys: RequestKeys
     running: "set[asyncio.Task[Any]]"
 
     def forget(self, client: "ClientConnection") -> None:
@@ -79,6 +85,7 @@ class ClientConnection:
         self._fresh_fds: list[int] = []
         self._out: list[bytes] = []
         self._flushed: asyncio.Future[None] | None = None
+        self._waits: set[asyncio.Task[Any]] = set()
         self._is_in_turn = False
         self._is_turn_due = False
         self._has_ended = False
@@ -96,8 +103,18 @@ class ClientConnection:
         self._channel.close()
 
     def stop(self) -> None:
-        """Run no more commands; those under way end and are answered."""
+        """Run no more commands; those under way end and are answered, those that only wait are broken off."""
         self._is_stopping = True
+        self._break_off_waits()
+
+    def _break_off_waits(self) -> None:
+        for wait in self._waits:
+            wait.cancel()
+
+    @property
+    def features(self) -> Features:
+        """What is switched on for the client."""
+        return self._session.features
 
     @property
     def backlog(self) -> int:
@@ -141,6 +158,7 @@ class ClientConnection:
     def lost(self, error: OSError | None) -> None:
         """Let go of everything but the commands under way."""
         self._is_gone = True
+        self._break_off_waits()
         self._note_flushed()
         self._out.clear()
         close_all(self._fresh_fds)
@@ -190,7 +208,7 @@ class ClientConnection:
             self._channel.resume_reading()
         else:
             self._channel.pause_reading()
-        if self._has_ended and self._session.is_idle and not self._channel.backlog:
+        if self._has_ended and self._session.is_idle and not self._waits and not self._channel.backlog:
             self._channel.close()
 
     def _run(self, request: Request) -> bytes | None:
@@ -200,7 +218,11 @@ class ClientConnection:
             self._fresh_fds = []
         command = self._owner.commands[request.name]
         try:
-            result = command.run(self, command.check(request.arguments))
+            arguments = command.check(request.arguments)
+            if request.key is not None and command.changes:
+                result = self._run_once(request.key, command, arguments)
+            else:
+                result = command.run(self, arguments)
             if type(result) is CoroutineType:
                 result = tasks.step(result)
             line = messages.reply(result, request.request_id)
@@ -212,15 +234,42 @@ class ClientConnection:
         self._log_change(command)
         return line
 
+    async def _run_once(self, key: str, command: BoundCommand, arguments: dict[str, Any]) -> Any:
+        async def run() -> Any:
+            result = command.run(self, arguments)
+            return await result if type(result) is CoroutineType else result
+
+        return await self._owner.request_keys.once(key, (command.name, arguments), run)
+
     def _log_change(self, command: BoundCommand) -> None:
         """Record who changed something; a refused command changed nothing."""
         if command.changes:
             self._log.info("command", command=command.name)
 
     def _run_on(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
+        if self._owner.commands[request.name].detached:
+            tasks.spawn(self._waits, self._wait(request, rest))
+            return
         if not request.is_oob:
             self._session.suspend()
         tasks.spawn(self._owner.running, self._finish(request, rest))
+
+    async def _wait(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
+        """Answer a detached command when its time has come."""
+        try:
+            if len(self._waits) > MAX_WAITS:
+                rest.close()
+                raise QMPError(f"No more than {MAX_WAITS} commands may wait at once", code="too-many")
+            line = messages.reply(await rest, request.request_id)
+        except asyncio.CancelledError:
+            if self._is_gone:
+                raise
+            line = self._refusal(request, QMPError("The server is ending", code="ending"))
+        except Exception as error:  # noqa: BLE001 - here a request ends
+            line = self._refusal(request, error)
+        self._send(line)
+        if self._has_ended:
+            asyncio.get_running_loop().call_soon(self._settle)
 
     async def _finish(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -238,14 +287,22 @@ class ClientConnection:
 
     def _refusal(self, request: Request, error: Exception) -> bytes:
         """Say what was wrong; what no command should raise is logged and not shown."""
-        if isinstance(error, QMPError):
-            return messages.refusal(error.wire_class, error.description, request.request_id)
+        if not isinstance(error, QMPError):
+            error = self._as_refusal(request, error)
+        return self._session.refusal(error, request.request_id)
+
+    def _as_refusal(self, request: Request, error: Exception) -> QMPError:
         if isinstance(error, OSError):
-            return messages.refusal("GenericError", error_text(error), request.request_id)
+            return QMPError(error_text(error), code="os-error", errno=error.errno or 0)
         self._log.error("command failed", command=request.name, exc_info=error)
-        return messages.refusal("GenericError", "internal error", request.request_id)
+        return QMPError("internal error", code="internal")
 
     # Output
+
+    @property
+    def wants_sequence(self) -> bool:
+        """Whether its events are to tell their number."""
+        return self._session.features.event_sequence
 
     def send_event(self, line: bytes) -> None:
         """Send an event, unless the client has not negotiated yet."""

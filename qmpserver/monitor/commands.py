@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from qmpserver.monitor.fds import FdSets, FdStore
+from qmpserver.qmp.features import Features
 from qmpserver.sockets import Peer
 
 
@@ -16,12 +17,14 @@ class Client(Protocol):
         peer: Who it is.
         fds: The descriptors it passed.
         fd_sets: The sets that all clients share.
+        features: What is switched on for it.
     """
 
     client_id: int
     peer: Peer
     fds: FdStore
     fd_sets: FdSets
+    features: Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class BoundCommand:
         run: Carries it out; returns what the command returns, or a coroutine of it.  Raises QMPError,
             or OSError for what the machine refuses.
         allow_oob: It never waits, and may overtake others.
+        detached: It may wait for long, and only for others: those that come after it do not wait for
+            it, and it is broken off when its client is gone or the server ends.
         changes: It alters something, so that who asked for it is logged.
     """
 
@@ -41,4 +46,5 @@ class BoundCommand:
     check: Callable[[dict[str, Any] | None], dict[str, Any]]
     run: Callable[[Client, dict[str, Any]], Any]
     allow_oob: bool = False
+    detached: bool = False
     changes: bool = False

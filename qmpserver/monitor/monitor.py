@@ -13,6 +13,7 @@ from qmpserver.monitor.client import ClientConnection
 from qmpserver.monitor.commands import BoundCommand
 from qmpserver.monitor.fds import FdSets
 from qmpserver.monitor.polling import BusyPoll
+from qmpserver.monitor.request_keys import RequestKeys
 from qmpserver.qmp import messages
 from qmpserver.qmp.ratelimit import RateLimiter, RateLimits
 from qmpserver.sockets import Peer
@@ -59,6 +60,7 @@ class Monitor:
         self.fd_sets = fd_sets or FdSets()
         self.log = log or get_logger("monitor")
         self.busy_poll = BusyPoll()
+        self.request_keys = RequestKeys()
         self.running: set[asyncio.Task[Any]] = set()
         self._clock = clock
         self._limiter = RateLimiter(rate_limits)
@@ -159,7 +161,9 @@ class Monitor:
             self._timer = self._clock.call_later(max(end_ns - now_ns, 0), self._on_timer)
 
     def _broadcast(self, event: Event) -> None:
-        if self._clients:
-            line = messages.event(event.to_wire())
-            for client in self.clients:
-                client.send_event(line)
+        lines: dict[bool, bytes] = {}
+        for client in self.clients:
+            wants_sequence = client.wants_sequence
+            if wants_sequence not in lines:
+                lines[wants_sequence] = messages.event(event.to_wire(with_sequence=wants_sequence))
+            client.send_event(lines[wants_sequence])

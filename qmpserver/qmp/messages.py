@@ -6,6 +6,7 @@ order and with QEMU's spacing, because not every client out there has a parser.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -34,9 +35,12 @@ def reply(value: Any, request_id: Any = NO_ID) -> bytes:
     return b'{"return": %b, "id": %b}\r\n' % (dump({} if value is None else value), dump(request_id))
 
 
-def refusal(wire_class: str, description: str, request_id: Any = NO_ID) -> bytes:
-    """Return the reply of a request that was refused."""
-    error = b'"error": {"class": "%b", "desc": %b}}\r\n' % (wire_class.encode(), dump(description))
+def refusal(
+    wire_class: str, description: str, request_id: Any = NO_ID, details: Mapping[str, Any] | None = None
+) -> bytes:
+    """Return the reply of a request that was refused; `details` are for programs, where wanted."""
+    more = b"" if details is None else b', "x-details": %b' % dump(dict(details))
+    error = b'"error": {"class": "%b", "desc": %b%b}}\r\n' % (wire_class.encode(), dump(description), more)
     return b"{" + error if request_id is NO_ID else b'{"id": %b, %b' % (dump(request_id), error)
 
 

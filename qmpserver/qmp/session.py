@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from qmpserver.errors import CommandNotFound, QMPError
 from qmpserver.qmp.decoder import NEED_DATA, Decoder
+from qmpserver.qmp.features import Features
 from qmpserver.qmp.messages import NO_ID, greeting, refusal, reply
 from qmpserver.qmp.parser import JSONError
 from qmpserver.qmp.requests import CAPABILITIES, Request, read_capabilities, read_request
@@ -52,10 +53,12 @@ class Session:
 
     Attributes:
         mode: Events are for sessions in :attr:`Mode.COMMAND` only.
+        features: What is switched on beyond QEMU's wire.
     """
 
     def __init__(self, version: dict[str, Any], commands: Mapping[str, Command]) -> None:
         self.mode = Mode.NEGOTIATION
+        self.features = Features()
         self._version = version
         self._commands = commands
         self._decoder = Decoder()
@@ -119,7 +122,9 @@ class Session:
             message = self._decoder.next()
             if message is NEED_DATA:
                 return None
-            request = read_request(message, oob_enabled=self._oob_enabled)
+            request = read_request(
+                message, oob_enabled=self._oob_enabled, keys_enabled=self.features.request_keys
+            )
             command = self._commands.get(request.name)
             if (
                 self.mode is Mode.COMMAND
@@ -131,8 +136,12 @@ class Session:
         except JSONError as error:
             return refusal("GenericError", error.description)
         except QMPError as error:
-            request_id = message.get("id", NO_ID) if isinstance(message, dict) else NO_ID
-            return refusal(error.wire_class, error.description, request_id)
+            return self.refusal(error, message.get("id", NO_ID) if isinstance(message, dict) else NO_ID)
+
+    def refusal(self, error: QMPError, request_id: Any = NO_ID) -> bytes:
+        """Return the reply of a request that was refused, with as much as this client wants to know."""
+        details = error.details if self.features.error_details else None
+        return refusal(error.wire_class, error.description, request_id, details)
 
     def _answer(self, request: Request) -> bytes:
         """Deal with a request that is the session's own, or not possible."""

@@ -47,7 +47,11 @@ def _subject(schema: Schema, subject: str) -> Iterator[str]:
 
 
 def _command(command: Command) -> Iterator[str]:
-    marks = [*command.features, *(["may run out of band"] if command.allow_oob else [])]
+    marks = [
+        *command.features,
+        *(["may run out of band"] if command.allow_oob else []),
+        *(["others do not wait for it"] if command.detached else []),
+    ]
     yield f"\n### {command.name}"
     yield f"\n{command.description} {_small(command.since, marks)}".rstrip()
     if isinstance(command.arguments, Union):

@@ -61,6 +61,7 @@ class Command:
         since: The QEMU version that first had it.
         features: Its marks, as ``deprecated`` or ``unstable``.
         allow_oob: It may be run out of band.
+        detached: Commands sent after it do not wait for its reply.
         changes: It alters the server's state.
         check: Holds arguments, or None for none, against their type and returns them as keywords:
             members with ``_`` for ``-``, or, where they are one union, that union as ``options``.
@@ -77,6 +78,7 @@ class Command:
         self.since = said.since
         self.features = said.features
         self.allow_oob: bool = definition.get("allow-oob", False)
+        self.detached: bool = definition.get("detached", False)
         self.changes: bool = definition["changes"]
         self._definition = definition
         self._types = types

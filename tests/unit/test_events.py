@@ -12,7 +12,7 @@ def test_every_listener_hears_every_event_in_order() -> None:
     bus.subscribe(second.append)
     bus.emit("A", {"n": 1})
     bus.emit("B")
-    assert first == second == [Event("A", {"n": 1}, 5), Event("B", None, 5)]
+    assert first == second == [Event("A", {"n": 1}, 5, 1), Event("B", None, 5, 2)]
 
 
 def test_a_listener_that_has_left_hears_nothing_more_even_if_it_leaves_while_listening() -> None:
