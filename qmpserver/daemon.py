@@ -126,13 +126,15 @@ class Daemon:
         async with self.graph.lock:
             node = self.graph.get(node_name)
             if node is None:
-                raise QMPError(f"Failed to find node with node-name='{node_name}'")
+                raise QMPError(
+                    f"Failed to find node with node-name='{node_name}'", code="not-found", node=node_name
+                )
             check_not_busy(node)
             _check_no_overlay(node)
             if not node.is_monitor_owned:
                 raise QMPError(f"Node {node_name} is not owned by the monitor")
             if node.parents:
-                raise NodeInUse(f"Block device {node_name} is in use")
+                raise NodeInUse(f"Block device {node_name} is in use", node=node_name)
             node.is_monitor_owned = False
             await self._collect(node)
 
@@ -223,5 +225,7 @@ def _check_no_overlay(node: Node) -> None:
     for edge in reversed(node.parents):
         if edge.name == "backing":
             raise NodeInUse(
-                f"Node '{node.node_name}' is busy: node is used as backing hd of '{edge.parent.name}'"
+                f"Node '{node.node_name}' is busy: node is used as backing hd of '{edge.parent.name}'",
+                node=node.node_name,
+                user=edge.parent.name,
             )

@@ -16,6 +16,7 @@ that code can catch by meaning.
     `-- CorruptImage                EIO             an image's own data contradicts its format
 """
 
+import copy
 import errno
 import os
 from typing import ClassVar, Self
@@ -36,12 +37,18 @@ class QMPError(Exception):
     def __init__(self, description: str, *, code: str | None = None, **names: str | int) -> None:
         super().__init__(description)
         self.description = description
-        self.details: dict[str, str | int] = {"code": code or self.code, **names}
+        self._details: dict[str, str | int] = {"code": code or self.code, **names}
+
+    @property
+    def details(self) -> dict[str, str | int]:
+        """The refusal as a program reads it: its `code` and the names involved."""
+        return self._details
 
     def within(self, prefix: str) -> Self:
         """Return the same refusal with words before its own."""
-        error = type(self)(prefix + self.description)
-        error.details = self.details
+        error = copy.copy(self)
+        error.args = (prefix + self.description,)
+        error.description = prefix + self.description
         return error
 
 

@@ -55,7 +55,7 @@ class Graph:
         """
         node = self._nodes.get(name)
         if node is None:
-            raise QMPError(f"Cannot find device='{name}' nor node-name='{name}'")
+            raise QMPError(f"Cannot find device='{name}' nor node-name='{name}'", code="not-found", node=name)
         return node
 
     def new_name(self) -> str:
@@ -74,7 +74,7 @@ class Graph:
         if not is_well_formed(name):
             raise QMPError(f"Invalid node-name: '{name}'")
         if name in self._nodes:
-            raise QMPError(f"Duplicate nodes with node-name='{name}'")
+            raise QMPError(f"Duplicate nodes with node-name='{name}'", code="exists", node=name)
         if len(name) > MAX_NODE_NAME:
             raise QMPError("Node name too long")
 
@@ -108,7 +108,9 @@ class Graph:
         """
         if edge.is_frozen:
             raise NodeInUse(
-                f"Cannot change '{edge.name}' link from '{edge.parent.name}' to '{edge.node.node_name}'"
+                f"Cannot change '{edge.name}' link from '{edge.parent.name}' to '{edge.node.node_name}'",
+                node=edge.node.node_name,
+                user=edge.parent.name,
             )
         edge.node.parents.remove(edge)
         edge.node = node
@@ -176,4 +178,4 @@ def check_not_busy(node: Node) -> None:
         NodeInUse: With QEMU's text and the reason.
     """
     if node.busy_reasons:
-        raise NodeInUse(f"Node '{node.node_name}' is busy: {node.busy_reasons[-1]}")
+        raise NodeInUse(f"Node '{node.node_name}' is busy: {node.busy_reasons[-1]}", node=node.node_name)

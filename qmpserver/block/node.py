@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from qmpserver.block import chain, copy_on_read, filenames, reading, writing
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
+from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.flags import COPY_ON_READ
 from qmpserver.driver_api.limits import Limits
@@ -88,6 +89,11 @@ class Edge:
     def limits(self) -> Limits:
         """What the node the edge leads to asks of its requests."""
         return self.node.driver.limits
+
+    @property
+    def debug_hook(self) -> DebugHook | None:
+        """Who listens to debug events on the node the edge leads to."""
+        return self.node.driver.debug_hook
 
     # The requests hand on the node's own coroutine, so that an edge costs no coroutine of its own.
 
@@ -216,8 +222,7 @@ class Node:
         """The node whose data this filter presents, or None when it is no filter."""
         if not self.driver.is_filter:
             return None
-        return self.children["file"].node
-
+        return self.children[self.driver.filtered_child].node
     def set_backing_filename(self, filename: str | None) -> None:
         """Record which backing file the image names."""
         self.backing_filename = filename

@@ -124,7 +124,7 @@ class Opener:
             try:
                 lowest = await self._open_below(*lowest, seen, made)
             except QMPError as error:
-                raise type(error)(_AT_BACKING * len(opened) + error.description) from error
+                raise error.within(_AT_BACKING * len(opened)) from error
         self._refuse_cycle(opened)
 
     def _refuse_cycle(self, opened: list[Node]) -> None:

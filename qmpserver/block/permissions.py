@@ -28,7 +28,7 @@ def permission_words(permissions: Permission) -> str:
 def child_permissions(node: Node, edge: Edge) -> PermissionSet:
     """Return what `node` needs and allows of its child `edge`, given `node`'s own users."""
     used, shared = node.cumulative_permissions()
-    permissions = node.driver.child_permissions(used, shared) if edge.name == "file" else None
+    permissions = node.driver.child_permissions(edge.name, used, shared)
     if permissions is None:
         permissions = _usual_permissions(node, edge.role, used, shared)
     if edge.node.flags.force_share:
@@ -106,7 +106,11 @@ def check_users(node: Node) -> None:
                 raise NodeInUse(
                     f"Permission conflict on node '{node.node_name}': permissions "
                     f"'{permission_words(contested)}' are both required by {_use(requiring, node)} "
-                    f"and unshared by {_use(unsharing, node)}."
+                    f"and unshared by {_use(unsharing, node)}.",
+                    code="permission-conflict",
+                    node=node.node_name,
+                    user=requiring.parent.name,
+                    holder=unsharing.parent.name,
                 )
 
 
@@ -116,7 +120,7 @@ def _use(edge: Edge, node: Node) -> str:
 
 def _check_writable(node: Node, used: Permission) -> None:
     if used & (_WRITE | _UNCHANGED) and node.read_only:
-        raise QMPError("Block node is read-only")
+        raise QMPError("Block node is read-only", code="read-only", node=node.node_name)
 
 
 async def _prepare(node: Node, driver: SupportsPermissions, permissions: PermissionSet) -> None:

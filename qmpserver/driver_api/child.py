@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.status import BlockStatus
 
@@ -32,6 +33,10 @@ class BlockChild(Protocol):
     @property
     def limits(self) -> Limits:
         """What the node asks of its requests."""
+
+    @property
+    def debug_hook(self) -> DebugHook | None:
+        """Who is to be told what is about to be done to the node, or None; see :mod:`debug_events`."""
 
     async def pread(self, offset: int, into: memoryview, flags: int = 0) -> None:
         """Fill `into` with the bytes at `offset`."""

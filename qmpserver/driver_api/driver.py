@@ -13,6 +13,7 @@ from collections.abc import Mapping as ReadOnlyDict
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -33,6 +34,12 @@ class BlockDriver(ABC):
 
     is_filter: ClassVar[bool] = False
     """It presents the data of one child unchanged."""
+
+    filtered_child: ClassVar[str] = "file"
+    """Of a filter: the child whose data it presents."""
+
+    handles_fua: ClassVar[bool] = False
+    """A write with FUA is durable when `pwrite` or `pwrite_zeroes` returns; else the engine flushes."""
 
     is_protocol: ClassVar[bool] = False
     """It has no children: the bytes come from outside the graph."""
@@ -97,13 +104,19 @@ class BlockDriver(ABC):
         """Whether a freshly created or grown image reads as zeroes."""
         return False
 
-    def child_permissions(self, used: Permission, shared: Permission) -> PermissionSet | None:
-        """Say what this driver needs and allows of its `file` child, or None for the usual rules.
+    def child_permissions(self, child: str, used: Permission, shared: Permission) -> PermissionSet | None:
+        """Say what this driver needs and allows of a child, or None for the usual rules of its role.
 
         Args:
+            child: The child's name.
             used: What all users of this node together hold.
             shared: What all of them let others hold.
         """
+        return None
+
+    @property
+    def debug_hook(self) -> DebugHook | None:
+        """Who is to be told what this node's users are about to do, or None; see :mod:`debug_events`."""
         return None
 
     def image_info(self) -> dict[str, Any]:

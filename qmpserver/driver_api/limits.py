@@ -12,6 +12,8 @@ class Limits:
         pwrite_zeroes_alignment: The unit that can be made zero without writing; 0 when there is none.
         pdiscard_alignment: The unit that can be discarded; 0 when there is none.
         max_transfer: The largest read or write; 0 for no limit.
+        max_pwrite_zeroes: The most that is made zero at once; 0 for no limit.
+        max_pdiscard: The most that is discarded at once; 0 for no limit.
         min_mem_alignment: What buffers in memory must be aligned to.
         opt_transfer: The size that is best moved at once; 0 when there is no preference.
     """
@@ -20,5 +22,7 @@ class Limits:
     pwrite_zeroes_alignment: int = 0
     pdiscard_alignment: int = 0
     max_transfer: int = 0
+    max_pwrite_zeroes: int = 0
+    max_pdiscard: int = 0
     min_mem_alignment: int = 1
     opt_transfer: int = 0

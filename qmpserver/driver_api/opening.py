@@ -16,11 +16,13 @@ class ChildSpec:
         name: The option and the edge are called so (`file`, `backing`, ...).
         role: What the driver uses it for.
         required: Opening without it is refused.
+        is_list: The option is a list of children, whose edges are called ``NAME.0``, ``NAME.1``, ...
     """
 
     name: str
     role: ChildRole
     required: bool = True
+    is_list: bool = False
 
 
 class ImageContext(Protocol):

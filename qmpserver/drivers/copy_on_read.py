@@ -51,7 +51,7 @@ class CopyOnReadDriver(BlockDriver):
                 raise QMPError(f"Bottom node '{bottom}' is not in the chain of '{file.node_name}'")
         return cls(file, bottom)
 
-    def child_permissions(self, used: Permission, shared: Permission) -> PermissionSet | None:
+    def child_permissions(self, child: str, used: Permission, shared: Permission) -> PermissionSet | None:
         """Ask for what our users ask, and to store what reads the same afterwards."""
         return PermissionSet(used | Permission.WRITE_UNCHANGED, shared | Permission.WRITE_UNCHANGED)
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -58,7 +59,7 @@ class RawDriver(MappingDriver):
         del head, filename
         return 1
 
-    def child_permissions(self, used: Permission, shared: Permission) -> PermissionSet | None:
+    def child_permissions(self, child: str, used: Permission, shared: Permission) -> PermissionSet | None:
         """A whole file is used as our users use us; around a window, its size must not change.
 
         QEMU: with neither option the driver counts as a filter of its `file`.
@@ -89,6 +90,11 @@ class RawDriver(MappingDriver):
     def cluster_size(self) -> int:
         """Single bytes: nothing is ever allocated."""
         return 1
+
+    @property
+    def debug_hook(self) -> DebugHook | None:
+        """Whoever listens at `file`."""
+        return self._file.debug_hook
 
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range lies: always in `file`, in one run."""

@@ -56,7 +56,7 @@ class JobManager:
         """
         job = self._jobs.get(job_id)
         if job is None:
-            raise QMPError("Job not found")
+            raise QMPError("Job not found", code="not-found", job=job_id)
         return job
 
     def check_new_id(self, job_id: str) -> None:
@@ -68,7 +68,7 @@ class JobManager:
         if not is_well_formed(job_id):
             raise QMPError(f"Invalid job ID '{job_id}'")
         if job_id in self._jobs:
-            raise QMPError(f"Job ID '{job_id}' already in use")
+            raise QMPError(f"Job ID '{job_id}' already in use", code="exists", job=job_id)
 
     def add(self, job: Job) -> None:
         """Take in a new job."""
@@ -205,4 +205,4 @@ class JobManager:
 
 def not_active(job_id: str) -> DeviceNotActive:
     """Make the refusal of a block job's id that no block job answers to."""
-    return DeviceNotActive(f"Block job '{job_id}' not found")
+    return DeviceNotActive(f"Block job '{job_id}' not found", code="not-found", job=job_id)

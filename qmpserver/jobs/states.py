@@ -90,4 +90,9 @@ def check_verb(job_id: str, status: JobStatus, verb: JobVerb) -> None:
 
 def verb_refused(job_id: str, status: JobStatus, verb: JobVerb) -> QMPError:
     """Make the refusal of a verb, in QEMU's words."""
-    return QMPError(f"Job '{job_id}' in state '{status.value}' cannot accept command verb '{verb.value}'")
+    return QMPError(
+        f"Job '{job_id}' in state '{status.value}' cannot accept command verb '{verb.value}'",
+        code="wrong-state",
+        job=job_id,
+        status=status.value,
+    )

@@ -141,7 +141,7 @@ class StreamJob(BlockJob):
         try:
             self._filter = await opener.insert_filter(options, plan.device)
         except QMPError as error:
-            raise type(error)(f"Could not create node: {error.description}") from error
+            raise error.within("Could not create node: ") from error
         self._filter.is_implicit = plan.filter_node_name is None
 
     async def _reserve_nodes(self, filter_node: Node) -> None:

@@ -107,6 +107,11 @@ class ClientConnection:
         self._is_stopping = True
         self._break_off_waits()
 
+    @property
+    def waits(self) -> frozenset[asyncio.Task[Any]]:
+        """The commands that only wait."""
+        return frozenset(self._waits)
+
     def _break_off_waits(self) -> None:
         for wait in self._waits:
             wait.cancel()
@@ -248,18 +253,24 @@ class ClientConnection:
 
     def _run_on(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
         if self._owner.commands[request.name].detached:
-            tasks.spawn(self._waits, self._wait(request, rest))
+            self._run_beside(request, rest)
             return
         if not request.is_oob:
             self._session.suspend()
         tasks.spawn(self._owner.running, self._finish(request, rest))
 
+    def _run_beside(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
+        """Let a detached command wait, unless there are too many."""
+        if len(self._waits) < MAX_WAITS:
+            tasks.spawn(self._waits, self._wait(request, rest)).add_done_callback(self._wait_ended)
+            return
+        rest.close()
+        error = QMPError(f"No more than {MAX_WAITS} commands may wait at once", code="too-many")
+        self._send(self._refusal(request, error))
+
     async def _wait(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
         """Answer a detached command when its time has come."""
         try:
-            if len(self._waits) > MAX_WAITS:
-                rest.close()
-                raise QMPError(f"No more than {MAX_WAITS} commands may wait at once", code="too-many")
             line = messages.reply(await rest, request.request_id)
         except asyncio.CancelledError:
             if self._is_gone:
@@ -268,8 +279,10 @@ class ClientConnection:
         except Exception as error:  # noqa: BLE001 - here a request ends
             line = self._refusal(request, error)
         self._send(line)
-        if self._has_ended:
-            asyncio.get_running_loop().call_soon(self._settle)
+
+    def _wait_ended(self, _wait: asyncio.Task[Any]) -> None:
+        if not self._is_gone:
+            self._settle()
 
     async def _finish(self, request: Request, rest: Coroutine[Any, Any, Any]) -> None:
         try:

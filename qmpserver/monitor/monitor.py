@@ -133,7 +133,7 @@ class Monitor:
 
     async def _end_running(self) -> None:
         """Wait for the commands under way, then cancel what is left; the caller may be one of them."""
-        running = self.running - {asyncio.current_task()}
+        running = (self.running - {asyncio.current_task()}).union(*(client.waits for client in self.clients))
         if running:
             _, stuck = await asyncio.wait(running, timeout=_COMMAND_PATIENCE_S)
             for task in stuck:

@@ -29,28 +29,31 @@ _MAX_UINT64 = IntFormat.UINT64.bounds[1]
 
 def refuse_type(path: str, expected: str) -> Never:
     """Refuse a value that is written wrongly."""
-    raise ParameterError(f"Invalid parameter type for '{path}', expected: {expected}")
+    raise ParameterError(f"Invalid parameter type for '{path}', expected: {expected}", parameter=path)
 
 
 def refuse_missing(path: str) -> Never:
     """Refuse that a member is missing."""
-    raise ParameterError(f"Parameter '{path}' is missing")
+    raise ParameterError(f"Parameter '{path}' is missing", parameter=path)
 
 
 def refuse_unexpected(value: Mapping[str, Any], prefix: str, known: set[str]) -> Never:
     """Refuse the first member that the type does not have."""
     unexpected = next(name for name in value if name not in known)
-    raise ParameterError(f"Parameter '{prefix}{unexpected}' is unexpected")
+    path = prefix + unexpected
+    raise ParameterError(f"Parameter '{path}' is unexpected", parameter=path)
 
 
 def refuse_value(name: str | None, value: str) -> Never:
     """Refuse a string that an enumeration does not have."""
-    raise ParameterError(f"Parameter '{name or 'null'}' does not accept value '{value}'")
+    raise ParameterError(
+        f"Parameter '{name or 'null'}' does not accept value '{value}'", parameter=name or ""
+    )
 
 
 def refuse_range(name: str | None, expected: IntFormat) -> Never:
     """Refuse an integer too great or too small for its width."""
-    raise ParameterError(f"Parameter '{name or 'null'}' expects {expected.value}_t")
+    raise ParameterError(f"Parameter '{name or 'null'}' expects {expected.value}_t", parameter=name or "")
 
 
 class Checks:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import MappingKind
@@ -33,7 +34,7 @@ class MemoryFile:
     filename = "file"
     read_only = False
     limits = Limits()
-
+    debug_hook: DebugHook | None = None
     def __init__(self, data: bytes | bytearray = b"", *, yields: bool = False) -> None:
         self.data = bytearray(data)
         self.log: list[tuple[Any, ...]] = []

@@ -137,9 +137,13 @@ class Client:
         assert line, "the server closed the connection"
         return json.loads(line)
 
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._connection.sendall(data)
+
     def execute(self, command: str, **arguments: Any) -> Any:
         """Send a command and return the reply, passing over events."""
-        self._connection.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        self.send(json.dumps({"execute": command, "arguments": arguments}).encode())
         while "event" in (message := self.receive()):
             pass
         return message

@@ -7,11 +7,13 @@ somebody else has a byte locked is asked for, by testing for an exclusive lock.
 """
 
 import fcntl
+import os
 import struct
 from collections.abc import Iterable
 from typing import Final
 
 from qmpserver.driver_api.permissions import Permission, PermissionSet
+from qmpserver.drivers.file.holders import find_holder
 from qmpserver.errors import NodeInUse, QMPError
 
 _USED_BASE: Final = 100
@@ -34,6 +36,29 @@ def _bit(permission: Permission) -> int:
 
 def _words(permission: Permission) -> str:
     return permission.wire_name.replace("-", " ")
+
+
+class ImageLocked(NodeInUse):
+    """Refuse because another process uses the image in a way that does not agree.
+
+    Args:
+        description: QEMU's text.
+        fd: The image file, open.
+        offset: The byte that the other process has locked.
+    """
+
+    code = "image-locked"
+
+    def __init__(self, description: str, fd: int, offset: int) -> None:
+        super().__init__(description)
+        status = os.fstat(fd)
+        self._lock = (status.st_dev, status.st_ino, offset)
+
+    @property
+    def details(self) -> dict[str, str | int]:
+        """The code and, where it can be found out, the `pid` of the lock's holder, who may be this process."""
+        pid = find_holder(*self._lock)
+        return super().details if pid is None else {**super().details, "pid": pid}
 
 
 class ImageLock:
@@ -97,15 +122,14 @@ class ImageLock:
 
     def _check(self, permissions: PermissionSet) -> None:
         for permission in permissions.used:
-            if self._is_locked_elsewhere(_UNSHARED_BASE + _bit(permission)):
-                raise NodeInUse(f'Failed to get "{_words(permission)}" lock')
+            self._refuse_if_locked(_UNSHARED_BASE + _bit(permission), f'"{_words(permission)}"')
         for permission in ~permissions.shared:
-            if self._is_locked_elsewhere(_USED_BASE + _bit(permission)):
-                raise NodeInUse(f'Failed to get shared "{_words(permission)}" lock')
+            self._refuse_if_locked(_USED_BASE + _bit(permission), f'shared "{_words(permission)}"')
 
-    def _is_locked_elsewhere(self, offset: int) -> bool:
+    def _refuse_if_locked(self, offset: int, which: str) -> None:
         found: int = _FLOCK.unpack(self._call(self._get, fcntl.F_WRLCK, offset))[0]
-        return found != fcntl.F_UNLCK
+        if found != fcntl.F_UNLCK:
+            raise ImageLocked(f"Failed to get {which} lock", self._fd, offset)
 
     def _call(self, command: int, lock_type: int, offset: int) -> bytes:
         return fcntl.fcntl(self._fd, command, _FLOCK.pack(lock_type, 0, offset, 1, 0))

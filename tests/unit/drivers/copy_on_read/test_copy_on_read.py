@@ -110,7 +110,7 @@ def test_everything_else_passes_through() -> None:
 def test_it_may_store_what_reads_the_same_afterwards() -> None:
     driver = asyncio.run(open_filter(MemoryFile()))
     wanted = PermissionSet(Permission.WRITE_UNCHANGED, PERM_ALL)
-    assert driver.child_permissions(PERM_NONE, PERM_ALL) == wanted
+    assert driver.child_permissions("file", PERM_NONE, PERM_ALL) == wanted
     assert driver.is_filter
 
 

@@ -125,7 +125,7 @@ def test_only_a_window_keeps_others_from_resizing(
     options: dict[str, int], used: Permission, shared: Permission, expected: PermissionSet
 ) -> None:
     driver = asyncio.run(open_raw(MemoryFile(bytes(SIZE)), **options))
-    assert driver.child_permissions(used, shared) == expected
+    assert driver.child_permissions("file", used, shared) == expected
 
 
 def test_anything_may_be_raw_but_hardly() -> None:
