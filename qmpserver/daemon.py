@@ -14,6 +14,7 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph, check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.block.opener import Gate, Opener
+from qmpserver.chardevs.store import ChardevStore
 from qmpserver.clock import Clock
 from qmpserver.driver_api.extras import SupportsCreate
 from qmpserver.driver_api.permissions import Permission, PermissionSet
@@ -58,6 +59,7 @@ class Daemon:
         fd_sets: The descriptors that clients passed and put in sets.
         opener: Opens images into the graph.
         jobs: All jobs.
+        chardevs: The ways in that have a label.
         objects: All user-created objects.
     """
 
@@ -78,6 +80,7 @@ class Daemon:
             gate=gate or (lambda _filename: None),
         )
         self.jobs = JobManager(self.events, clock)
+        self.chardevs = ChardevStore()
         self.objects = ObjectStore()
         self.on_shutdown: Callable[[str], None] = lambda _cause: None
 

@@ -12,7 +12,7 @@ Everything runs on the event loop the server was started on.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,6 +20,8 @@ from qmpserver import tasks
 from qmpserver.binding import bind_commands
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.opener import Gate
+from qmpserver.chardevs.chardev import Chardev
+from qmpserver.chardevs.monitoring import ChardevMonitor
 from qmpserver.clock import Clock, SystemClock
 from qmpserver.commands.control import version_info
 from qmpserver.daemon import Daemon
@@ -72,6 +74,7 @@ class Server:
             fd_sets=self.daemon.fd_sets,
         )
         self._doors: list[Door] = []
+        self._chardev_monitors: list[ChardevMonitor] = []
         own = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
         self._embedder = _Embedder(0, own, FdStore(), self.daemon.fd_sets, Features())
 
@@ -100,6 +103,26 @@ class Server:
         door = await open_door(endpoint, self._monitor, self.daemon.clock)
         self._doors.append(door)
         return door
+
+    async def add_chardev_monitor(
+        self, chardev: Chardev, *, pretty: bool = False, on_client_end: Callable[[], object] = lambda: None
+    ) -> ChardevMonitor:
+        """Let clients in through a chardev; `close` of what is returned parts with them.
+
+        Args:
+            chardev: Where they are; nobody else uses it.
+            pretty: Their messages are indented.
+            on_client_end: Called each time one has gone.
+
+        Raises:
+            QMPError: It cannot be done.
+        """
+        added = ChardevMonitor(
+            chardev, self._monitor, self.daemon.clock, pretty=pretty, on_client_end=on_client_end
+        )
+        await added.open()
+        self._chardev_monitors.append(added)
+        return added
 
     # Commands
 
@@ -201,9 +224,12 @@ class Server:
         for door in self._doors:
             await door.close()
         self._doors.clear()
+        for added in self._chardev_monitors:
+            await added.stop()
         await self._monitor.stop()
         await self.daemon.close()
         await self._monitor.close()
+        self.daemon.chardevs.close()
         self.daemon.fd_sets.close()
 
 

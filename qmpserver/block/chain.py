@@ -17,6 +17,13 @@ def skip_filters(node: N) -> N:
     return node
 
 
+def skip_implicit(node: N) -> N:
+    """Return the first node at or below `node` that is no filter which a job put in unasked."""
+    while node.is_implicit and (below := node.filtered) is not None:
+        node = below
+    return node
+
+
 def below(node: N) -> N | None:
     """Return the next node of the chain: the filtered one, or the backing one."""
     return node.filtered or node.backing

@@ -61,7 +61,7 @@ def backing_filename_of(node: NodeView, backing_filename: str) -> str:
     """
     if has_protocol(backing_filename) or backing_filename.startswith("/"):
         return backing_filename
-    own = image_filename_of(node)
+    own = image_filename_of(node) or _storage_filename_of(node)
     if own is None:
         raise QMPError(f"Cannot use relative backing file names for '{filename_of(node)}'")
     return full_backing_filename(own, backing_filename)
@@ -145,7 +145,28 @@ def protocol_options(filename: str) -> dict[str, Any]:
         return {"driver": "file", "filename": rest}
     if protocol == "null-co":
         return {"driver": "null-co"}
+    if protocol == "blkdebug":
+        return _blkdebug_options(filename, rest)
+    if protocol == "blkverify":
+        return _blkverify_options(filename, rest)
     raise QMPError(f"Unknown protocol '{protocol}'")
+
+
+def _blkdebug_options(filename: str, rest: str) -> dict[str, Any]:
+    """Read ``blkdebug:CONFIG:IMAGE``, where there need be no CONFIG."""
+    config, colon, image = rest.partition(":")
+    if not colon:
+        raise QMPError(f"Could not open '{filename}': Invalid argument")
+    options = {"driver": "blkdebug", "image": protocol_options(image)}
+    return {**options, "config": config} if config else options
+
+
+def _blkverify_options(filename: str, rest: str) -> dict[str, Any]:
+    """Read ``blkverify:RAW:TEST``, where RAW has no colon of its own."""
+    raw, colon, test = rest.partition(":")
+    if not colon:
+        raise QMPError(f"Could not open '{filename}': Invalid argument")
+    return {"driver": "blkverify", "raw": protocol_options(raw), "test": {"file": protocol_options(test)}}
 
 
 def filename_of(node: NodeView) -> str:
@@ -162,9 +183,9 @@ def exact_filename_of(node: NodeView) -> str | None:
     if node.is_implicit:
         filtered = node.filtered
         return exact_filename_of(filtered) if filtered is not None else None
-    if driver.is_protocol:
+    if driver.is_protocol or driver.is_filter:
         return driver.exact_filename
-    if driver.is_filter or backing_overridden(node):
+    if backing_overridden(node):
         return None
     return image_filename_of(node)
 
@@ -172,9 +193,20 @@ def exact_filename_of(node: NodeView) -> str | None:
 def image_filename_of(node: NodeView) -> str | None:
     """Return the plain name of the image a format node is stored in, whatever backs it, or None."""
     file = node.children.get("file")
-    if file is None or not file.node.driver.is_protocol or _own_strong_options(node):
+    if file is None or file.node.driver.exact_filename is None or _own_strong_options(node):
         return None
     return exact_filename_of(file.node)
+
+
+def _storage_filename_of(node: NodeView) -> str | None:
+    """Return the plain name of what a format node's image is stored in, whatever filters are between."""
+    file = node.children.get("file")
+    if file is None:
+        return None
+    below = file.node
+    while (filtered := below.filtered) is not None:
+        below = filtered
+    return below.driver.exact_filename if below.driver.is_protocol else None
 
 
 def full_open_options(node: NodeView) -> dict[str, Any]:
@@ -183,7 +215,10 @@ def full_open_options(node: NodeView) -> dict[str, Any]:
         return full_open_options(node.filtered)
     options: dict[str, Any] = {"driver": node.driver.format_name, **_own_strong_options(node)}
     for name, edge in node.children.items():
-        if name != "backing":
+        option, _, index = name.partition(".")
+        if index:
+            options.setdefault(option, []).append(full_open_options(edge.node))
+        elif name != "backing":
             options[name] = full_open_options(edge.node)
     if node.driver.supports_backing and backing_overridden(node):
         backing = node.backing
@@ -192,7 +227,16 @@ def full_open_options(node: NodeView) -> dict[str, Any]:
 
 
 def _own_strong_options(node: NodeView) -> dict[str, Any]:
-    return {key: node.options[key] for key in node.driver.strong_options if key in node.options}
+    options: dict[str, Any] = {}
+    for key in node.driver.strong_options:
+        value = node.options.get(key)
+        if isinstance(value, list):
+            # QEMU: writes a list's members out one by one.
+            for index, member in enumerate(value):
+                options |= {f"{key}.{index}.{name}": inner for name, inner in member.items()}
+        elif value is not None:
+            options[key] = value
+    return options
 
 
 def backing_overridden(node: NodeView) -> bool:

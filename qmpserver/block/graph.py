@@ -6,9 +6,11 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
+from typing import Protocol
 
 from qmpserver.block import permissions
 from qmpserver.block.node import Edge, Node, Parent
+from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, PermissionSet
 from qmpserver.errors import NodeInUse, QMPError
 
@@ -87,7 +89,13 @@ class Graph:
     def attach(
         self, parent: Parent, name: str, node: Node, role: ChildRole = NO_ROLE, held: PermissionSet = NOTHING
     ) -> Edge:
-        """Make `parent` a user of `node`."""
+        """Make `parent` a user of `node`.
+
+        Raises:
+            QMPError: The node is inactive, and the parent is not.
+        """
+        if isinstance(parent, Node):
+            check_active(parent, name, node)
         edge = Edge(name, parent, role, held, node)
         node.parents.append(edge)
         if isinstance(parent, Node):
@@ -115,6 +123,17 @@ class Graph:
         edge.node.parents.remove(edge)
         edge.node = node
         node.parents.append(edge)
+
+    def check_acyclic(self, parent: Node, name: str, child: Node) -> None:
+        """Refuse to make `child` a child of what it uses itself.
+
+        Raises:
+            QMPError: With QEMU's text.
+        """
+        if parent in permissions.topological((child,)):
+            raise QMPError(
+                f"Making '{child.node_name}' a {name} child of '{parent.node_name}' would create a cycle"
+            )
 
     async def refresh(self, *roots: Node) -> None:
         """Bring permissions at and below `roots` up to date; see :func:`permissions.refresh`."""
@@ -169,6 +188,25 @@ class Graph:
             # Forgotten first: nobody can find a node that is being closed.
             del self._nodes[node.node_name]
             await node.driver.close()
+
+
+class NodeLike(Protocol):
+    """A node, or one in the making."""
+
+    node_name: str
+    flags: NodeFlags
+
+
+def check_active(parent: NodeLike, name: str, node: Node) -> None:
+    """Refuse to let an active node use an inactive one.
+
+    Raises:
+        QMPError: With QEMU's text.
+    """
+    if not node.is_active and parent.flags.active:
+        raise QMPError(
+            f"Inactive '{node.node_name}' can't be a {name} child of active '{parent.node_name}'"
+        )
 
 
 def check_not_busy(node: Node) -> None:

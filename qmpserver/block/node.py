@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from qmpserver.block import chain, copy_on_read, filenames, reading, writing
+from qmpserver.block import chain, copy_on_read, draining, filenames, reading, writing
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
+from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.flags import COPY_ON_READ
@@ -166,6 +167,10 @@ class Node:
         backing_filename: The backing file's name as stored in the image, or None.
         auto_backing_filename: The name under which the image's own backing file would be opened, or
             None when it names none or opening it was forbidden.
+        explicit: All options it was given itself, `driver` included and children left out, dotted names and
+            all (:mod:`qmpserver.block.reopen_options`).
+        inherits_from: The node it was opened for, whose options it inherits when that is reopened, or None.
+        write_threshold: What a client wants to be told of, or None.
     """
 
     node_name: str
@@ -179,6 +184,9 @@ class Node:
     is_implicit: bool = False
     backing_filename: str | None = None
     auto_backing_filename: str | None = None
+    explicit: dict[str, Any] = field(default_factory=dict)
+    inherits_from: "Node | None" = None
+    write_threshold: WriteThreshold | None = None
     stats: NodeStats = field(default_factory=NodeStats)
     requests: TrackedRequests = field(default_factory=TrackedRequests)
     mapping: MappingDriver | None = None
@@ -210,6 +218,11 @@ class Node:
     def read_only(self) -> bool:
         """Whether the node refuses writes."""
         return self.flags.read_only
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the node may be used; an inactive one leaves its image to another process."""
+        return self.flags.active
 
     @property
     def backing(self) -> "Node | None":
@@ -266,6 +279,8 @@ class Node:
         if self._quiesced:
             await self._until_resumed()
         self._check_writable(offset + len(data))
+        if self.write_threshold is not None:
+            self._check_threshold(self.write_threshold, offset + len(data))
         self._in_flight += 1
         try:
             await writing.write(self, offset, data, flags)
@@ -280,6 +295,8 @@ class Node:
         if self._quiesced:
             await self._until_resumed()
         self._check_writable(offset + length)
+        if self.write_threshold is not None:
+            self._check_threshold(self.write_threshold, offset + length)
         self._in_flight += 1
         try:
             await writing.write_zeroes(self, offset, length, flags)
@@ -296,6 +313,8 @@ class Node:
         self._check_writable(offset + length)
         if not self.flags.discard:
             return
+        if self.write_threshold is not None:
+            self._check_threshold(self.write_threshold, offset + length)
         self._in_flight += 1
         try:
             await writing.discard(self, offset, length)
@@ -363,6 +382,10 @@ class Node:
         if end > self.size and not self.driver.can_grow:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    def _check_threshold(self, threshold: WriteThreshold, end: int) -> None:
+        if threshold.is_exceeded(align_up(end, self.driver.limits.request_alignment)):
+            self.write_threshold = None
+
     # Drained sections
 
     @contextlib.asynccontextmanager
@@ -399,7 +422,7 @@ class Node:
             self._idle = None
 
     async def _until_resumed(self) -> None:
-        while self._quiesced:
+        while self._quiesced and not draining.is_within_section(self):
             if self._resumed is None:
                 self._resumed = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._resumed)

@@ -7,15 +7,17 @@ from functools import partial
 from typing import Any
 
 from qmpserver.block import filenames
-from qmpserver.block.graph import Graph
+from qmpserver.block.graph import Graph, check_active
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.opening import CorruptionListener, DuplicateFd, Opening
+from qmpserver.block.reopen_options import flatten
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsBackingFile
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.registry import DriverRegistry
+from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import QMPError, error_text
 
 PROBE_LENGTH = 2048
@@ -24,7 +26,17 @@ PROBE_LENGTH = 2048
 _AT_BACKING = "Could not open backing file: "
 
 _COMMON = frozenset(
-    ("driver", "node-name", "read-only", "auto-read-only", "cache", "discard", "detect-zeroes", "force-share")
+    (
+        "driver",
+        "node-name",
+        "read-only",
+        "auto-read-only",
+        "cache",
+        "discard",
+        "detect-zeroes",
+        "force-share",
+        "active",
+    )
 )
 
 CheckOptions = Callable[[dict[str, Any]], dict[str, Any]]
@@ -47,6 +59,9 @@ def _no_fd_sets(set_id: int, flags: int) -> int:
     raise QMPError(f"Failed to find fdset /dev/fdset/{set_id}")
 
 
+_ALONE = Surroundings()
+
+
 class Opener:
     """Opens images into a graph.
 
@@ -57,6 +72,7 @@ class Opener:
         on_corruption: Told of damaged images.
         duplicate_fd: Supplies what ``/dev/fdset/N`` stands for.
         gate: Asked before a file that an image names is opened.
+        surroundings: What drivers find around them.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class Opener:
         *,
         duplicate_fd: DuplicateFd = _no_fd_sets,
         gate: Gate = lambda _filename: None,
+        surroundings: Surroundings = _ALONE,
     ) -> None:
         self._graph = graph
         self._registry = registry
@@ -75,6 +92,7 @@ class Opener:
         self._on_corruption = on_corruption
         self._duplicate_fd = duplicate_fd
         self._gate = gate
+        self._surroundings = surroundings
 
     async def open(self, options: dict[str, Any]) -> Node:
         """Open a node with everything below it, and give it to the monitor.
@@ -160,6 +178,7 @@ class Opener:
             )
         seen |= ids
         self._attach_backing(node, below)
+        below.inherits_from = node
         return below, link.options
 
     def _attach_backing(self, node: Node, backing: Node) -> None:
@@ -199,13 +218,16 @@ class Opener:
             self._on_corruption,
             self._duplicate_fd,
             partial(self._open_named, made),
+            self._surroundings,
         )
+        opening.passes_active = inherited.active
         try:
             driver_class = await self._choose_driver(options, opening, made)
+            taken = {name.partition(".")[0] for name in opening.edges}
             opening.options = {
                 key: value
                 for key, value in options.items()
-                if key not in _COMMON and key not in opening.edges and key != "backing"
+                if key not in _COMMON and key not in taken and key != "backing"
             }
             if name is not None:
                 self._graph.check_new_name(name)
@@ -217,6 +239,8 @@ class Opener:
             await self._graph.discard(*(edge.node for edge in opening.edges.values()))
             raise
         node = self._make_node(opening, driver)
+        own = {key: value for key, value in options.items() if key in _COMMON or key in opening.options}
+        node.explicit = flatten({"driver": driver.format_name, **own})
         made.append(node)
         return node
 
@@ -239,8 +263,19 @@ class Opener:
         driver_class = self._registry.find(name)
         for spec in driver_class.child_specs:
             if spec.name in options:
-                await self._open_child(spec, options, opening, made)
+                await self._open_children(spec, options[spec.name], opening, made)
         return driver_class
+
+    async def _open_children(
+        self, spec: ChildSpec, wanted: Any, opening: Opening, made: list[Node]
+    ) -> None:
+        """Open what an option describes: one child, or a list of them."""
+        if not spec.is_list:
+            await self._open_child(spec, {spec.name: wanted}, opening, made)
+            return
+        for index, one in enumerate(wanted):
+            child = replace(spec, name=f"{spec.name}.{index}", is_list=False)
+            await self._open_child(child, {child.name: one}, opening, made)
 
     async def _open_child(
         self, spec: ChildSpec, options: dict[str, Any], opening: Opening, made: list[Node]
@@ -248,13 +283,20 @@ class Opener:
         wanted = options[spec.name]
         if isinstance(wanted, str):
             child = self._graph.find(wanted)
+            check_active(opening, spec.name, child)
         else:
-            inherited = replace(opening.flags, discard=True, detect_zeroes="off")
+            inherited = replace(
+                opening.flags, discard=True, detect_zeroes="off", active=opening.passes_active
+            )
             child = await self._open_one(wanted, inherited, made)
             await self._open_chain(child, wanted, made)
+            opening.own_children.append(child)
         edge = self._graph.attach(opening, spec.name, child, spec.role)
         opening.edges[spec.name] = edge
-        edge.permissions = _permissions_while_opening(spec.role, read_only=opening.read_only)
+        if opening.flags.active:
+            edge.permissions = _permissions_while_opening(spec.role, read_only=opening.read_only)
+        else:
+            edge.permissions = PermissionSet(Permission.CONSISTENT_READ, PERM_ALL)
         # Locks are held before the driver's first look, and before it may repair anything.
         await self._graph.refresh(child)
 
@@ -279,9 +321,12 @@ class Opener:
 
     def _make_node(self, opening: Opening, driver: BlockDriver) -> Node:
         node = Node(opening.node_name, driver, opening.flags, dict(opening.options))
-        for name, edge in opening.edges.items():
+        for edge in opening.edges.values():
             edge.parent = node
-            node.children[name] = edge
+        # The driver goes on seeing its children as they are.
+        node.children = opening.edges
+        for child in opening.own_children:
+            child.inherits_from = node
         self._graph.add(node)
         if isinstance(driver, SupportsBackingFile):
             node.set_backing_filename(driver.backing_filename)

@@ -6,11 +6,11 @@ from typing import Any
 
 from qmpserver.block import chain
 from qmpserver.block.graph import Graph
-from qmpserver.block.node import Edge
+from qmpserver.block.node import Edge, Node
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
-
+from qmpserver.driver_api.surroundings import Surroundings
 CorruptionListener = Callable[[str, str, int | None, int | None, bool], None]
 """Called with node name, message, host offset, length, and whether the image is lost."""
 
@@ -33,12 +33,15 @@ class Opening:
     on_corruption: CorruptionListener
     duplicate_fd: DuplicateFd
     open_named: OpenNamed
+    surroundings: Surroundings
+    passes_active: bool = True
     edges: dict[str, Edge] = field(default_factory=dict)
+    own_children: list[Node] = field(default_factory=list)
 
     @property
     def read_only(self) -> bool:
-        """Whether the node will not be written."""
-        return self.flags.read_only
+        """Whether the node will not be written, for good or until it is activated."""
+        return self.flags.read_only or not self.flags.active
 
     @property
     def auto_read_only(self) -> bool:
@@ -63,6 +66,10 @@ class Opening:
     def child(self, name: str) -> BlockChild | None:
         """Return the opened child of that name, or None when it was not given."""
         return self.edges.get(name)
+
+    def children_of(self, name: str) -> dict[str, BlockChild]:
+        """Return the opened children of a list option, by the names of their edges, in order."""
+        return {key: edge for key, edge in self.edges.items() if key.startswith(f"{name}.")}
 
     async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
         """Open a plain file that the image itself names, as a child."""

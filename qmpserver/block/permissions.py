@@ -4,7 +4,7 @@ The rules are QEMU's: a driver needs of its children what its own users need of 
 own structures need, by the role of each child.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from qmpserver.block import filenames
 from qmpserver.block.node import Edge, Node
@@ -31,7 +31,9 @@ def child_permissions(node: Node, edge: Edge) -> PermissionSet:
     permissions = node.driver.child_permissions(edge.name, used, shared)
     if permissions is None:
         permissions = _usual_permissions(node, edge.role, used, shared)
-    if edge.node.flags.force_share:
+    if not node.is_active:
+        permissions = PermissionSet(permissions.used & _READ, PERM_ALL)
+    elif edge.node.flags.force_share:
         permissions = PermissionSet(permissions.used, PERM_ALL)
     return permissions
 
@@ -118,8 +120,12 @@ def _use(edge: Edge, node: Node) -> str:
     return f"{edge.parent.describe()} (uses node '{node.node_name}' as '{edge.name}' child)"
 
 
-def _check_writable(node: Node, used: Permission) -> None:
-    if used & (_WRITE | _UNCHANGED) and node.read_only:
+def _check_writable(node: Node, used: Permission, turned_read_only: Collection[Node]) -> None:
+    if not used & (_WRITE | _UNCHANGED):
+        return
+    if node in turned_read_only:
+        raise QMPError(f"Read-only block node '{node.node_name}' cannot support read-write users")
+    if node.read_only or not node.is_active:
         raise QMPError("Block node is read-only", code="read-only", node=node.node_name)
 
 
@@ -130,8 +136,12 @@ async def _prepare(node: Node, driver: SupportsPermissions, permissions: Permiss
         raise QMPError(f"Could not open '{filenames.filename_of(node)}': {error_text(error)}") from error
 
 
-async def refresh(roots: Iterable[Node]) -> None:
+async def refresh(roots: Iterable[Node], turned_read_only: Collection[Node] = ()) -> None:
     """Bring the permissions of everything at or below `roots` up to date with their users.
+
+    Args:
+        roots: The nodes whose users have changed.
+        turned_read_only: Nodes that could be written until now.
 
     Raises:
         NodeInUse: Two users of a node do not agree, or another process does not allow it.
@@ -146,7 +156,7 @@ async def refresh(roots: Iterable[Node]) -> None:
         for node in order:
             check_users(node)
             used, shared = node.cumulative_permissions()
-            _check_writable(node, used)
+            _check_writable(node, used, turned_read_only)
             for edge in node.children.values():
                 before.append((edge, edge.permissions))
                 edge.permissions = child_permissions(node, edge)

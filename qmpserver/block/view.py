@@ -6,7 +6,7 @@ these see it as a :class:`NodeView`, and so stand below it.
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
 from qmpserver.block.requests import TrackedRequests
@@ -26,6 +26,7 @@ class NodeFlags:
     discard: bool = False
     force_share: bool = False
     detect_zeroes: str = "off"
+    active: bool = True
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], inherited: "NodeFlags") -> Self:
@@ -44,14 +45,28 @@ class NodeFlags:
             discard=inherited.discard if discard is None else discard == "unmap",
             force_share=options.get("force-share", inherited.force_share),
             detect_zeroes=options.get("detect-zeroes", "off"),
+            active=options.get("active", inherited.active),
         )
         if flags.force_share and not flags.read_only:
             raise QMPError("force-share=on can only be used with read-only images")
-        if flags.detect_zeroes == "unmap" and not flags.discard:
+        flags.check_detect_zeroes()
+        return flags
+
+    def become(self, other: "NodeFlags") -> None:
+        """Take over what `other` says.  Drivers keep looking at the same flags."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(other, one.name))
+
+    def check_detect_zeroes(self) -> None:
+        """Refuse a way of detecting zeroes that has no effect.
+
+        Raises:
+            QMPError: With QEMU's text.
+        """
+        if self.detect_zeroes == "unmap" and not self.discard:
             raise QMPError(
                 "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap"
             )
-        return flags
 
 
 class EdgeView(Protocol):

@@ -8,6 +8,7 @@
 - :mod:`status`: what is known about a range without reading it; the engine's answer to everyone.
 - :mod:`child`: a node below, as a driver sees it.
 - :mod:`debug_events`: the moments at which a test may provoke an error.
+- :mod:`surroundings`: the time, the objects and the listeners that a server lends its drivers.
 - :mod:`opening`: what the engine hands a driver that opens an image.
 - :mod:`driver`: the drivers' own interface, :class:`BlockDriver` and :class:`MappingDriver`.
 - :mod:`extras`: small protocols for what only some drivers can do.

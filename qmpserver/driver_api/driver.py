@@ -53,6 +53,9 @@ class BlockDriver(ABC):
     strong_options: ClassVar[tuple[str, ...]] = ()
     """The options that decide what data is seen; they appear in generated file names."""
 
+    changeable_options: ClassVar[frozenset[str]] = frozenset()
+    """The driver's own options that may be changed or left out when the node is reopened."""
+
     options_schema: ClassVar[ReadOnlyDict[str, Any] | None] = None
     """A third party's driver describes its options here, as a JSON Schema object."""
 

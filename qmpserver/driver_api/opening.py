@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.permissions import ChildRole
+from qmpserver.driver_api.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,13 @@ class OpenContext(ImageContext, Protocol):
     @property
     def direct(self) -> bool:
         """Whether the host's page cache is to be bypassed (``cache.direct``)."""
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What the server lends its drivers."""
+
+    def children_of(self, name: str) -> dict[str, BlockChild]:
+        """Return the opened children of a list option, by the names of their edges, in order."""
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         """Say whether the node of that name is in the chain of the named child, the child included.

@@ -122,6 +122,11 @@ class ClientConnection:
         return self._session.features
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the connection is broken."""
+        return self._is_gone
+
+    @property
     def backlog(self) -> int:
         """Bytes that the client has not read."""
         return self._channel.backlog

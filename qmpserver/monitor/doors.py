@@ -12,7 +12,8 @@ from typing import TypeAlias
 from qmpserver import sockets
 from qmpserver.clock import Clock, Timer
 from qmpserver.errors import QMPError, error_text
-from qmpserver.monitor.channel import SocketChannel, StdioChannel
+from qmpserver.monitor.channel import Channel, SocketChannel, StdioChannel
+from qmpserver.monitor.client import ClientConnection
 from qmpserver.monitor.monitor import Monitor
 from qmpserver.sockets import FdAddress, Peer, SocketAddress, TcpAddress, UnixAddress
 from qmpserver.units import NS_PER_MS
@@ -23,11 +24,16 @@ _RETRY_ACCEPT_NS = 100 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
-class Stdio:
-    """Standard input and output."""
+class Stream:
+    """A pair of descriptors that are borrowed: standard input and output, a terminal, pipes.
 
-    def __str__(self) -> str:
-        return "stdio"
+    Attributes:
+        read_fd: Where bytes come from.
+        write_fd: Where they go to.
+    """
+
+    read_fd: int = 0
+    write_fd: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,33 +41,83 @@ class Endpoint:
     """Where a monitor's clients are.
 
     Attributes:
-        address: A socket's address, or standard input and output.
+        address: A socket's address, or a pair of descriptors.
         is_server: Clients connect to it; if not, it is a client to be connected to.
         reconnect_ms: Connect again that long after the connection was lost; 0 is never.
         nodelay: Small messages over TCP go out at once.
         pretty: Messages are indented.
     """
 
-    address: SocketAddress | Stdio
+    address: SocketAddress | Stream
     is_server: bool = True
     reconnect_ms: int = 0
     nodelay: bool = True
     pretty: bool = False
 
 
-class Listener:
-    """Accept clients on listening sockets.
+class _Admission:
+    """Hand clients to the monitor, and know which of them are there.
 
     Args:
-        endpoint: Where.
+        endpoint: Where they come from.
         monitor: Who serves them.
         clock: What to wait by.
+        on_client_end: Called each time one has gone.
     """
 
-    def __init__(self, endpoint: Endpoint, monitor: Monitor, clock: Clock) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        monitor: Monitor,
+        clock: Clock,
+        on_client_end: Callable[[], object] = lambda: None,
+    ) -> None:
         self._endpoint = endpoint
         self._monitor = monitor
         self._clock = clock
+        self._on_client_end = on_client_end
+        self._clients: set[ClientConnection] = set()
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether a client is there."""
+        return bool(self._clients)
+
+    def close_clients(self) -> None:
+        """Break the connections of those who are there."""
+        for client in tuple(self._clients):
+            client.close()
+
+    def _admit(self, channel: Channel, peer: Peer) -> None:
+        client = self._monitor.attach(channel, peer, pretty=self._endpoint.pretty, on_end=self._forget_ended)
+        if not client.is_gone:
+            self._clients.add(client)
+
+    def _admit_socket(self, connection: socket.socket) -> None:
+        if self._endpoint.nodelay and connection.family in (socket.AF_INET, socket.AF_INET6):
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._admit(SocketChannel(connection), sockets.peer_of(connection))
+
+    def _forget_ended(self) -> None:
+        self._clients = {client for client in self._clients if not client.is_gone}
+        self._client_ended()
+
+    def _client_ended(self) -> None:
+        self._on_client_end()
+
+
+class Listener(_Admission):
+    """Accept clients on listening sockets."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        monitor: Monitor,
+        clock: Clock,
+        on_client_end: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(endpoint, monitor, clock, on_client_end)
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = []
         self._file: tuple[int, int] | None = None
@@ -75,7 +131,7 @@ class Listener:
             QMPError: It cannot be done.
         """
         address = self._endpoint.address
-        assert not isinstance(address, Stdio)
+        assert not isinstance(address, Stream)
         self._sockets = sockets.listen(address)
         if isinstance(address, UnixAddress) and not address.is_abstract:
             self._file = _identity(address.path)
@@ -118,7 +174,7 @@ class Listener:
             self._retry = self._clock.call_later(_RETRY_ACCEPT_NS, self._watch)
 
     def _serve(self, connection: socket.socket) -> None:
-        _attach(self._monitor, self._endpoint, connection)
+        self._admit_socket(connection)
         self._first_client.set()
 
     async def close(self) -> None:
@@ -136,19 +192,20 @@ class Listener:
                 os.unlink(address.path)
 
 
-class Connector:
+class Connector(_Admission):
     """Be a client's server by connecting to it, and again when it was lost.
 
-    Args:
-        endpoint: Where the client listens, or a connected descriptor, or standard input and output.
-        monitor: Who serves it.
-        clock: What to wait by.
+    The endpoint is where the client listens, or a connected descriptor, or a pair of descriptors.
     """
 
-    def __init__(self, endpoint: Endpoint, monitor: Monitor, clock: Clock) -> None:
-        self._endpoint = endpoint
-        self._monitor = monitor
-        self._clock = clock
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        monitor: Monitor,
+        clock: Clock,
+        on_client_end: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(endpoint, monitor, clock, on_client_end)
         self._reconnecting: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -168,15 +225,15 @@ class Connector:
 
     async def _connect(self) -> None:
         match self._endpoint.address:
-            case Stdio():
-                peer = Peer(uid=os.getuid())
-                self._monitor.attach(StdioChannel(), peer, pretty=self._endpoint.pretty)
+            case Stream(read_fd, write_fd):
+                self._admit(StdioChannel(read_fd, write_fd), Peer(uid=os.getuid()))
             case FdAddress(fd):
-                _attach(self._monitor, self._endpoint, sockets.socket_of(fd))
+                self._admit_socket(sockets.socket_of(fd))
             case UnixAddress() | TcpAddress() as address:
-                _attach(self._monitor, self._endpoint, await _connect_to(address), self._on_end)
+                self._admit_socket(await connect_to(address))
 
-    def _on_end(self) -> None:
+    def _client_ended(self) -> None:
+        super()._client_ended()
         if self._endpoint.reconnect_ms and not self._is_closed:
             self._reconnecting = asyncio.create_task(self._reconnect(self._endpoint.reconnect_ms))
 
@@ -202,19 +259,35 @@ class Connector:
 Door: TypeAlias = Listener | Connector
 
 
-async def open_door(endpoint: Endpoint, monitor: Monitor, clock: Clock) -> Door:
+async def open_door(
+    endpoint: Endpoint,
+    monitor: Monitor,
+    clock: Clock,
+    on_client_end: Callable[[], object] = lambda: None,
+) -> Door:
     """Open the way for clients; who must wait for one calls the door's `first_client` next.
+
+    Args:
+        endpoint: Where they are.
+        monitor: Who serves them.
+        clock: What to wait by.
+        on_client_end: Called each time one has gone.
 
     Raises:
         QMPError: It cannot be done.
     """
-    is_server = endpoint.is_server and not isinstance(endpoint.address, Stdio)
-    door: Door = (Listener if is_server else Connector)(endpoint, monitor, clock)
+    is_server = endpoint.is_server and not isinstance(endpoint.address, Stream)
+    door: Door = (Listener if is_server else Connector)(endpoint, monitor, clock, on_client_end)
     await door.open()
     return door
 
 
-async def _connect_to(address: UnixAddress | TcpAddress) -> socket.socket:
+async def connect_to(address: UnixAddress | TcpAddress) -> socket.socket:
+    """Return a connected socket.
+
+    Raises:
+        QMPError: Nobody listens there, or the address means nothing.
+    """
     loop = asyncio.get_running_loop()
     shown = f"'{address.path}'" if isinstance(address, UnixAddress) else f"'{address.host}:{address.port}'"
     last_error = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
@@ -230,19 +303,6 @@ async def _connect_to(address: UnixAddress | TcpAddress) -> socket.socket:
         else:
             return candidate
     raise QMPError(f"Failed to connect to {shown}: {error_text(last_error)}") from last_error
-
-
-def _attach(
-    monitor: Monitor,
-    endpoint: Endpoint,
-    connection: socket.socket,
-    on_end: Callable[[], object] | None = None,
-) -> None:
-    if endpoint.nodelay and connection.family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    peer = sockets.peer_of(connection)
-    monitor.attach(SocketChannel(connection), peer, pretty=endpoint.pretty, on_end=on_end)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

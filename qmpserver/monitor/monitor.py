@@ -83,8 +83,8 @@ class Monitor:
         *,
         pretty: bool = False,
         on_end: Callable[[], object] | None = None,
-    ) -> None:
-        """Serve a new client.
+    ) -> ClientConnection:
+        """Serve a new client, and return it; it may be gone already.
 
         Args:
             channel: Where it is; not started yet.
@@ -102,6 +102,7 @@ class Monitor:
         if len(self._clients) > MAX_CLIENTS:
             self.log.warning("client turned away: too many", clients=MAX_CLIENTS)
             client.close()
+        return client
 
     def forget(self, client: ClientConnection) -> None:
         """Take note that a client is gone."""

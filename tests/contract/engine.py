@@ -13,10 +13,12 @@ from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import QMPError
 from qmpserver.units import MiB, align_down, align_up
 
 LARGEST = 256 * MiB
+ALONE = Surroundings()
 
 
 class MemoryFile:
@@ -128,16 +130,21 @@ class Context:
         discard: bool = False,
         options: Mapping[str, Any] | None = None,
         named: Mapping[str, BlockChild] | None = None,
+        surroundings: Surroundings = ALONE,
     ) -> None:
         self.children = dict(children)
         self.named = named or {}
         self.read_only = read_only
         self.discard = discard
         self.options = options or {}
+        self.surroundings = surroundings
         self.corruption: list[tuple[str, int | None, int | None, bool]] = []
 
     def child(self, name: str) -> BlockChild | None:
         return self.children.get(name)
+
+    def children_of(self, name: str) -> dict[str, BlockChild]:
+        return {key: child for key, child in self.children.items() if key.startswith(f"{name}.")}
 
     async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
         if filename not in self.named:

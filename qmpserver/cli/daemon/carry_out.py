@@ -1,18 +1,18 @@
 """Carry out the options that act on the server, one after the other."""
 
-import dataclasses
 import os
 from collections.abc import Awaitable, Callable, Mapping
 
+from qmpserver.chardevs.chardev import Chardev as OpenChardev
+from qmpserver.chardevs.socket_chardev import ListeningChardev
 from qmpserver.cli import structured
 from qmpserver.cli.daemon.chardevs import Chardev, parse_chardev
 from qmpserver.cli.daemon.monitors import SYSTEMD, parse_monitor, parse_short_form
 from qmpserver.cli.daemon.object_help import object_help
-from qmpserver.cli.daemon.ways_in import WayIn, open_activated, open_chardev
+from qmpserver.cli.daemon.ways_in import make_activated, make_chardev
 from qmpserver.cli.getopt import STRAY, Option
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError, error_text
-from qmpserver.monitor.doors import Endpoint, Stdio
 from qmpserver.server import Server
 
 
@@ -33,8 +33,7 @@ class OptionError(Exception):
 class Startup:
     """Acts on a server that is starting.
 
-    Call :meth:`let_clients_in` after the last option, and :meth:`close` in any case, before the
-    server is closed.
+    Call :meth:`let_clients_in` after the last option.
 
     Args:
         server: What the options act on.
@@ -45,9 +44,8 @@ class Startup:
         self._server = server
         self._schema = server.daemon.schema
         self._reporter = reporter
-        self._chardevs: dict[str, WayIn] = {}
-        self._short_forms: list[WayIn] = []
-        self._monitors: list[tuple[WayIn, bool]] = []
+        self._chardevs = server.daemon.chardevs
+        self._monitors: list[tuple[OpenChardev, bool, str]] = []
         self._actions: Mapping[str, Callable[[Option], Awaitable[None]]] = {
             STRAY: self._stray,
             "blockdev": self._blockdev,
@@ -79,17 +77,11 @@ class Startup:
         Raises:
             OptionError: Somebody who listens could not be connected to.
         """
-        for way_in, pretty in self._monitors:
+        for chardev, pretty, written in self._monitors:
             try:
-                for endpoint in way_in.hand_over():
-                    await self._server.add_monitor(dataclasses.replace(endpoint, pretty=pretty))
+                await self._server.add_chardev_monitor(chardev, pretty=pretty)
             except QMPError as error:
-                raise OptionError(error.description, way_in.written) from error
-
-    def close(self) -> None:
-        """Close what no monitor took over, and remove the files of sockets."""
-        for way_in in (*self._chardevs.values(), *self._short_forms):
-            way_in.close()
+                raise OptionError(error.description, written) from error
 
     async def _stray(self, option: Option) -> None:
         raise QMPError("Unexpected argument")
@@ -107,12 +99,10 @@ class Startup:
 
     async def _chardev(self, option: Option) -> None:
         chardev = parse_chardev(option.value, self._warning(option))
-        if chardev.backend == "stdio":
-            self._claim_stdio()
         self._check_new(chardev)
-        way_in = open_chardev(chardev, option.written)
-        self._chardevs[chardev.chardev_id] = way_in
-        await self._wait_if_asked(way_in)
+        await self._open(
+            make_chardev(chardev), option, waits=chardev.socket is not None and chardev.socket.wait
+        )
 
     def _check_new(self, chardev: Chardev) -> None:
         known = self._chardevs.get(chardev.chardev_id)
@@ -124,39 +114,30 @@ class Startup:
             f"attempt to add duplicate property '{chardev.chardev_id}' to object (type 'container')"
         )
 
+    async def _open(self, chardev: OpenChardev, option: Option, *, waits: bool = False) -> None:
+        await self._chardevs.add(chardev)
+        if waits:
+            assert isinstance(chardev, ListeningChardev)
+            self._reporter.note(f"QEMU waiting for connection on: {chardev.filename}", option.written)
+            await chardev.first_client()
+
     async def _monitor(self, option: Option) -> None:
         options = parse_monitor(option.value)
-        way_in = self._chardevs.get(options.chardev_id)
-        if way_in is None:
-            raise QMPError(f'chardev "{options.chardev_id}" not found')
-        if way_in.is_in_use:
-            raise QMPError(f"chardev '{options.chardev_id}' is already in use")
-        way_in.is_in_use = True
-        self._monitors.append((way_in, options.pretty))
+        chardev = self._chardevs.take(options.chardev_id)
+        self._monitors.append((chardev, options.pretty, option.written))
 
     async def _qmp(self, option: Option) -> None:
-        for way_in in self._open_short_form(option):
-            self._short_forms.append(way_in)
-            await self._wait_if_asked(way_in)
-            self._monitors.append((way_in, False))
-
-    def _open_short_form(self, option: Option) -> list[WayIn]:
+        label = f"compat_monitor{len(self._monitors)}"
         if option.value == SYSTEMD:
-            return open_activated(os.environ, option.written)
-        chardev = parse_short_form(option.value, "qmp", self._warning(option))
-        if chardev.backend == "stdio":
-            self._claim_stdio()
-        return [open_chardev(chardev, option.written, finds_direction=True)]
-
-    def _claim_stdio(self) -> None:
-        ways_in = (*self._chardevs.values(), *self._short_forms)
-        if any(way_in.endpoint == Endpoint(Stdio()) for way_in in ways_in):
-            raise QMPError("cannot use stdio by multiple character devices")
-
-    async def _wait_if_asked(self, way_in: WayIn) -> None:
-        if way_in.wait:
-            self._reporter.note(f"QEMU waiting for connection on: {way_in.shown}", way_in.written)
-            await way_in.first_client()
+            chardevs, waits = make_activated(os.environ, label), False
+        else:
+            parsed = parse_short_form(option.value, label, self._warning(option))
+            chardevs = [make_chardev(parsed, finds_direction=True)]
+            waits = parsed.socket is not None and parsed.socket.wait
+        for chardev in chardevs:
+            await self._open(chardev, option, waits=waits)
+            self._chardevs.take(chardev.label)
+            self._monitors.append((chardev, False, option.written))
 
     def _warning(self, option: Option) -> Callable[[str, str], None]:
         def warn(what: str, instead: str) -> None:

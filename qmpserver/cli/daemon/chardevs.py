@@ -1,12 +1,14 @@
 """Understand ``--chardev``: by what way a client comes in.
 
-Read here: the backends ``socket``, ``stdio`` and ``null``.  QEMU's other backends, and what of a
-socket is no plain stream (telnet, websocket, TLS, a multiplexer, a log), are refused by name.
+Read here: the backends ``socket``, ``stdio``, ``null``, ``file``, ``pipe``, ``pty``, ``ringbuf`` and ``memory``.  QEMU's
+other backends, and what of a socket is no plain stream (telnet, websocket, TLS, a multiplexer, a
+log), are refused by name.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from qmpserver.chardevs.store import NOT_SERVED, SERVED
 from qmpserver.cli.flat_options import Kind, Value, parse
 from qmpserver.cli.structured import HelpWanted
 from qmpserver.errors import QMPError
@@ -29,8 +31,17 @@ KINDS: Mapping[str, Kind] = {
 }
 """The keys of QEMU 11.1, whichever backend reads them."""
 
-SERVED = ("null", "socket", "stdio")
-NOT_SERVED = ("file", "hub", "memory", "mux", "parallel", "pipe", "pty", "ringbuf", "serial", "udp")
+
+_MISSING_PATH = {"file": "filename", "pipe": "device path"}
+
+_DATA: Mapping[str, Mapping[str, str]] = {
+    "file": {"path": "out", "input-path": "in", "append": "append"},
+    "memory": {"size": "size"},
+    "pipe": {"path": "device"},
+    "pty": {"path": "path"},
+    "ringbuf": {"size": "size"},
+}
+"""What a backend's keys are called in ``ChardevBackend``."""
 
 _NOT_A_PLAIN_STREAM = ("telnet", "tn3270", "websocket", "mux", "logfile")
 
@@ -78,11 +89,13 @@ class Chardev:
         chardev_id: What ``--monitor`` calls it.
         backend: One of SERVED.
         socket: What a socket's options say; None for the others.
+        data: What the others' options say, as ``ChardevBackend`` has it.
     """
 
     chardev_id: str
     backend: str
     socket: SocketOptions | None = None
+    data: Mapping[str, Value] = field(default_factory=dict)
 
 
 def parse_chardev(
@@ -112,8 +125,16 @@ def parse_chardev(
     if backend not in SERVED:
         raise QMPError(f"'{backend}' is not a valid char driver name")
     _refuse_what_is_not_served(options.values)
-    socket = _socket_options(options.values, waits_unless_told) if backend == "socket" else None
-    return Chardev(options.option_id, backend, socket)
+    if backend == "socket":
+        return Chardev(options.option_id, backend, _socket_options(options.values, waits_unless_told))
+    return Chardev(options.option_id, backend, data=_data(backend, options.values))
+
+
+def _data(backend: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    if backend in _MISSING_PATH and "path" not in values:
+        raise QMPError(f"chardev: {backend}: no {_MISSING_PATH[backend]} given")
+    names = _DATA.get(backend, {})
+    return {names[key]: value for key, value in values.items() if key in names}
 
 
 def _refuse_what_is_not_served(values: Mapping[str, Value]) -> None:

@@ -77,7 +77,6 @@ async def _run(plan: Plan, reporter: Reporter, parent: Background | None) -> int
         await server.run_until_quit()
         notify.notify(notify.STOPPING)
     finally:
-        startup.close()
         await server.close()
         if pidfile is not None:
             pidfile.remove()

@@ -16,7 +16,7 @@ from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.file import io
 from qmpserver.drivers.file.access import Access, AccessPolicy
 from qmpserver.drivers.file.handle import Handle, SupportsFdSets
-from qmpserver.drivers.file.options import FileOptions, check_changes
+from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.runs import Run, RunCache, find_runs
 from qmpserver.drivers.file.space import SpaceCalls, start_writeback
 from qmpserver.drivers.file.writeback import WritebackHint
@@ -42,10 +42,10 @@ class FileDriver(BlockDriver):
     format_name: ClassVar[str] = "file"
     is_protocol: ClassVar[bool] = True
     strong_options: ClassVar[tuple[str, ...]] = ("filename",)
+    changeable_options: ClassVar[frozenset[str]] = frozenset(("drop-cache", "x-check-cache-dropped"))
 
     def __init__(self, context: OpenContext, options: FileOptions, access: Access, size: int) -> None:
-        self._given = dict(context.options)
-        self._no_flush = context.no_flush
+        self._no_flush = self._prepared_no_flush = context.no_flush
         self._options = options
         self._access = access
         self._size = size
@@ -307,16 +307,18 @@ class FileDriver(BlockDriver):
             options: The node's options as wanted, `cache` and `auto-read-only` among them; empty to
                 leave them as they are.
         """
-        check_changes(self._given, options)
         policy = self._access.policy
-        direct = options.get("cache", {}).get("direct", policy.direct)
+        cache = options.get("cache", {})
+        direct = cache.get("direct", policy.direct)
         is_automatic = options.get("auto-read-only", policy.is_automatic)
         self._options.check_direct(direct=direct)
+        self._prepared_no_flush = cache.get("no-flush", self._no_flush)
         await self._access.prepare_reopen(AccessPolicy(read_only, is_automatic, direct))
 
     async def commit_reopen(self) -> None:
         """Use the file in its new mode."""
         await self._access.commit_reopen()
+        self._no_flush = self._prepared_no_flush
         self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not self._access.policy.direct
 
     async def abort_reopen(self) -> None:

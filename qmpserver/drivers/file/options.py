@@ -1,16 +1,10 @@
 """Understand the options of a `file` node, and refuse what cannot be had."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.errors import QMPError
-
-_CHANGEABLE = frozenset(("drop-cache", "x-check-cache-dropped"))
-_COMMON = frozenset(
-    ("driver", "node-name", "read-only", "auto-read-only", "cache", "discard", "detect-zeroes", "force-share")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +47,3 @@ class FileOptions:
             raise QMPError(
                 "aio=native was specified, but it requires cache.direct=on, which was not specified."
             )
-
-
-def check_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Refuse to reopen with options that an open file cannot change.
-
-    Args:
-        old: The driver's own options as they are.
-        new: All that are wanted; nothing at all leaves everything as it is.
-
-    Raises:
-        QMPError: With QEMU's text.
-    """
-    if not new:
-        return
-    for name, value in new.items():
-        if name not in _CHANGEABLE and name not in _COMMON and old.get(name) != value:
-            raise QMPError(f"Cannot change the option '{name}'")
-    for name in old:
-        if name not in _CHANGEABLE and name not in _COMMON and name not in new:
-            raise QMPError(f"Option '{name}' cannot be reset to its default value")

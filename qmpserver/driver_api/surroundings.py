@@ -1,0 +1,28 @@
+"""Say what a driver finds around it beyond the nodes: the time, the objects, who listens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from qmpserver.clock import Clock, SystemClock
+from qmpserver.errors import QMPError
+from qmpserver.throttling.group import ThrottleGroup
+
+
+def _no_group(name: str) -> ThrottleGroup:
+    raise QMPError(f"Throttle group '{name}' does not exist")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the server lends its drivers.
+
+    Attributes:
+        clock: What to tell the time by.
+        throttle_group: Finds a group by its id; raises QMPError when there is none.
+        emit: Tells clients of an event, by its name and data.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    throttle_group: Callable[[str], ThrottleGroup] = _no_group
+    emit: Callable[[str, dict[str, Any]], None] = lambda _name, _data: None
