@@ -1,6 +1,7 @@
 """Choose the door: by the first word, or by the name the program was called by.
 
     qmpserver [daemon] OPTIONS...
+    qmpserver img COMMAND OPTIONS...
 
 Linked under the name of a QEMU tool, the program behaves as that tool.
 """
@@ -10,13 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-DOORS = {"daemon": "qmpserver.cli.daemon.main"}
+DOORS = {"daemon": "qmpserver.cli.daemon.main", "img": "qmpserver.cli.img.main"}
 """The module behind each word; its `main` takes the program's name and the other words."""
 
-NAMES = {"qemu-storage-daemon": "daemon"}
+NAMES = {"qemu-storage-daemon": "daemon", "qemu-img": "img"}
 """The door behind each name of a QEMU tool."""
 
-NOT_BUILT_YET = ("img", "io", "nbd", "shell", "machine")
+NOT_BUILT_YET = ("io", "nbd", "shell", "machine")
 """Words that will be doors, and are refused by name until then."""
 
 

@@ -18,7 +18,7 @@ SESSION_COMMANDS = frozenset(("qmp_capabilities",))
 """Commands that the QMP session carries out by itself."""
 
 
-NAMING_DRIVERS = frozenset(("blockdev-add",))
+NAMING_DRIVERS = frozenset(("blockdev-add", "blockdev-reopen"))
 """Commands whose arguments may name a driver that an installed package brings."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from qmpserver import threads
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.graph import Graph, check_not_busy
+from qmpserver.block.graph import Graph, check_no_overlay, check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.block.opener import Gate, Opener
 from qmpserver.chardevs.store import ChardevStore
@@ -35,6 +35,8 @@ DRIVERS = {
     "raw": "qmpserver.drivers.raw:RawDriver",
     "qcow2": "qmpserver.drivers.qcow2.driver:Qcow2Driver",
     "copy-on-read": "qmpserver.drivers.copy_on_read:CopyOnReadDriver",
+    "mirror_top": "qmpserver.drivers.mirror_top:MirrorTopDriver",
+    "commit_top": "qmpserver.drivers.commit_top:CommitTopDriver",
 }
 """Our own drivers, imported when first used."""
 
@@ -133,7 +135,7 @@ class Daemon:
                     f"Failed to find node with node-name='{node_name}'", code="not-found", node=node_name
                 )
             check_not_busy(node)
-            _check_no_overlay(node)
+            check_no_overlay(node)
             if not node.is_monitor_owned:
                 raise QMPError(f"Node {node_name} is not owned by the monitor")
             if node.parents:
@@ -141,8 +143,16 @@ class Daemon:
             node.is_monitor_owned = False
             await self._collect(node)
 
-    async def create_image(self, filename: str, image_format: str, options: dict[str, Any]) -> None:
+    async def create_image(
+        self, filename: str, image_format: str, options: dict[str, Any], *, is_locked: bool = False
+    ) -> None:
         """Make a new image in a new or emptied file.
+
+        Args:
+            filename: The file.
+            image_format: The format's driver.
+            options: The format's ``BlockdevCreateOptions`` members.
+            is_locked: The caller holds the graph's lock.
 
         Raises:
             QMPError: The format or an option cannot be had, or the file is in use; it is unchanged.
@@ -154,9 +164,9 @@ class Daemon:
         # The driver empties the file, once it is locked and the options have been found good.
         is_new = await threads.run(_make_file, filename)
         try:
-            async with self._file_backend(filename) as backend:
+            async with self._file_backend(filename, is_locked=is_locked) as backend:
                 assert backend.root is not None
-                await driver_class.create(backend.root, options)
+                await driver_class.create(backend.root, options, self.objects.secret)
                 await backend.flush()
         except BaseException:
             if is_new:
@@ -164,10 +174,11 @@ class Daemon:
             raise
 
     @contextlib.asynccontextmanager
-    async def _file_backend(self, filename: str) -> AsyncIterator[BlockBackend]:
+    async def _file_backend(self, filename: str, *, is_locked: bool) -> AsyncIterator[BlockBackend]:
         """Use a file that is no node of the graph's otherwise, alone."""
         backend = BlockBackend(self.graph)
-        async with self.graph.lock:
+        lock = contextlib.nullcontext() if is_locked else self.graph.lock
+        async with lock:
             file = await self.opener.open_unowned({"driver": "file", "filename": filename})
             try:
                 await backend.insert(file, PermissionSet(_WHILE_CREATING, Permission.CONSISTENT_READ))
@@ -177,7 +188,7 @@ class Daemon:
         try:
             yield backend
         finally:
-            async with self.graph.lock:
+            async with lock:
                 await backend.remove()
 
     # Jobs
@@ -222,13 +233,3 @@ def _make_file(filename: str) -> bool:
         os.close(os.open(filename, flags, 0o644))
         return False
     return True
-
-
-def _check_no_overlay(node: Node) -> None:
-    for edge in reversed(node.parents):
-        if edge.name == "backing":
-            raise NodeInUse(
-                f"Node '{node.node_name}' is busy: node is used as backing hd of '{edge.parent.name}'",
-                node=node.node_name,
-                user=edge.parent.name,
-            )

@@ -55,13 +55,23 @@ class BlockBackend:
 
     async def pread(self, offset: int, into: memoryview, flags: int = 0) -> None:
         """Fill `into`; EIO past the end of the node."""
-        node = self._checked(offset, len(into))
-        await node.pread(offset, into, flags)
+        root = self._checked(offset, len(into))
+        await root.pread(offset, into, flags)
 
     async def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> None:
         """Store `data`; EIO past the end of the node."""
-        node = self._checked(offset, len(data))
-        await node.pwrite(offset, data, flags)
+        root = self._checked(offset, len(data))
+        await root.pwrite(offset, data, flags)
+
+    async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
+        """Make the range read as zeroes; EIO past the end of the node."""
+        root = self._checked(offset, length)
+        await root.pwrite_zeroes(offset, length, flags)
+
+    async def pdiscard(self, offset: int, length: int) -> None:
+        """Say that the range is of no interest; EIO past the end of the node."""
+        root = self._checked(offset, length)
+        await root.pdiscard(offset, length)
 
     async def flush(self) -> None:
         """Bring everything written so far to stable storage."""

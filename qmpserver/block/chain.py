@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from qmpserver.block import filenames
 from qmpserver.block.view import NodeView
+from qmpserver.driver_api.status import BlockStatus
 
 N = TypeVar("N", bound=NodeView)
 
@@ -84,6 +85,26 @@ async def is_allocated(layer: NodeView, offset: int, length: int) -> tuple[bool,
         return False, length
     status = await layer.block_status(offset, length)
     return status.is_allocated, status.length
+
+
+async def status_above(top: NodeView, offset: int, length: int) -> BlockStatus:
+    """Say what is known of a range of `top`, whichever layer of its chain determines it.
+
+    Args:
+        top: The node that is asked.
+        offset: First byte, within the node.
+        length: Bytes; the answer may be for fewer, never for none.
+    """
+    for layer in nodes(top):
+        if layer.driver.is_filter:
+            continue
+        if offset >= layer.size:
+            break
+        status = await layer.block_status(offset, length)
+        length = status.length
+        if status.is_allocated or status.is_zero:
+            return status
+    return BlockStatus(length, is_data=False, is_zero=True, is_allocated=False)
 
 
 def find_backing_image(top: N, name: str) -> N | None:

@@ -23,6 +23,26 @@ Outcome = Callable[[int, int, OSError | None], None]
 """Told of each chunk that ended: offset, length, and the error if it failed."""
 
 
+class Buffers:
+    """Room for chunks, kept for the next one.  At most as much is kept as was lent at the same time."""
+
+    def __init__(self) -> None:
+        self._free: list[bytearray] = []
+
+    def buffer(self, length: int) -> memoryview:
+        """Lend room for `length` bytes, whatever they hold."""
+        room = self._free.pop() if self._free else bytearray(CHUNK)
+        if length > len(room):
+            room = bytearray(length)
+        return memoryview(room)[:length]
+
+    def give_back(self, buffer: memoryview) -> None:
+        """Take back what :meth:`buffer` lent."""
+        room = buffer.obj
+        if isinstance(room, bytearray) and len(room) == CHUNK:
+            self._free.append(room)
+
+
 class CopyEngine:
     """Chunks in flight on behalf of one job.
 
@@ -37,7 +57,7 @@ class CopyEngine:
         self._on_done = on_done
         self._max_in_flight = max_in_flight
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._buffers: list[bytearray] = []
+        self._buffers = Buffers()
         self._mistake: Exception | None = None
 
     @property
@@ -47,16 +67,11 @@ class CopyEngine:
 
     def buffer(self, length: int) -> memoryview:
         """Lend room for one chunk; at most as many are lent as chunks are in flight."""
-        room = self._buffers.pop() if self._buffers else bytearray(CHUNK)
-        if length > len(room):
-            room = bytearray(length)
-        return memoryview(room)[:length]
+        return self._buffers.buffer(length)
 
     def give_back(self, buffer: memoryview) -> None:
         """Take back what :meth:`buffer` lent."""
-        room = buffer.obj
-        if isinstance(room, bytearray) and len(room) == CHUNK:
-            self._buffers.append(room)
+        self._buffers.give_back(buffer)
 
     async def submit(self, offset: int, length: int) -> None:
         """Begin to move a range, first waiting until there is room for it.

@@ -1,12 +1,17 @@
 """Have the host copy from file to file what need not pass through memory."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from qmpserver.block.view import NodeView
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.extras import SupportsCopyRange
 from qmpserver.driver_api.mapping import Allocation, MappingKind
-from qmpserver.units import align_down
+from qmpserver.units import KiB, align_down, align_up
+
+_PLAIN_UNIT = 64 * KiB
+"""What is looked at together for zeroes where the target has no clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,94 @@ async def copy_from_backing(node: NodeView, driver: MappingDriver, offset: int, 
         The bytes that were stored; 0 when they have to go through memory, for instance because they
         may be zeroes, which are not stored as data.
     """
-    unit = driver.subcluster_size
     source = await _find(node.backing, offset, length)
-    run = align_down(source.length, unit) if source is not None else 0
-    if source is None or not run:
+    return 0 if source is None else await _store_new(source, node, driver, offset)
+
+
+async def copy_between(source: NodeView, target: NodeView, offset: int, length: int) -> int:
+    """Store the first bytes of a range of `source` at the same place of `target`, if the host can do it by itself.
+
+    Both may be in use meanwhile: the ordinary requests' rules for conflicts hold.
+
+    Returns:
+        The bytes that were stored; 0 when they have to go through memory.
+
+    Raises:
+        OSError: They could not be read, or not be written.
+    """
+    if target.driver.is_filter or target.flags.detect_zeroes != "off" or target.flags.read_only:
+        return 0
+    async with contextlib.AsyncExitStack() as held:
+        place = await _find_held(held, source, offset, length)
+        if place is None:
+            return 0
+        if target.mapping is not None:
+            return await _store(place, target, target.mapping, offset)
+        is_done = await _copy(place, _Place(target, offset, place.length), _PLAIN_UNIT)
+    return place.length if is_done else 0
+
+
+async def _find_held(
+    held: contextlib.AsyncExitStack, node: NodeView | None, offset: int, length: int
+) -> _Place | None:
+    """Follow a range down to a protocol node, holding it in every layer passed as a read does."""
+    while node is not None and offset < node.size and not node.driver.is_filter:
+        length = min(length, node.size - offset)
+        if node.mapping is None:
+            return _Place(node, offset, length) if isinstance(node.driver, SupportsCopyRange) else None
+        await held.enter_async_context(_as_request(node, offset, offset + length))
+        mapping = await node.mapping.map(offset, length)
+        length = mapping.length
+        if mapping.kind is MappingKind.DATA:
+            node, offset = _node_of(node, mapping.child), mapping.offset
+        elif mapping.kind is MappingKind.BACKING:
+            node = node.backing
+        else:
+            return None
+    return None
+
+
+@contextlib.asynccontextmanager
+async def _as_request(
+    node: NodeView, start: int, end: int, *, is_serialising: bool = False
+) -> AsyncIterator[None]:
+    requests = node.requests
+    async with node.in_flight():
+        request = (requests.begin_serialising if is_serialising else requests.begin)(start, end)
+        try:
+            await requests.turn(request)
+            yield
+        finally:
+            requests.end(request)
+
+
+async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
+    """Store the first run of what is at `source`; return its length, 0 when it was not done."""
+    end = offset + source.length
+    async with _as_request(node, offset, end):
+        mapping = await driver.map(offset, source.length)
+        if mapping.in_place:
+            target = _node_of(node, mapping.child)
+            place = None if target is None else _Place(target, mapping.offset, mapping.length)
+            if place is None or not await _copy(source, place, driver.subcluster_size):
+                return 0
+            node.note_written(offset + mapping.length)
+            return mapping.length
+    cluster = driver.cluster_size
+    start, end = align_down(offset, cluster), align_up(end, cluster)
+    async with _as_request(node, start, end, is_serialising=True):
+        mapping = await driver.map(offset, source.length)
+        if mapping.in_place:
+            return 0
+        run = _Place(source.node, source.offset, mapping.length)
+        return await _store_new(run, node, driver, offset)
+
+
+async def _store_new(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
+    """Store whole subclusters in new room; the caller holds a serialising request over their clusters."""
+    unit = driver.subcluster_size
+    run = align_down(source.length, unit)
+    if not run:
         return 0
     allocation = await driver.allocate(offset, run)
     if allocation.offset != offset or allocation.length > run:
@@ -42,7 +131,7 @@ async def copy_from_backing(node: NodeView, driver: MappingDriver, offset: int, 
         await driver.release(allocation)
         return 0
     try:
-        is_done = await _copy(source, node, allocation, unit)
+        is_done = await _copy_to_new(source, node, allocation, unit)
     except BaseException:
         await driver.release(allocation)
         raise
@@ -71,21 +160,24 @@ async def _find(node: NodeView | None, offset: int, length: int) -> _Place | Non
     return None
 
 
-async def _copy(source: _Place, node: NodeView, allocation: Allocation, unit: int) -> bool:
+async def _copy_to_new(source: _Place, node: NodeView, allocation: Allocation, unit: int) -> bool:
     target = _node_of(node, allocation.child)
-    if target is None or not isinstance(target.driver, SupportsCopyRange):
+    return target is not None and await _copy(
+        source, _Place(target, allocation.host_offset, allocation.length), unit
+    )
+
+
+async def _copy(source: _Place, target: _Place, unit: int) -> bool:
+    """Copy as much as there is room for; a piece of `unit` bytes that may be zeroes is a reason not to."""
+    node = target.node
+    if not isinstance(node.driver, SupportsCopyRange):
         return False
-    start, end = allocation.host_offset, allocation.host_offset + allocation.length
-    async with source.node.in_flight(), target.in_flight():
-        request = target.requests.begin(start, end)
-        try:
-            await target.requests.turn(request)
-            is_done = await target.driver.copy_range(
-                source.node.driver, source.offset, start, allocation.length, unit
-            )
-        finally:
-            target.requests.end(request)
-    target.note_written(end)
+    end = target.offset + target.length
+    async with source.node.in_flight(), _as_request(node, target.offset, end):
+        is_done = await node.driver.copy_range(
+            source.node.driver, source.offset, target.offset, target.length, unit
+        )
+    node.note_written(end)
     return is_done
 
 

@@ -156,7 +156,7 @@ def _blkdebug_options(filename: str, rest: str) -> dict[str, Any]:
     """Read ``blkdebug:CONFIG:IMAGE``, where there need be no CONFIG."""
     config, colon, image = rest.partition(":")
     if not colon:
-        raise QMPError(f"Could not open '{filename}': Invalid argument")
+        raise QMPError(f"Could not open '{filename}': blkdebug requires both config file and image path")
     options = {"driver": "blkdebug", "image": protocol_options(image)}
     return {**options, "config": config} if config else options
 
@@ -165,7 +165,9 @@ def _blkverify_options(filename: str, rest: str) -> dict[str, Any]:
     """Read ``blkverify:RAW:TEST``, where RAW has no colon of its own."""
     raw, colon, test = rest.partition(":")
     if not colon:
-        raise QMPError(f"Could not open '{filename}': Invalid argument")
+        raise QMPError(
+            f"Could not open '{filename}': blkverify requires raw copy and original image path"
+        )
     return {"driver": "blkverify", "raw": protocol_options(raw), "test": {"file": protocol_options(test)}}
 
 
@@ -180,7 +182,7 @@ def filename_of(node: NodeView) -> str:
 def exact_filename_of(node: NodeView) -> str | None:
     """Return the plain name that opens the node again, or None when no plain name says all."""
     driver = node.driver
-    if node.is_implicit:
+    if _goes_unnamed(node):
         filtered = node.filtered
         return exact_filename_of(filtered) if filtered is not None else None
     if driver.is_protocol or driver.is_filter:
@@ -211,7 +213,7 @@ def _storage_filename_of(node: NodeView) -> str | None:
 
 def full_open_options(node: NodeView) -> dict[str, Any]:
     """Return the options that decide what data the node shows."""
-    if node.is_implicit and node.filtered is not None:
+    if _goes_unnamed(node) and node.filtered is not None:
         return full_open_options(node.filtered)
     options: dict[str, Any] = {"driver": node.driver.format_name, **_own_strong_options(node)}
     for name, edge in node.children.items():
@@ -224,6 +226,11 @@ def full_open_options(node: NodeView) -> dict[str, Any]:
         backing = node.backing
         options["backing"] = full_open_options(backing) if backing is not None else None
     return options
+
+
+def _goes_unnamed(node: NodeView) -> bool:
+    """Say whether a filter has the name of what it filters."""
+    return node.is_implicit or node.driver.bears_name_of_filtered
 
 
 def _own_strong_options(node: NodeView) -> dict[str, Any]:

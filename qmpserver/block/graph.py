@@ -113,7 +113,10 @@ class Graph:
 
         Raises:
             NodeInUse: A job relies on where the edge leads.
+            QMPError: The node is inactive, and the parent is not.
         """
+        if isinstance(edge.parent, Node):
+            check_active(edge.parent, edge.name, node)
         if edge.is_frozen:
             raise NodeInUse(
                 f"Cannot change '{edge.name}' link from '{edge.parent.name}' to '{edge.node.node_name}'",
@@ -204,9 +207,22 @@ def check_active(parent: NodeLike, name: str, node: Node) -> None:
         QMPError: With QEMU's text.
     """
     if not node.is_active and parent.flags.active:
-        raise QMPError(
-            f"Inactive '{node.node_name}' can't be a {name} child of active '{parent.node_name}'"
-        )
+        raise QMPError(f"Inactive '{node.node_name}' can't be a {name} child of active '{parent.node_name}'")
+
+
+def check_no_overlay(node: Node) -> None:
+    """Refuse an operation on a node that another one is an overlay of.
+
+    Raises:
+        NodeInUse: With QEMU's text.
+    """
+    for edge in reversed(node.parents):
+        if edge.name == "backing":
+            raise NodeInUse(
+                f"Node '{node.node_name}' is busy: node is used as backing hd of '{edge.parent.name}'",
+                node=node.node_name,
+                user=edge.parent.name,
+            )
 
 
 def check_not_busy(node: Node) -> None:

@@ -43,10 +43,10 @@ def block_device_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]
         "drv": node.driver.format_name,
         "file": filenames.filename_of(node),
         "ro": node.read_only,
-        "active": True,
+        "active": node.is_active,
         "encrypted": False,
         "detect_zeroes": node.flags.detect_zeroes,
-        "write_threshold": 0,
+        "write_threshold": node.write_threshold.offset if node.write_threshold is not None else 0,
         "backing_file_depth": 0 if flat else backing_depth(node),
         "cache": {"writeback": True, "direct": node.flags.direct, "no-flush": node.flags.no_flush},
         "children": [
@@ -82,15 +82,21 @@ def image_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]:
         "limits": limits_info(driver.limits),
     }
     if node.filtered is not None:
-        info |= {
-            key: value for key, value in node.filtered.driver.image_info().items() if key == "cluster-size"
-        }
+        info |= _filtered_info(node.filtered)
     if shown.node_name in sizes:
         info["actual-size"] = sizes[shown.node_name]
     info |= _backing_info(node)
     if not flat and node.backing is not None:
         info["backing-image"] = image_info(node.backing, sizes, flat=False)
     return info
+
+
+def _filtered_info(node: Node) -> dict[str, Any]:
+    """Return what a filter shows of the image that `node` is, or is a filter of as well."""
+    if node.filtered is not None:
+        return _filtered_info(node.filtered)
+    info = node.driver.image_info()
+    return {name: info[name] for name in ("dirty-flag", "cluster-size") if name in info}
 
 
 def _backing_info(node: Node) -> dict[str, Any]:
@@ -133,6 +139,8 @@ def limits_info(limits: Limits) -> dict[str, Any]:
         "discard-alignment": limits.pdiscard_alignment,
         "max-transfer": limits.max_transfer,
         "opt-transfer": limits.opt_transfer,
+        "max-write-zeroes": limits.max_pwrite_zeroes,
+        "max-discard": limits.max_pdiscard,
     }
     return info | {name: value for name, value in optional.items() if value}
 

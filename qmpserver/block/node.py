@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from qmpserver.block import chain, copy_on_read, draining, filenames, reading, writing
+from qmpserver.block import chain, copy_on_read, draining, filenames, reading, resizing, writing
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
 from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.driver_api.debug_events import DebugHook
-from qmpserver.driver_api.driver import BlockDriver, MappingDriver
+from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
+from qmpserver.driver_api.extras import SupportsDrain
 from qmpserver.driver_api.flags import COPY_ON_READ
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Permission, PermissionSet
+from qmpserver.driver_api.point_in_time import PointInTime, SupportsPointInTime
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.units import SECTOR_SIZE, align_up
 
@@ -92,35 +95,69 @@ class Edge:
         return self.node.driver.limits
 
     @property
+    def format_name(self) -> str:
+        """The name of the driver of the node the edge leads to."""
+        return self.node.driver.format_name
+
+    @property
+    def supports_compressed_writes(self) -> bool:
+        """Whether the node the edge leads to takes compressed writes."""
+        return self.node.driver.supports_compressed_writes
+
+    @property
+    def cluster_size(self) -> int:
+        """The allocation unit of the image below, in bytes."""
+        mapping = chain.skip_filters(self.node).mapping
+        return mapping.cluster_size if mapping is not None else 1
+
+    @property
     def debug_hook(self) -> DebugHook | None:
         """Who listens to debug events on the node the edge leads to."""
         return self.node.driver.debug_hook
 
     # The requests hand on the node's own coroutine, so that an edge costs no coroutine of its own.
+    # Only where the node is held still: what waits is for the node that the edge leads to afterwards.
+
+    async def _when_resumed(self, request: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
+        node = None
+        while node is not self.node:
+            node = self.node
+            await node.until_resumed()
+        await request(node, *arguments)
 
     def pread(self, offset: int, into: memoryview, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Fill `into` with the bytes at `offset`."""
+        if self.node.is_held_still:
+            return self._when_resumed(Node.pread, offset, into, flags)
         return self.node.pread(offset, into, flags)
 
     def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Store `data` at `offset`."""
+        if self.node.is_held_still:
+            return self._when_resumed(Node.pwrite, offset, data, flags)
         return self.node.pwrite(offset, data, flags)
 
     def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Make the range read as zeroes."""
+        if self.node.is_held_still:
+            return self._when_resumed(Node.pwrite_zeroes, offset, length, flags)
         return self.node.pwrite_zeroes(offset, length, flags)
 
     def pdiscard(self, offset: int, length: int) -> Coroutine[Any, Any, None]:
         """Say that the range's content is no longer of interest."""
+        if self.node.is_held_still:
+            return self._when_resumed(Node.pdiscard, offset, length)
         return self.node.pdiscard(offset, length)
 
     def flush(self) -> Coroutine[Any, Any, None]:
         """Bring everything written so far to stable storage."""
         return self.node.flush()
 
-    def truncate(self, size: int) -> Coroutine[Any, Any, None]:
+    def truncate(
+        self, size: int, preallocation: Preallocation = Preallocation.OFF
+    ) -> Coroutine[Any, Any, None]:
         """Set the node's size in bytes."""
-        return self.node.truncate(size)
+        return self.node.truncate(size, preallocation)
 
     def block_status(self, offset: int, length: int) -> Coroutine[Any, Any, BlockStatus]:
         """Say what is known of the range."""
@@ -136,6 +173,18 @@ class Edge:
         """Return the bytes the node occupies on the host."""
         return self.node.driver.allocated_size()
 
+    def pread_snapshot(self, offset: int, into: memoryview) -> Coroutine[Any, Any, None]:
+        """Fill `into` with what was at `offset`."""
+        return self.node.pread_snapshot(offset, into)
+
+    def snapshot_block_status(self, offset: int, length: int) -> Coroutine[Any, Any, BlockStatus]:
+        """Say what is known of what was in the range."""
+        return self.node.snapshot_block_status(offset, length)
+
+    def pdiscard_snapshot(self, offset: int, length: int) -> Coroutine[Any, Any, None]:
+        """Say that what was in the range is of no interest."""
+        return self.node.pdiscard_snapshot(offset, length)
+
 
 @dataclass(slots=True)
 class NodeStats:
@@ -148,7 +197,7 @@ class NodeStats:
     wr_highest_offset: int = 0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """An opened image, protocol or filter in the graph; QEMU's BlockDriverState.
 
@@ -171,6 +220,7 @@ class Node:
             all (:mod:`qmpserver.block.reopen_options`).
         inherits_from: The node it was opened for, whose options it inherits when that is reopened, or None.
         write_threshold: What a client wants to be told of, or None.
+        open_driver: Opens its image once more, with its options and children as they are.
     """
 
     node_name: str
@@ -187,6 +237,7 @@ class Node:
     explicit: dict[str, Any] = field(default_factory=dict)
     inherits_from: "Node | None" = None
     write_threshold: WriteThreshold | None = None
+    open_driver: Callable[["Node"], Awaitable[BlockDriver]] | None = None
     stats: NodeStats = field(default_factory=NodeStats)
     requests: TrackedRequests = field(default_factory=TrackedRequests)
     mapping: MappingDriver | None = None
@@ -198,6 +249,18 @@ class Node:
     _flushed_generation: int = 0
 
     def __post_init__(self) -> None:
+        self.mapping = self.driver if isinstance(self.driver, MappingDriver) else None
+
+    async def open_driver_anew(self) -> None:
+        """Let another driver of the same kind, which opens the image once more, take over.
+
+        Nothing is in flight, and the old driver is closed, or is closed afterwards, by the caller.
+
+        Raises:
+            QMPError: It cannot be opened; the old driver stays.
+        """
+        assert self.open_driver is not None
+        self.driver = await self.open_driver(self)
         self.mapping = self.driver if isinstance(self.driver, MappingDriver) else None
 
     @property
@@ -228,7 +291,7 @@ class Node:
     def backing(self) -> "Node | None":
         """The node that supplies what this one lacks, or None."""
         edge = self.children.get("backing")
-        return edge.node if edge is not None else None
+        return edge.node if edge is not None and not self.driver.is_filter else None
 
     @property
     def filtered(self) -> "Node | None":
@@ -260,7 +323,7 @@ class Node:
             flags: COPY_ON_READ, PREFETCH of :mod:`qmpserver.driver_api.flags`.
         """
         if self._quiesced:
-            await self._until_resumed()
+            await self.until_resumed()
         self._in_flight += 1
         try:
             if flags & COPY_ON_READ and self.mapping is not None:
@@ -277,7 +340,7 @@ class Node:
             OSError: EPERM when the node is read-only, EIO past the end of what cannot grow.
         """
         if self._quiesced:
-            await self._until_resumed()
+            await self.until_resumed()
         self._check_writable(offset + len(data))
         if self.write_threshold is not None:
             self._check_threshold(self.write_threshold, offset + len(data))
@@ -293,7 +356,7 @@ class Node:
     async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
         """Make the range read as zeroes, by the cheapest means there is."""
         if self._quiesced:
-            await self._until_resumed()
+            await self.until_resumed()
         self._check_writable(offset + length)
         if self.write_threshold is not None:
             self._check_threshold(self.write_threshold, offset + length)
@@ -309,7 +372,7 @@ class Node:
     async def pdiscard(self, offset: int, length: int) -> None:
         """Say that the range is of no interest; a hint that costs nothing when it is not taken."""
         if self._quiesced:
-            await self._until_resumed()
+            await self.until_resumed()
         self._check_writable(offset + length)
         if not self.flags.discard:
             return
@@ -327,7 +390,7 @@ class Node:
     async def flush(self) -> None:
         """Bring everything written before the call to stable storage, unless nothing was."""
         if self._quiesced:
-            await self._until_resumed()
+            await self.until_resumed()
         generation = self._write_generation
         if generation == self._flushed_generation:
             return
@@ -338,14 +401,19 @@ class Node:
             self._leave()
         self._flushed_generation = max(self._flushed_generation, generation)
 
-    async def truncate(self, size: int) -> None:
-        """Set the size in bytes; what is new reads as zeroes."""
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
+        """Set the size in bytes; what is new reads as zeroes.
+
+        Raises:
+            OSError: It cannot be set; where QEMU words the reason, `strerror` is its text.
+            QMPError: The format cannot have this size; the old size stands.
+        """
         if self._quiesced:
-            await self._until_resumed()
-        self._check_writable(0)
+            await self.until_resumed()
+        resizing.check(self, size)
         self._in_flight += 1
         try:
-            await self.driver.truncate(size)
+            await resizing.resize(self.driver, size, preallocation)
             self._write_generation += 1
         finally:
             self._leave()
@@ -360,12 +428,42 @@ class Node:
             return BlockStatus(0, is_data=False, is_zero=True, is_allocated=False)
         return await reading.block_status(self, offset, length)
 
+    async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
+        """Say what this node knows of the range, run after run as far as is known at once.
+
+        At or past the end there is no run.
+        """
+        length = min(length, self.size - offset)
+        return await reading.block_statuses(self, offset, length) if length > 0 else []
+
     async def is_allocated_down_to(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
         """Say whether the chain from here down to the node named `bottom` determines the range.
 
         With no `bottom`, the whole chain is asked.  The length returned is a run with one answer.
         """
         return await chain.is_allocated_down_to(self, bottom, offset, length)
+
+    # Requests for what a filter keeps of the past
+
+    async def pread_snapshot(self, offset: int, into: memoryview) -> None:
+        """Fill `into` with what was at `offset`; ENOTSUP when the node keeps no point in time."""
+        async with self.in_flight():
+            await self._point_in_time().pread(offset, into)
+
+    async def snapshot_block_status(self, offset: int, length: int) -> BlockStatus:
+        """Say what is known of what was in the range; ENOTSUP when the node keeps no point in time."""
+        async with self.in_flight():
+            return await self._point_in_time().block_status(offset, length)
+
+    async def pdiscard_snapshot(self, offset: int, length: int) -> None:
+        """Say that what was in the range is of no interest; ENOTSUP when the node keeps no point in time."""
+        async with self.in_flight():
+            await self._point_in_time().pdiscard(offset, length)
+
+    def _point_in_time(self) -> PointInTime:
+        if not isinstance(self.driver, SupportsPointInTime):
+            raise not_supported()
+        return self.driver.point_in_time
 
     def note_written(self, end: int) -> None:
         """Record that bytes up to `end` have changed, so that a flush has something to do."""
@@ -377,7 +475,7 @@ class Node:
         self._write_generation += 1
 
     def _check_writable(self, end: int) -> None:
-        if self.flags.read_only:
+        if self.flags.read_only or not self.flags.active:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         if end > self.size and not self.driver.can_grow:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -392,7 +490,7 @@ class Node:
     async def in_flight(self) -> AsyncIterator[None]:
         """Count as a request of the node's, from when it is not drained."""
         if self._quiesced:
-            await self._until_resumed()
+            await self.until_resumed()
         self._in_flight += 1
         try:
             yield
@@ -403,6 +501,8 @@ class Node:
     async def drained(self) -> AsyncIterator[None]:
         """Hold back new requests, wait for those in flight, and let all go on afterwards."""
         self._quiesced += 1
+        if isinstance(self.driver, SupportsDrain):
+            self.driver.drain_begin()
         try:
             while self._in_flight:
                 if self._idle is None:
@@ -411,6 +511,8 @@ class Node:
             yield
         finally:
             self._quiesced -= 1
+            if isinstance(self.driver, SupportsDrain):
+                self.driver.drain_end()
             if not self._quiesced and self._resumed is not None:
                 self._resumed.set_result(None)
                 self._resumed = None
@@ -421,7 +523,13 @@ class Node:
             self._idle.set_result(None)
             self._idle = None
 
-    async def _until_resumed(self) -> None:
+    @property
+    def is_held_still(self) -> bool:
+        """Whether new requests have to wait."""
+        return self._quiesced > 0
+
+    async def until_resumed(self) -> None:
+        """Wait until the node is not held still, or not for the caller."""
         while self._quiesced and not draining.is_within_section(self):
             if self._resumed is None:
                 self._resumed = asyncio.get_running_loop().create_future()

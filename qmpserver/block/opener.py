@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from qmpserver.block import filenames
+from qmpserver.block import filenames, permissions
 from qmpserver.block.graph import Graph, check_active
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.opening import CorruptionListener, DuplicateFd, Opening
 from qmpserver.block.reopen_options import flatten
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.driver import BlockDriver
-from qmpserver.driver_api.extras import SupportsBackingFile
+from qmpserver.driver_api.extras import SupportsBackingFile, SupportsCheck
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.registry import DriverRegistry
@@ -109,19 +109,48 @@ class Opener:
         node.is_monitor_owned = True
         return node
 
-    async def open_unowned(self, options: dict[str, Any]) -> Node:
+    async def open_unowned(
+        self, options: dict[str, Any], *, with_backing: bool = True, for_check: bool = False
+    ) -> Node:
         """Open a node with everything below it, for the caller to become its user.
+
+        Args:
+            options: As ``blockdev-add`` takes them, already checked; without `driver`, the format is probed.
+            with_backing: Open the backing files as well; else the node is only good for being described.
+            for_check: The image is only to be checked, and may be damaged.
 
         Raises:
             QMPError: Something cannot be opened; nothing remains of the attempt.
         """
-        return await self._open_tree(options, NodeFlags())
+        return await self._open_tree(options, NodeFlags(), with_backing=with_backing, for_check=for_check)
 
-    async def _open_tree(self, options: dict[str, Any], inherited: NodeFlags) -> Node:
+    async def open_overlay(self, options: dict[str, Any], flags: NodeFlags) -> Node:
+        """Open an image without what it names as its backing file, for the caller to put it over a node.
+
+        Args:
+            options: As ``blockdev-add`` takes them.
+            flags: What they do not say.
+
+        Raises:
+            QMPError: It cannot be opened; nothing remains of the attempt.
+        """
         made: list[Node] = []
         try:
-            top = await self._open_one(options, inherited, made)
-            await self._open_chain(top, options, made)
+            node = await self._open_one(options, flags, made)
+            await self._graph.refresh(node)
+        except BaseException:
+            await self._discard(made)
+            raise
+        return node
+
+    async def _open_tree(
+        self, options: dict[str, Any], inherited: NodeFlags, *, with_backing: bool, for_check: bool
+    ) -> Node:
+        made: list[Node] = []
+        try:
+            top = await self._open_one(options, inherited, made, for_check=for_check)
+            if with_backing:
+                await self._open_chain(top, options, made)
             await self._graph.refresh(top)
         except BaseException:
             await self._discard(made)
@@ -192,7 +221,6 @@ class Opener:
         if "backing" in options:
             # QEMU: an empty reference means none at all, as null does.
             if options["backing"] in (None, ""):
-                node.set_backing_filename(None)
                 return None
             return _ChainLink(options["backing"], flags)
         if driver.backing_filename is None:
@@ -206,7 +234,9 @@ class Opener:
         options = filenames.filename_options(full_name, backing_format)
         return self._check_options(options) if "driver" in options else options
 
-    async def _open_one(self, options: dict[str, Any], inherited: NodeFlags, made: list[Node]) -> Node:
+    async def _open_one(
+        self, options: dict[str, Any], inherited: NodeFlags, made: list[Node], *, for_check: bool = False
+    ) -> Node:
         """Open one node and its children, but not its backing node."""
         flags = NodeFlags.from_options(options, inherited)
         name = options.get("node-name")
@@ -231,7 +261,7 @@ class Opener:
             }
             if name is not None:
                 self._graph.check_new_name(name)
-            driver = await self._open_driver(driver_class, opening)
+            driver = await self._open_driver(driver_class, opening, for_check=for_check)
         except BaseException:
             for edge in opening.edges.values():
                 self._graph.detach(edge)
@@ -309,8 +339,12 @@ class Opener:
         self._gate(filename)
         await self._open_child(spec, {spec.name: {"driver": "file", "filename": filename}}, opening, made)
 
-    async def _open_driver(self, driver_class: type[BlockDriver], opening: Opening) -> BlockDriver:
+    async def _open_driver(
+        self, driver_class: type[BlockDriver], opening: Opening, *, for_check: bool = False
+    ) -> BlockDriver:
         try:
+            if for_check and issubclass(driver_class, SupportsCheck):
+                return await driver_class.open_for_check(opening)
             return await driver_class.open(opening)
         except OSError as error:
             file = opening.edges.get("file")
@@ -319,12 +353,17 @@ class Opener:
                 f"Could not open '{name}': {error_text(error)}" if name else f"Could not open image: {error}"
             ) from error
 
+    async def _open_anew(self, opening: Opening, node: Node) -> BlockDriver:
+        opening.options = node.options
+        return await self._open_driver(type(node.driver), opening)
+
     def _make_node(self, opening: Opening, driver: BlockDriver) -> Node:
         node = Node(opening.node_name, driver, opening.flags, dict(opening.options))
         for edge in opening.edges.values():
             edge.parent = node
         # The driver goes on seeing its children as they are.
         node.children = opening.edges
+        node.open_driver = partial(self._open_anew, opening)
         for child in opening.own_children:
             child.inherits_from = node
         self._graph.add(node)
@@ -344,8 +383,11 @@ class Opener:
         made: list[Node] = []
         moved: list[Edge] = []
         try:
-            node = await self._open_one({**options, "file": below.node_name}, flags, made)
-            for edge in [edge for edge in below.parents if edge.parent is not node]:
+            child = self._registry.find(options["driver"]).filtered_child
+            node = await self._open_one({**options, child: below.node_name}, flags, made)
+            # What the filter itself uses stays where it is: it may be stored over `below`.
+            own = set(permissions.topological((node,)))
+            for edge in [edge for edge in below.parents if edge.parent not in own]:
                 self._graph.lead(edge, node)
                 moved.append(edge)
             await self._graph.refresh(node)

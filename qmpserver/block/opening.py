@@ -11,6 +11,7 @@ from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.surroundings import Surroundings
+
 CorruptionListener = Callable[[str, str, int | None, int | None, bool], None]
 """Called with node name, message, host offset, length, and whether the image is lost."""
 
@@ -76,12 +77,25 @@ class Opening:
         await self.open_named(self, spec, filename)
         return self.edges[spec.name]
 
+    def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
+        """Begin to keep what the child `file` holds now, in the child `target`."""
+        bitmap = None if options.bitmap is None else lookup.find(self.graph, *options.bitmap)
+        kept = copy_before_write.keep(
+            self.edges["file"], self.edges["target"], options, bitmap, self.surroundings.clock
+        )
+        self.bitmaps.extend(kept.bitmaps)
+        return kept
+
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         """Say whether the node of that name is in the child's chain; None when there is none."""
         node = self.graph.get(node_name)
         if node is None:
             return None
         return child in self.edges and chain.contains(self.edges[child].node, node)
+
+    def secret(self, secret_id: str) -> bytes:
+        """Return the bytes of the secret object of that id."""
+        return self.surroundings.secret(secret_id)
 
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         """Tell clients that the image is damaged."""

@@ -127,6 +127,11 @@ def _check_writable(node: Node, used: Permission, turned_read_only: Collection[N
         raise QMPError(f"Read-only block node '{node.node_name}' cannot support read-write users")
     if node.read_only or not node.is_active:
         raise QMPError("Block node is read-only", code="read-only", node=node.node_name)
+    if used & _WRITE and not used & _RESIZE and node.size % max(node.driver.limits.request_alignment, 1):
+        # Requests are filled up to the alignment, and must not write past the end by that.
+        raise QMPError(
+            "Cannot get 'write' permission without 'resize': Image size is not a multiple of request alignment"
+        )
 
 
 async def _prepare(node: Node, driver: SupportsPermissions, permissions: PermissionSet) -> None:

@@ -5,7 +5,7 @@ from typing import assert_never
 from qmpserver.block.view import NodeView
 from qmpserver.block.zeroes import fill_zeroes
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
-from qmpserver.driver_api.mapping import MappingKind
+from qmpserver.driver_api.mapping import Mapping, MappingKind
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.units import align_down, align_up
 
@@ -43,6 +43,8 @@ async def read_mapped(node: NodeView, driver: MappingDriver, offset: int, into: 
         match mapping.kind:
             case MappingKind.DATA:
                 assert mapping.child is not None
+                if (hook := mapping.child.debug_hook) is not None:
+                    await hook("read_aio")
                 await mapping.child.pread(mapping.offset, part)
             case MappingKind.ZERO:
                 fill_zeroes(part)
@@ -63,19 +65,32 @@ async def read_backing(node: NodeView, offset: int, into: memoryview) -> None:
     backing = node.backing
     if backing is None:
         fill_zeroes(into)
-    else:
-        await backing.pread(offset, into)
+        return
+    if "file" in node.children and (hook := node.children["file"].debug_hook) is not None:
+        await hook("read_backing_aio")
+    await backing.pread(offset, into)
 
 
 async def _read_plain(driver: BlockDriver, offset: int, into: memoryview, flags: int) -> None:
-    alignment = driver.limits.request_alignment
+    limits = driver.limits
+    alignment = limits.request_alignment
     if alignment <= 1 or (offset % alignment == 0 and len(into) % alignment == 0):
-        await driver.pread(offset, into, flags)
+        if not limits.max_transfer:
+            await driver.pread(offset, into, flags)
+        else:
+            await read_parts(driver, offset, into, flags)
         return
     start, end = align_down(offset, alignment), align_up(offset + len(into), alignment)
     padded = memoryview(bytearray(end - start))
-    await driver.pread(start, padded, flags)
+    await read_parts(driver, start, padded, flags)
     into[:] = padded[offset - start : offset - start + len(into)]
+
+
+async def read_parts(driver: BlockDriver, offset: int, into: memoryview, flags: int) -> None:
+    """Read an aligned range, no more at once than the driver takes."""
+    most = driver.limits.max_transfer or len(into)
+    for start in range(0, len(into), most):
+        await driver.pread(offset + start, into[start : start + most], flags)
 
 
 async def block_status(node: NodeView, offset: int, length: int) -> BlockStatus:
@@ -83,24 +98,61 @@ async def block_status(node: NodeView, offset: int, length: int) -> BlockStatus:
     driver = node.mapping
     if driver is None:
         return await node.driver.block_status(offset, length)
-    mapping = await driver.map(offset, length)
+    return await _status_of(node, driver, await driver.map(offset, length), offset)
+
+
+async def block_statuses(node: NodeView, offset: int, length: int) -> list[BlockStatus]:
+    """Say what `node` knows of a range inside its size, run after run as far as is known at once."""
+    driver = node.mapping
+    if driver is None:
+        return [await node.driver.block_status(offset, length)]
+    runs = await driver.map_runs(offset, length)
+    if driver.status_follows_child or await driver.has_unwritten_data():
+        return [await _status_of(node, driver, runs[0], offset)]
+    statuses: list[BlockStatus] = []
+    for mapping in runs:
+        if mapping.kind is MappingKind.DATA:
+            # Written out: there may be millions of them.
+            status = BlockStatus(mapping.length, True, False, True, mapping.offset)  # noqa: FBT003
+        else:
+            status = await _status_of(node, driver, mapping, offset)
+        statuses.append(status)
+        offset += status.length
+        if status.length < mapping.length:
+            break
+    return statuses
+
+
+async def _status_of(node: NodeView, driver: MappingDriver, mapping: Mapping, offset: int) -> BlockStatus:
     run = mapping.length
     match mapping.kind:
         case MappingKind.DATA:
-            assert mapping.child is not None
-            if driver.status_follows_child:
-                return await mapping.child.block_status(mapping.offset, run)
-            return BlockStatus(
-                run, is_data=True, is_zero=False, is_allocated=True, host_offset=mapping.offset
-            )
+            return await _data_status(driver, mapping)
         case MappingKind.ZERO:
-            return BlockStatus(run, is_data=False, is_zero=True, is_allocated=True)
+            room = mapping.offset if mapping.child is not None else None
+            return BlockStatus(run, is_data=False, is_zero=True, is_allocated=True, host_offset=room)
         case MappingKind.SPECIAL:
             return BlockStatus(run, is_data=True, is_zero=False, is_allocated=True, is_compressed=True)
         case MappingKind.BACKING:
             return _unallocated_status(node, offset, run)
         case _:
             assert_never(mapping.kind)
+
+
+async def _data_status(driver: MappingDriver, mapping: Mapping) -> BlockStatus:
+    """Say what is known of a DATA run: what its child knows, or at least where it is a hole there."""
+    assert mapping.child is not None
+    status = BlockStatus(
+        mapping.length, is_data=True, is_zero=False, is_allocated=True, host_offset=mapping.offset
+    )
+    if driver.status_follows_child:
+        return await mapping.child.block_status(mapping.offset, mapping.length)
+    if not await driver.has_unwritten_data():
+        return status
+    below = await mapping.child.block_status(mapping.offset, mapping.length)
+    if not below.length:
+        return status._replace(is_zero=True)
+    return status._replace(length=below.length, is_zero=below.is_zero)
 
 
 def _unallocated_status(node: NodeView, offset: int, run: int) -> BlockStatus:

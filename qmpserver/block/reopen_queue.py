@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.block import reopen_options as opts
+from qmpserver.block.graph import NO_ROLE
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.permissions import ChildRole
@@ -41,7 +42,7 @@ class _Request:
     options: dict[str, Any]
     keeps: bool
     parent: Reopening | None = None
-    role: ChildRole = ChildRole(0)
+    role: ChildRole = NO_ROLE
 
 
 class ReopenQueue:

@@ -112,7 +112,8 @@ class _Change:
         for change in reopen_children.changes(self.graph, entry):
             change.apply(self.graph)
             self.children.append(change)
-        await driver.prepare_reopen(read_only=entry.flags.read_only, options=_driver_options(entry))
+        is_read_only = _is_read_only(node, entry.flags)
+        await driver.prepare_reopen(read_only=is_read_only, options=_driver_options(entry))
         self.prepared.append((entry, driver))
         _check_unchanged(entry)
         self.flags.append((node, replace(node.flags)))
@@ -125,8 +126,7 @@ class _Change:
     async def _commit(self) -> None:
         # What a node is stored in first, so that it can be written when the node wants to.
         while self.prepared:
-            entry, driver = self.prepared[-1]
-            await driver.commit_reopen()
+            await self.prepared[-1][1].commit_reopen()
             self.committed.append(self.prepared.pop())
 
     async def _undo(self) -> None:
@@ -141,9 +141,15 @@ class _Change:
         for entry, driver in reversed(self.committed):
             with contextlib.suppress(OSError, QMPError):
                 options = _options(entry.node.explicit, entry.node.flags)
-                await driver.prepare_reopen(read_only=entry.node.read_only, options=options)
+                is_read_only = _is_read_only(entry.node, entry.node.flags)
+                await driver.prepare_reopen(read_only=is_read_only, options=options)
                 await driver.commit_reopen()
         self.children.clear()
+
+
+def _is_read_only(node: Node, flags: NodeFlags) -> bool:
+    """Say whether the driver may not write: an image is not its own while the node is inactive."""
+    return flags.read_only or not (flags.active or node.driver.is_protocol)
 
 
 def _note_options(entry: Reopening) -> None:
@@ -177,7 +183,8 @@ def _check_driver(entry: Reopening) -> None:
 
 def _check_left_out(entry: Reopening) -> None:
     """Refuse to set an option back to its default that cannot be."""
-    changeable = entry.node.driver.changeable_options
+    driver = entry.node.driver
+    changeable = driver.changeable_options - driver.lasting_options
     for name in entry.node.explicit:
         if name in entry.given or name in opts.RESETTABLE or name.partition(".")[0] in changeable:
             continue
@@ -187,7 +194,8 @@ def _check_left_out(entry: Reopening) -> None:
 def _check_unchanged(entry: Reopening) -> None:
     """Refuse another value for an option that cannot be changed."""
     node, changeable = entry.node, entry.node.driver.changeable_options
-    old = {**node.explicit, "node-name": node.node_name, "driver": node.driver.format_name}
+    # QEMU: it lets `active` be set to false here, and never back; there is a command for both.
+    old = {**node.explicit, "node-name": node.node_name, "active": node.is_active}
     old |= {name: edge.node.node_name for name, edge in node.children.items()} | {"backing": None}
     if (backing := node.backing) is not None:
         old["backing"] = backing.node_name

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
 from qmpserver.block.requests import TrackedRequests
+from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.errors import QMPError
@@ -75,6 +76,10 @@ class EdgeView(Protocol):
     @property
     def node(self) -> "NodeView":
         """Where it leads."""
+
+    @property
+    def debug_hook(self) -> DebugHook | None:
+        """Who listens to debug events on the node it leads to."""
 
 
 class NodeView(Protocol):

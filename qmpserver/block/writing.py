@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from qmpserver.block import reading
 from qmpserver.block.view import NodeView
 from qmpserver.block.zeroes import is_zero, zero_view
 from qmpserver.driver_api import flags as request_flags
+from qmpserver.driver_api.debug_events import debug_event
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
 from qmpserver.driver_api.mapping import Allocation
 from qmpserver.units import MiB, align_down, align_up
@@ -23,6 +25,9 @@ async def write(node: NodeView, offset: int, data: memoryview, flags: int) -> No
         unmap = node.flags.detect_zeroes == "unmap" and node.flags.discard
         await write_zeroes(node, offset, len(data), flags | (request_flags.MAY_UNMAP if unmap else 0))
         return
+    hook = node.driver.debug_hook
+    if hook is not None:
+        await hook("pwritev")
     if node.mapping is not None and flags & request_flags.WRITE_COMPRESSED:
         await _write_compressed(node, node.mapping, offset, data)
     elif node.mapping is not None:
@@ -30,7 +35,9 @@ async def write(node: NodeView, offset: int, data: memoryview, flags: int) -> No
     else:
         await _write_plain(node, node.driver, offset, data, flags)
     node.note_written(offset + len(data))
-    if flags & request_flags.FUA:
+    if hook is not None:
+        await hook("pwritev_done")
+    if flags & request_flags.FUA and not node.driver.handles_fua:
         await node.driver.flush()
 
 
@@ -47,7 +54,7 @@ async def _write_plain(
         try:
             if requests.must_wait:
                 await requests.turn(request)
-            await driver.pwrite(offset, data, flags)
+            await _write_parts(driver, offset, data, flags)
         finally:
             requests.end(request)
         return
@@ -55,12 +62,34 @@ async def _write_plain(
     request = requests.begin_serialising(start, padded_end)
     try:
         await requests.turn(request)
-        padded = memoryview(bytearray(padded_end - start))
-        await driver.pread(start, padded, 0)
+        padded = await _read_around(driver, start, padded_end, offset, end)
         padded[offset - start : end - start] = data
-        await driver.pwrite(start, padded, flags)
+        await _write_parts(driver, start, padded, flags)
     finally:
         requests.end(request)
+
+
+async def _write_parts(driver: BlockDriver, offset: int, data: memoryview, flags: int) -> None:
+    """Write an aligned range, no more at once than the driver takes."""
+    most = driver.limits.max_transfer
+    if not most or len(data) <= most:
+        await driver.pwrite(offset, data, flags)
+        return
+    for start in range(0, len(data), most):
+        await driver.pwrite(offset + start, data[start : start + most], flags)
+
+
+async def _read_around(driver: BlockDriver, start: int, stop: int, offset: int, end: int) -> memoryview:
+    """Return what an aligned range holds of which ``[offset, end)`` is about to be replaced."""
+    hook = driver.debug_hook
+    sides = [side for side, is_cut in (("head", start < offset), ("tail", end < stop)) if is_cut]
+    for side in sides if hook is not None else ():
+        await hook(f"pwritev_rmw_{side}")
+    padded = memoryview(bytearray(stop - start))
+    await reading.read_parts(driver, start, padded, 0)
+    for side in sides if hook is not None else ():
+        await hook(f"pwritev_rmw_after_{side}")
+    return padded
 
 
 async def _write_mapped(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:
@@ -85,6 +114,8 @@ async def _write_in_place(node: NodeView, driver: MappingDriver, offset: int, da
         if not mapping.in_place:
             return 0
         assert mapping.child is not None
+        if (hook := mapping.child.debug_hook) is not None:
+            await hook("write_aio")
         await mapping.child.pwrite(mapping.offset, data[: mapping.length])
         return mapping.length
     finally:
@@ -120,6 +151,7 @@ async def _write_run(node: NodeView, driver: MappingDriver, offset: int, data: m
     done = min(allocation.offset + allocation.length - offset, len(data))
     try:
         filled = await _filled(node, driver, allocation, offset, data[:done])
+        await debug_event(allocation.child, "write_aio")
         await allocation.child.pwrite(allocation.host_offset, filled)
     except BaseException:
         await driver.release(allocation)
@@ -136,6 +168,7 @@ async def _filled(
     data_end = offset + len(data)
     if start == offset and data_end == end:
         return data
+    await debug_event(allocation.child, "cow_read")
     whole = memoryview(bytearray(end - start))
     whole[offset - start : data_end - start] = data
     if start < offset:
@@ -178,17 +211,42 @@ async def _write_compressed(node: NodeView, driver: MappingDriver, offset: int, 
 
 async def write_zeroes(node: NodeView, offset: int, length: int, flags: int) -> None:
     """Make the range read as zeroes: whole clusters by metadata, the rest by writing."""
-    driver = node.mapping
+    driver, hook = node.mapping, node.driver.debug_hook
+    if hook is not None:
+        await hook("pwritev_zero")
     if driver is None:
         await _zero_plain(node, offset, length, flags)
     else:
         await _zero_mapped(node, driver, offset, length, flags)
     node.note_written(offset + length)
-    if flags & request_flags.FUA:
+    if flags & request_flags.FUA and not node.driver.handles_fua:
         await node.driver.flush()
 
 
 async def _zero_plain(node: NodeView, offset: int, length: int, flags: int) -> None:
+    """Make the aligned part zero by the driver's own means, the rest by writing."""
+    limits, end = node.driver.limits, offset + length
+    unit = max(limits.request_alignment, 1)
+    start, stop = align_up(offset, unit), end if end >= node.size else align_down(end, unit)
+    if start >= stop:
+        await _write_out_zeroes(node, offset, length)
+        return
+    await _write_out_zeroes(node, offset, start - offset)
+    for at, part in _pieces(start, stop, limits.pwrite_zeroes_alignment, limits.max_pwrite_zeroes):
+        await _zero_piece(node, at, part, flags)
+    await _write_out_zeroes(node, stop, end - stop)
+
+
+def _pieces(start: int, stop: int, unit: int, most: int) -> Iterator[tuple[int, int]]:
+    """Cut a range where whole units begin and end, and into pieces of at most `most` bytes, if not 0."""
+    inner = (align_up(start, unit), align_down(stop, unit)) if unit > 1 else (start, stop)
+    cuts = (start, *inner, stop) if inner[0] < inner[1] else (start, stop)
+    for begin, end in itertools.pairwise(cuts):
+        for at in range(begin, end, most or end - begin or 1):
+            yield at, min(most or end - begin, end - at)
+
+
+async def _zero_piece(node: NodeView, offset: int, length: int, flags: int) -> None:
     request = node.requests.begin(offset, offset + length)
     try:
         if node.requests.must_wait:
@@ -265,7 +323,9 @@ async def discard(node: NodeView, offset: int, length: int) -> None:
         if driver is not None:
             await driver.discard_clusters(start, stop - start)
         else:
-            await node.driver.pdiscard(start, stop - start)
+            most = align_down(node.driver.limits.max_pdiscard, unit)
+            for at in range(start, stop, most or stop - start):
+                await node.driver.pdiscard(at, min(most or stop - start, stop - at))
         node.note_written(stop)
     except OSError as error:
         if error.errno != errno.ENOTSUP:

@@ -47,14 +47,21 @@ class ChardevStore:
         await chardev.open()
         self._chardevs[chardev.label] = chardev
 
+    def check_free(self, chardev: Chardev) -> None:
+        """Refuse to put another in the place of a chardev that has a user.
+
+        Raises:
+            QMPError: It has one.
+        """
+        if chardev.is_taken:
+            raise QMPError("Chardev user does not support chardev hotswap")
+
     async def replace(self, old: Chardev, new: Chardev) -> None:
         """Open a chardev and put it in the place of one that nobody uses.
 
         Raises:
             QMPError: It cannot be opened; the old one stays.
         """
-        if old.is_taken:
-            raise QMPError("Chardev user does not support chardev hotswap")
         self._check_stdio(new, old)
         await new.open()
         self._chardevs[old.label] = new
@@ -118,9 +125,7 @@ def _no_descriptors(name: str) -> int:
     raise QMPError(f"File descriptor named '{name}' not found")
 
 
-def make_chardev(
-    label: str, backend: Mapping[str, Any], claim_fd: ClaimFd = _no_descriptors
-) -> Chardev:
+def make_chardev(label: str, backend: Mapping[str, Any], claim_fd: ClaimFd = _no_descriptors) -> Chardev:
     """Make the chardev that a ``ChardevBackend`` describes; it is not open yet.
 
     Raises:

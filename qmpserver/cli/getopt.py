@@ -1,7 +1,8 @@
 """Split a command line into options, in the manner and with the words of ``getopt_long``.
 
 Options and stray words come out in the order they were written.  A long name may be cut short
-where that leaves it unique; ``--`` ends the options, and what follows is not looked at.
+where that leaves it unique; ``--`` ends the options, and what follows is not looked at unless the
+program takes operands.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +23,12 @@ class OptionTable:
     Attributes:
         long: Every long name without its dashes, and whether it takes an argument.
         short: The long name behind each letter.
+        takes_operands: Words that are no options mean something, also those behind ``--``.
     """
 
     long: Mapping[str, bool]
     short: Mapping[str, str]
+    takes_operands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ def split(table: OptionTable, words: Sequence[str]) -> Iterator[Option]:
     rest = iter(words)
     for word in rest:
         if word == "--":
+            if table.takes_operands:
+                yield from (Option(STRAY, operand, operand) for operand in rest)
             return
         if word.startswith("--"):
             yield _long_option(table, word, rest)

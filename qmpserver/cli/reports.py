@@ -43,6 +43,10 @@ class Reporter:
         """Report what someone who waits would want to know."""
         self.error(f"info: {message}", about)
 
+    def advise(self, line: str) -> None:
+        """Say how to go on, without the prefix."""
+        self._write(line)
+
     @staticmethod
     def _write(line: str) -> None:
         """Write a line, with undecodable words of the command line as the bytes they were."""

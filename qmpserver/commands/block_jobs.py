@@ -127,7 +127,7 @@ async def block_job_cancel(daemon: Daemon, *, device: str, force: bool = False) 
     job.check_verb(JobVerb.CANCEL)
     if job.is_user_paused and not force:
         raise NodeInUse(f"The block job for device '{device}' is currently paused")
-    await job.cancel()
+    await job.cancel(force=force)
 
 
 async def block_job_pause(daemon: Daemon, *, device: str) -> None:

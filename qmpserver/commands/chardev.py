@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from qmpserver.chardevs.store import SERVED, make_chardev
@@ -29,14 +31,21 @@ async def chardev_add(daemon: Daemon, *, client: Client, id: str, backend: dict[
     """Make a chardev; one that is told to waits for its first client."""
     if daemon.chardevs.get(id) is not None:
         raise QMPError(f"Chardev with id '{id}' already exists", code="exists", chardev=id)
-    try:
+    with _naming(id):
         chardev = make_chardev(id, backend, client.fds.claim)
         await daemon.chardevs.add(chardev)
-    except QMPError as error:
-        raise error.within(f"Failed to add chardev '{id}': ") from error
     if backend["data"].get("wait"):
         await chardev.first_client()
     return _result(chardev)
+
+
+@contextlib.contextmanager
+def _naming(label: str) -> Iterator[None]:
+    """Say in a refusal which chardev could not be made."""
+    try:
+        yield
+    except QMPError as error:
+        raise error.within(f"Failed to add chardev '{label}': ") from error
 
 
 def _result(chardev: object) -> dict[str, str]:
@@ -44,14 +53,20 @@ def _result(chardev: object) -> dict[str, str]:
 
 
 async def chardev_change(
-    daemon: Daemon, *, client: Client, id: str, backend: dict[str, Any]  # noqa: A002 - the wire's name
+    daemon: Daemon,
+    *,
+    client: Client,
+    id: str,  # noqa: A002 - the wire's name
+    backend: dict[str, Any],
 ) -> dict[str, str]:
     """Put another chardev in the place of one that nobody uses."""
     old = daemon.chardevs.get(id)
     if old is None:
         raise QMPError(f"Chardev '{id}' does not exist", code="not-found", chardev=id)
-    chardev = make_chardev(id, backend, client.fds.claim)
-    await daemon.chardevs.replace(old, chardev)
+    daemon.chardevs.check_free(old)
+    with _naming(id):
+        chardev = make_chardev(id, backend, client.fds.claim)
+        await daemon.chardevs.replace(old, chardev)
     return _result(chardev)
 
 

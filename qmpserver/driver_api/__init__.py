@@ -8,10 +8,14 @@
 - :mod:`status`: what is known about a range without reading it; the engine's answer to everyone.
 - :mod:`child`: a node below, as a driver sees it.
 - :mod:`debug_events`: the moments at which a test may provoke an error.
+- :mod:`secrets`: how a driver gets a password or key by the id that an option gives.
 - :mod:`surroundings`: the time, the objects and the listeners that a server lends its drivers.
 - :mod:`opening`: what the engine hands a driver that opens an image.
 - :mod:`driver`: the drivers' own interface, :class:`BlockDriver` and :class:`MappingDriver`.
+- :mod:`interception`: how a job takes part in what goes through its filter.
+- :mod:`point_in_time`: how a filter has what it filters kept as it was.
 - :mod:`extras`: small protocols for what only some drivers can do.
+- :mod:`reopening`: what drivers need not write who do not mind being reopened.
 - :mod:`registry`: driver names and how to find the class behind each.
 
 Anyone above may use it; a third party's driver needs nothing else.

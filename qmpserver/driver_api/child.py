@@ -4,6 +4,7 @@ from typing import Protocol
 
 from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 
 
@@ -35,6 +36,18 @@ class BlockChild(Protocol):
         """What the node asks of its requests."""
 
     @property
+    def format_name(self) -> str:
+        """The name of the node's driver."""
+
+    @property
+    def supports_compressed_writes(self) -> bool:
+        """Whether the node takes writes with WRITE_COMPRESSED."""
+
+    @property
+    def cluster_size(self) -> int:
+        """The allocation unit of the image that the node is, or is a filter of, in bytes; 1 if it has none."""
+
+    @property
     def debug_hook(self) -> DebugHook | None:
         """Who is to be told what is about to be done to the node, or None; see :mod:`debug_events`."""
 
@@ -53,7 +66,7 @@ class BlockChild(Protocol):
     async def flush(self) -> None:
         """Bring everything written so far to stable storage."""
 
-    async def truncate(self, size: int) -> None:
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the node's size in bytes; what is new reads as zeroes."""
 
     async def block_status(self, offset: int, length: int) -> BlockStatus:
@@ -67,3 +80,12 @@ class BlockChild(Protocol):
 
     async def allocated_size(self) -> int | None:
         """Return the bytes it occupies on the host, or None when that is not known."""
+
+    async def pread_snapshot(self, offset: int, into: memoryview) -> None:
+        """Fill `into` with what was at `offset`; ENOTSUP when the node keeps no point in time."""
+
+    async def snapshot_block_status(self, offset: int, length: int) -> BlockStatus:
+        """Say what is known of what was in the range; ENOTSUP when the node keeps no point in time."""
+
+    async def pdiscard_snapshot(self, offset: int, length: int) -> None:
+        """Say that what was in the range is of no interest; ENOTSUP when the node keeps no point in time."""

@@ -10,6 +10,7 @@ import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping as ReadOnlyDict
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
@@ -18,6 +19,7 @@ from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import Permission, PermissionSet
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 
 
@@ -38,6 +40,9 @@ class BlockDriver(ABC):
     filtered_child: ClassVar[str] = "file"
     """Of a filter: the child whose data it presents."""
 
+    bears_name_of_filtered: ClassVar[bool] = False
+    """Of a filter: it goes by the file name of the node it filters, as if it were not there."""
+
     handles_fua: ClassVar[bool] = False
     """A write with FUA is durable when `pwrite` or `pwrite_zeroes` returns; else the engine flushes."""
 
@@ -55,6 +60,9 @@ class BlockDriver(ABC):
 
     changeable_options: ClassVar[frozenset[str]] = frozenset()
     """The driver's own options that may be changed or left out when the node is reopened."""
+
+    lasting_options: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that may not be left out again once they were given."""
 
     options_schema: ClassVar[ReadOnlyDict[str, Any] | None] = None
     """A third party's driver describes its options here, as a JSON Schema object."""
@@ -118,6 +126,11 @@ class BlockDriver(ABC):
         return None
 
     @property
+    def supports_compressed_writes(self) -> bool:
+        """Whether writes with WRITE_COMPRESSED are taken."""
+        return False
+
+    @property
     def debug_hook(self) -> DebugHook | None:
         """Who is to be told what this node's users are about to do, or None; see :mod:`debug_events`."""
         return None
@@ -158,8 +171,17 @@ class BlockDriver(ABC):
     async def flush(self) -> None:
         """Bring everything written so far to stable storage, children included."""
 
-    async def truncate(self, size: int) -> None:
-        """Set the size in bytes; what is new reads as zeroes."""
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
+        """Set the size in bytes; what is new reads as zeroes.
+
+        Args:
+            size: The new size.
+            preallocation: How much of what is new is set aside; nothing but OFF when the image shrinks.
+
+        Raises:
+            OSError: ENOTSUP when this cannot be had; where QEMU words the reason, `strerror` is its text.
+            QMPError: The format cannot have this size; the old size stands.
+        """
         raise not_supported()
 
     async def allocated_size(self) -> int | None:
@@ -194,6 +216,21 @@ class MappingDriver(BlockDriver):
             CorruptImage: The image's tables contradict its format.
             OSError: A table cannot be read.
         """
+
+    async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
+        """Say where the range lives, run after run from its beginning, as far as that is known at once.
+
+        It is for looking at large ranges; of its runs `in_place` says nothing.
+
+        Raises:
+            CorruptImage: The image's tables contradict its format.
+            OSError: A table cannot be read.
+        """
+        return (await self.map(offset, length),)
+
+    async def has_unwritten_data(self) -> bool:
+        """Say whether much of the DATA there is was never written, so that the child knows it as holes."""
+        return False
 
     @abstractmethod
     async def allocate(self, offset: int, length: int) -> Allocation:

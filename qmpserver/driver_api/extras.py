@@ -6,8 +6,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
-from qmpserver.driver_api.opening import OpenContext
+from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import PermissionSet
+from qmpserver.driver_api.secrets import SecretSource, no_secrets
 
 
 @runtime_checkable
@@ -49,13 +50,16 @@ class SupportsCreate(Protocol):
     """A format of which new images can be made."""
 
     @classmethod
-    async def create(cls, file: BlockChild, options: dict[str, Any]) -> None:
+    async def create(
+        cls, file: BlockChild, options: dict[str, Any], secrets: SecretSource = no_secrets
+    ) -> None:
         """Make an empty image in `file`, whose old content is lost.
 
         Args:
             file: The node to hold the image.
             options: The format's ``BlockdevCreateOptions`` members, without `driver` and `file`.  Where
                 one names a node (`data-file`), the opened :class:`BlockChild` stands in its place.
+            secrets: Where the secrets are that options name.
 
         Raises:
             QMPError: An option's value cannot be had.
@@ -107,11 +111,31 @@ class SupportsCopyRange(Protocol):
 
 
 @runtime_checkable
+class SupportsDrain(Protocol):
+    """A driver that holds requests back by itself, and has to let them go when its node is drained."""
+
+    def drain_begin(self) -> None:
+        """Hold nothing back until :meth:`drain_end`; calls may nest."""
+
+    def drain_end(self) -> None:
+        """Go on as before the first :meth:`drain_begin`."""
+
+
+@runtime_checkable
 class SupportsReopen(Protocol):
-    """A driver that can change between read-only and read-write, and its cache mode, while open."""
+    """A driver whose node can be reopened: read-only or not, with another cache mode or other options.
+
+    The node is drained meanwhile, and the driver's own requests to what lies below pass.  The engine has
+    seen to it that only the driver's `changeable_options` differ.
+    """
 
     async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
         """Obtain what the new state needs, keeping the old.
+
+        Args:
+            read_only: The new state.
+            options: All that is to be in force under its wire name: the driver's own options, and
+                `read-only`, `auto-read-only`, `cache` and `discard`.
 
         Raises:
             QMPError: An option cannot be changed.
@@ -123,6 +147,43 @@ class SupportsReopen(Protocol):
 
     async def abort_reopen(self) -> None:
         """Forget the prepared state."""
+
+
+@runtime_checkable
+class SupportsChildChange(Protocol):
+    """A driver whose children may come and go while it is open (``x-blockdev-change``).  The node is drained."""
+
+    def next_child(self) -> ChildSpec:
+        """Say what one more child would be called, and used for.
+
+        Raises:
+            QMPError: There cannot be more.
+        """
+
+    def child_added(self, name: str, child: BlockChild) -> None:
+        """Use the child as well."""
+
+    def check_removable(self, name: str) -> None:
+        """Refuse to do without a child.
+
+        Raises:
+            QMPError: It is needed.
+        """
+
+    def child_removed(self, name: str) -> None:
+        """Go on without the child."""
+
+
+@runtime_checkable
+class SupportsRereading(Protocol):
+    """A protocol that remembers something of an image which another process may have changed."""
+
+    async def reread(self) -> None:
+        """Find it out again.  The node is drained.
+
+        Raises:
+            OSError: The image cannot be reached.
+        """
 
 
 class CheckMode(enum.Enum):
@@ -190,11 +251,12 @@ class SupportsCheck(Protocol):
 class SupportsAmend(Protocol):
     """A format of which some options can be changed after creation."""
 
-    async def amend(self, options: dict[str, Any]) -> None:
+    async def amend(self, options: dict[str, Any], secrets: SecretSource = no_secrets) -> None:
         """Change options of the image.  The node is drained.
 
         Args:
             options: Members of the format's ``BlockdevCreateOptions``; what is not given stays as it is.
+            secrets: Where the secrets are that options name.
 
         Raises:
             QMPError: An option cannot be changed, or not to this value; those before it may be changed.

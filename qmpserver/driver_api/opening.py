@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.permissions import ChildRole
+from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 from qmpserver.driver_api.surroundings import Surroundings
 
 
@@ -59,6 +60,13 @@ class ImageContext(Protocol):
             QMPError: It cannot be opened, or the administrator does not allow it.
         """
 
+    def secret(self, secret_id: str) -> bytes:
+        """Return the bytes of the secret object of that id; only while the driver opens.
+
+        Raises:
+            QMPError: There is none.
+        """
+
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         """Tell clients that the image is damaged (BLOCK_IMAGE_CORRUPTED).
 
@@ -91,6 +99,13 @@ class OpenContext(ImageContext, Protocol):
 
     def children_of(self, name: str) -> dict[str, BlockChild]:
         """Return the opened children of a list option, by the names of their edges, in order."""
+
+    def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
+        """Begin to keep what the child `file` holds now, in the child `target`.
+
+        Raises:
+            QMPError: There is no such bitmap, it does not fit, or the clusters cannot be had.
+        """
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         """Say whether the node of that name is in the chain of the named child, the child included.

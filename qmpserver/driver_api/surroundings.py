@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qmpserver.clock import Clock, SystemClock
+from qmpserver.driver_api.secrets import SecretSource, no_secrets
 from qmpserver.errors import QMPError
 from qmpserver.throttling.group import ThrottleGroup
 
@@ -19,10 +20,12 @@ class Surroundings:
 
     Attributes:
         clock: What to tell the time by.
+        secret: Finds a secret object's bytes by its id.
         throttle_group: Finds a group by its id; raises QMPError when there is none.
         emit: Tells clients of an event, by its name and data.
     """
 
     clock: Clock = field(default_factory=SystemClock)
+    secret: SecretSource = no_secrets
     throttle_group: Callable[[str], ThrottleGroup] = _no_group
     emit: Callable[[str, dict[str, Any]], None] = lambda _name, _data: None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.opening import OpenContext
+from qmpserver.driver_api.reopening import ReopensAsItIs
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.errors import QMPError
 from qmpserver.units import NS_PER_SECOND, GiB
@@ -15,7 +16,7 @@ from qmpserver.units import NS_PER_SECOND, GiB
 DEFAULT_SIZE = GiB
 
 
-class NullDriver(BlockDriver):
+class NullDriver(ReopensAsItIs, BlockDriver):
     """A disk that forgets.
 
     Args:

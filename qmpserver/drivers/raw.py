@@ -5,7 +5,7 @@ Options: `offset` and `size`, in bytes, of the window.  There is no metadata.
 
 import errno
 import os
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.child import BlockChild
@@ -14,6 +14,7 @@ from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import ChildRole, Permission, PermissionSet
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, is_aligned
 
@@ -32,12 +33,14 @@ class RawDriver(MappingDriver):
     format_name: ClassVar[str] = "raw"
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", ChildRole.DATA | ChildRole.PRIMARY),)
     strong_options: ClassVar[tuple[str, ...]] = ("offset", "size")
+    changeable_options: ClassVar[frozenset[str]] = frozenset(("offset", "size"))
     status_follows_child: ClassVar[bool] = True
 
     def __init__(self, file: BlockChild, offset: int, size: int | None) -> None:
         self._file = file
         self._offset = offset
         self._fixed_size = size
+        self._next_window = offset, size
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
@@ -123,7 +126,7 @@ class RawDriver(MappingDriver):
         """Flush `file`."""
         await self._file.flush()
 
-    async def truncate(self, size: int) -> None:
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the size of `file` so that the window has `size` bytes.
 
         Raises:
@@ -134,11 +137,25 @@ class RawDriver(MappingDriver):
             raise OSError(errno.ENOTSUP, "Cannot resize fixed-size raw disks")
         if size > MAX_SIZE - self._offset:
             raise OSError(errno.EINVAL, "Disk size too large for the chosen offset")
-        await self._file.truncate(size + self._offset)
+        await self._file.truncate(size + self._offset, preallocation)
 
     async def allocated_size(self) -> int | None:
         """Return what `file` occupies."""
         return await self._file.allocated_size()
+
+    async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
+        """Check another window; see :class:`SupportsReopen`."""
+        window = options.get("offset", 0), options.get("size")
+        _check_window(self._file.size, *window)
+        self._next_window = window
+
+    async def commit_reopen(self) -> None:
+        """Show the other window."""
+        self._offset, self._fixed_size = self._next_window
+
+    async def abort_reopen(self) -> None:
+        """Stay with the present window."""
+        self._next_window = self._offset, self._fixed_size
 
 
 def _check_window(file_size: int, offset: int, size: int | None) -> None:

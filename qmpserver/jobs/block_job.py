@@ -112,14 +112,15 @@ class BlockJob(Job):
 
     # Errors
 
-    def handle_error(self, error: OSError, operation: str) -> ErrorAction:
+    def handle_error(self, error: OSError, operation: str, policy: OnError | None = None) -> ErrorAction:
         """Decide what an I/O error means, tell clients, and pause the job if it is to stop.
 
         Args:
             error: What happened.
             operation: `read` or `write`.
+            policy: What to do; None for the job's own policy.
         """
-        action = action_for(self.on_error, error)
+        action = action_for(policy or self.on_error, error)
         self.manager.emit(
             "BLOCK_JOB_ERROR", {"device": self.job_id, "operation": operation, "action": action.value}
         )
@@ -155,6 +156,10 @@ class BlockJob(Job):
         if self.error is not None:
             data["error"] = self.error
         self.manager.emit("BLOCK_JOB_COMPLETED", data)
+
+    def emit_ready(self) -> None:
+        """Tell clients BLOCK_JOB_READY."""
+        self.manager.emit("BLOCK_JOB_READY", self._event_data())
 
     def emit_pending(self) -> None:
         """Tell clients BLOCK_JOB_PENDING."""

@@ -147,6 +147,9 @@ class Job:
     def emit_finished(self) -> None:
         """Tell clients how the job ended."""
 
+    def emit_ready(self) -> None:
+        """Tell clients that the job can be completed."""
+
     def emit_pending(self) -> None:
         """Tell clients that the job waits to be finalized."""
 
@@ -236,11 +239,14 @@ class Job:
         if self._wake_is_timer:
             self.wake()
 
-    async def cancel(self) -> None:
+    async def cancel(self, *, force: bool = True) -> None:
         """Call the job off; wake it if it rests.
 
         A job at rest has ended when this returns, unless its images take longer than
         :data:`CANCEL_PATIENCE_S` to let go; one in the middle of I/O ends when that I/O does.
+
+        Args:
+            force: Without it, a job that goes on until it is told to end may end well instead.
 
         Raises:
             QMPError: The job is over, or about to be.
@@ -310,6 +316,22 @@ class Job:
         if not self._pause_count:
             await self._wait(delay_ns)
         await self.pause_point()
+
+    async def rest(self) -> None:
+        """Rest until :meth:`wake`; a pause or a cancel ends the rest as well.
+
+        Raises:
+            JobCancelled: The job was cancelled.
+        """
+        self._raise_if_cancelled()
+        if not self._pause_count:
+            await self._wait(None)
+        await self.pause_point()
+
+    def become_ready(self) -> None:
+        """Go on until :meth:`complete`; the result could stand from now on."""
+        self.set_status(JobStatus.READY)
+        self.emit_ready()
 
     async def _wait(self, delay_ns: int | None) -> None:
         self._wake = wake = asyncio.get_running_loop().create_future()

@@ -61,7 +61,7 @@ VERBS: dict[JobVerb, frozenset[JobStatus]] = {
     JobVerb.PAUSE: _ALIVE,
     JobVerb.RESUME: _ALIVE,
     JobVerb.SET_SPEED: _ALIVE,
-    JobVerb.COMPLETE: frozenset({_S.READY}),
+    JobVerb.COMPLETE: frozenset({_S.READY, _S.STANDBY}),
     JobVerb.FINALIZE: frozenset({_S.PENDING}),
     JobVerb.DISMISS: frozenset({_S.CONCLUDED}),
     JobVerb.CHANGE: _ALIVE,

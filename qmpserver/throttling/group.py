@@ -13,6 +13,10 @@ class ThrottleMember:
 
     Args:
         group: The group it belongs to.
+
+    Attributes:
+        waiting: What has come and not yet been let go: whom to tell, and the bytes.
+        drains: How many times draining was begun and not ended.
     """
 
     def __init__(self, group: "ThrottleGroup") -> None:
@@ -20,11 +24,11 @@ class ThrottleMember:
         self.waiting: dict[Direction, deque[tuple[asyncio.Future[None], int]]] = {
             direction: deque() for direction in Direction
         }
-        self._drained = 0
+        self.drains = 0
 
     async def admit(self, direction: Direction, length: int) -> None:
         """Wait until a request of `length` bytes may pass."""
-        if self._drained:
+        if self.drains:
             self.group.account(direction, length)
             return
         turn = self.group.enter(self, direction, length)
@@ -33,7 +37,7 @@ class ThrottleMember:
 
     def drain_begin(self) -> None:
         """Let what waits go, and everything that comes, until :meth:`drain_end`."""
-        self._drained += 1
+        self.drains += 1
         for direction, queue in self.waiting.items():
             while queue:
                 turn, length = queue.popleft()
@@ -43,7 +47,12 @@ class ThrottleMember:
 
     def drain_end(self) -> None:
         """Slow requests down again."""
-        self._drained -= 1
+        self.drains -= 1
+
+    def take_over(self, other: "ThrottleMember") -> None:
+        """Take the place of a member of another group, which leaves it; nothing waits there."""
+        self.drains = other.drains
+        other.leave()
 
     def leave(self) -> None:
         """End the membership."""

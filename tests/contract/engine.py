@@ -12,6 +12,7 @@ from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import QMPError
@@ -37,6 +38,10 @@ class MemoryFile:
     read_only = False
     limits = Limits()
     debug_hook: DebugHook | None = None
+    format_name = "file"
+    supports_compressed_writes = False
+    cluster_size = 1
+
     def __init__(self, data: bytes | bytearray = b"", *, yields: bool = False) -> None:
         self.data = bytearray(data)
         self.log: list[tuple[Any, ...]] = []
@@ -91,7 +96,7 @@ class MemoryFile:
         self._fail()
         self.log.append(("flushed", begun))
 
-    async def truncate(self, size: int) -> None:
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         await self._pause()
         if size > len(self.data):
             self._grow(size)
@@ -154,6 +159,9 @@ class Context:
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         return None
+
+    def secret(self, secret_id: str) -> bytes:
+        return self.surroundings.secret(secret_id)
 
     def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
         self.corruption.append((message, offset, length, fatal))

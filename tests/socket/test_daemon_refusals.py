@@ -151,7 +151,7 @@ OUR_OWN: list[tuple[list[str], str]] = [
         "--nbd-server addr.type=unix,addr.path=x: --nbd-server is not supported yet",
     ),
     (["--export", "nbd,id=a,node-name=b"], "--export nbd,id=a,node-name=b: --export is not supported yet"),
-    (["--chardev", "pty,id=a"], "--chardev pty,id=a: chardev backend 'pty' is not supported"),
+    (["--chardev", "udp,id=a,port=1"], "--chardev udp,id=a,port=1: chardev backend 'udp' is not supported"),
     (["--qmp", "bogus"], "--qmp bogus: 'bogus' is none of unix:PATH, tcp:HOST:PORT, fd:N, stdio and systemd"),
     (["--qmp", "systemd"], "--qmp systemd: no sockets were passed (LISTEN_FDS)"),
     (["--log-level", "loud"], "--log-level loud: Parameter 'log-level' does not accept value 'loud'"),

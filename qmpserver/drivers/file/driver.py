@@ -12,11 +12,13 @@ from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.permissions import Permission, PermissionSet
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.file import io
 from qmpserver.drivers.file.access import Access, AccessPolicy
 from qmpserver.drivers.file.handle import Handle, SupportsFdSets
 from qmpserver.drivers.file.options import FileOptions
+from qmpserver.drivers.file.resizing import resize
 from qmpserver.drivers.file.runs import Run, RunCache, find_runs
 from qmpserver.drivers.file.space import SpaceCalls, start_writeback
 from qmpserver.drivers.file.writeback import WritebackHint
@@ -43,6 +45,7 @@ class FileDriver(BlockDriver):
     is_protocol: ClassVar[bool] = True
     strong_options: ClassVar[tuple[str, ...]] = ("filename",)
     changeable_options: ClassVar[frozenset[str]] = frozenset(("drop-cache", "x-check-cache-dropped"))
+    lasting_options: ClassVar[frozenset[str]] = frozenset(("drop-cache",))
 
     def __init__(self, context: OpenContext, options: FileOptions, access: Access, size: int) -> None:
         self._no_flush = self._prepared_no_flush = context.no_flush
@@ -275,9 +278,9 @@ class FileDriver(BlockDriver):
                 self._lost_writes = error.errno
             raise
 
-    async def truncate(self, size: int) -> None:
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the file's length; what is new reads as zeroes."""
-        await self._change(os.ftruncate, size)
+        await self._change(resize, size, preallocation)
         self._size = size
 
     async def allocated_size(self) -> int | None:
@@ -298,6 +301,11 @@ class FileDriver(BlockDriver):
     def abort_permissions(self) -> None:
         """Unlock what was locked in vain."""
         self._access.abort_permissions()
+
+    async def reread(self) -> None:
+        """Find out the file's length, and where its data is, again."""
+        self._size = await self._run(os.lseek, 0, os.SEEK_END)
+        self._runs.changed()
 
     async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
         """Open the file in another mode, keeping the one in use.

@@ -1,7 +1,7 @@
 """Understand the options of a `file` node, and refuse what cannot be had."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.errors import QMPError

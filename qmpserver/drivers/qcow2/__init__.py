@@ -11,6 +11,7 @@ Pure, no I/O:
 - :mod:`create_options`: the options that an image is created with.
 - :mod:`runtime`: the options that an image is opened with.
 - :mod:`kinds`: the names of the structures in an image.
+- :mod:`ramps`: long runs of entries recognised at once.
 - :mod:`widths`: reference counts of 1 to 64 bits inside a block.
 
 State of one open image, each on top of the former:

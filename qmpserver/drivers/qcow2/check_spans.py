@@ -1,7 +1,7 @@
 """Split an L2 table into stretches that can be handled at once.
 
-A table is compared with what it would be as a whole, by arithmetic on numbers as long as the table; only
-where that fails are its halves looked at, and single entries at the very end.
+A table is looked at as a whole first; only where it is neither empty nor one run are its halves looked at, and
+single entries at the very end.
 """
 
 from array import array
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
+from qmpserver.drivers.qcow2.ramps import Ramps
 
 _FEWEST = 32
 """Stretches are not divided below so many entries."""
@@ -41,20 +42,11 @@ class SpanFinder:
         self._size = cluster_size
         self._mask = plain_mask
         self._allocated = allocated_mask
-        self._patterns: dict[int, tuple[int, int]] = {}
+        self._ramps = Ramps(cluster_size)
 
-    def spans(self, data: bytes | bytearray, entries: "array[int]") -> Iterator[Span]:
-        """Return the stretches of a table in order, less those that are unallocated.
-
-        Args:
-            data: The entries as on disk; made from `entries` when empty.
-            entries: The same as numbers.
-        """
-        if not data:
-            swapped = array("Q", entries)
-            swapped.byteswap()
-            data = swapped.tobytes()
-        return self._split(bytes(data), entries, 0, len(entries))
+    def spans(self, entries: "array[int]") -> Iterator[Span]:
+        """Return the stretches of a table in order, less those that are unallocated."""
+        return self._split(entries.tobytes(), entries, 0, len(entries))
 
     def _split(self, data: bytes, entries: "array[int]", start: int, count: int) -> Iterator[Span]:
         first, end = entries[start], start + count
@@ -66,7 +58,7 @@ class SpanFinder:
             first & self._allocated
             and not first & self._mask
             and last == first + (count - 1) * self._size
-            and self._is_run(part, first, count)
+            and self._ramps.is_ramp(part, first, count)
         ):
             yield Span(start, end, is_run=True)
         elif count <= _FEWEST:
@@ -75,13 +67,3 @@ class SpanFinder:
             half = count // 2
             yield from self._split(data, entries, start, half)
             yield from self._split(data, entries, start + half, count - half)
-
-    def _is_run(self, part: bytes, first: int, count: int) -> bool:
-        pattern = self._patterns.get(count)
-        if pattern is None:
-            ramp = array("Q", range(0, count * self._size, self._size))
-            ramp.byteswap()
-            ones = (1).to_bytes(ENTRY_SIZE, "big") * count
-            pattern = int.from_bytes(ones, "big"), int.from_bytes(ramp.tobytes(), "big")
-            self._patterns[count] = pattern
-        return int.from_bytes(part, "big") == pattern[0] * first + pattern[1]

@@ -126,15 +126,12 @@ class TableWalker:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 
     async def _walk_l2(self, offset: int, *, active: bool) -> tuple[tuple[int, int, bool], ...] | None:
-        data: bytes | bytearray = await self._image.read(offset, self._size)
-        entries = array("Q")
-        entries.frombytes(data)
-        entries.byteswap()
+        entries = await read_table(self._image, offset, self._size)
         if self._image.has_subclusters:
-            data, entries = b"", self._check_bitmaps(entries)
+            entries = self._check_bitmaps(entries)
         runs: list[tuple[int, int, bool]] | None = []
         self._next_host = 0
-        for span in self._finder.spans(data, entries):
+        for span in self._finder.spans(entries):
             if span.is_run:
                 self._add_run(entries[span.start], span.end - span.start, active=active)
                 if runs is not None:

@@ -26,6 +26,12 @@ class CacheCleaner:
         if self._interval:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self.clean)
 
+    def restart(self, interval: int) -> None:
+        """Look at another interval from now on."""
+        self.stop()
+        self._interval = interval
+        self.start()
+
     def stop(self) -> None:
         """Look no more."""
         if self._timer is not None:

@@ -7,8 +7,12 @@ import errno
 import os
 from array import array
 from dataclasses import dataclass
+from typing import Any
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.preallocation import Preallocation
+from qmpserver.driver_api.secrets import SecretSource, no_secrets
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.create_options import CreateOptions
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
@@ -24,6 +28,8 @@ from qmpserver.drivers.qcow2.header import (
     V2_LENGTH,
     Header,
 )  # fmt: skip
+from qmpserver.drivers.qcow2.opening import open_image
+from qmpserver.drivers.qcow2.preallocation import map_range
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.errors import QMPError
 from qmpserver.units import align_up
@@ -97,17 +103,58 @@ def _header(options: CreateOptions, layout: _Layout) -> bytes:
     return laid_out.area.ljust(cluster, b"\0")
 
 
-async def create_image(file: BlockChild, options: CreateOptions) -> None:
-    """Make an empty image, without preallocation, in `file`.
+class _CreationContext:
+    """The engine's place is taken by the creation itself: its children, no options, nobody to tell.
+
+    Args:
+        file: The node that holds the image.
+        data_file: The external data file, if there is to be one.
+        secrets: Where the secrets are that options name.
+    """
+
+    node_name = ""
+    read_only = False
+    discard = False
+
+    def __init__(self, file: BlockChild, data_file: BlockChild | None, secrets: SecretSource) -> None:
+        self.options: dict[str, Any] = {}
+        self.secret = secrets
+        self._children = {"file": file, "data-file": data_file}
+
+    def child(self, name: str) -> BlockChild | None:
+        """Return the child of that name, if the creation has it."""
+        return self._children.get(name)
+
+    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
+        """Refuse: the creation was handed all the files there are."""
+        raise QMPError(f"'{spec.name}' is required for this image")
+
+    def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
+        """Tell nobody: a new image has no user, and the error is raised all the same."""
+
+
+async def create_image(file: BlockChild, options: CreateOptions, secrets: SecretSource = no_secrets) -> None:
+    """Make an empty image in `file`, with as much preallocated as is wanted.
 
     Raises:
-        QMPError: The backing file's name cannot be held.
-        OSError: `file` cannot be written.
+        QMPError: The backing file's name cannot be held, or the external data file cannot have the size.
+        OSError: A file cannot be written.
     """
+    data_file, preallocation = options.data_file, options.preallocation
+    await _write_empty(file, options)
+    if data_file is not None and data_file.size < options.size:
+        is_metadata = preallocation is Preallocation.METADATA
+        await data_file.truncate(options.size, Preallocation.OFF if is_metadata else preallocation)
+    if preallocation is not Preallocation.OFF and options.size:
+        parts = await open_image(_CreationContext(file, data_file, secrets))
+        await map_range(parts.image, parts.allocator, 0, options.size, preallocation)
+        await parts.committer.close()
+
+
+async def _write_empty(file: BlockChild, options: CreateOptions) -> None:
     cluster, layout = options.cluster_size, _plan(options)
     head = _header(options, layout)
-    await file.truncate(0)
-    await file.truncate(layout.total * cluster)
+    await _make_room(file, layout.total * cluster)
     width = RefcountWidth(options.refcount_bits.bit_length() - 1)
     per_block = cluster * 8 // options.refcount_bits
     table = array("Q")
@@ -122,6 +169,16 @@ async def create_image(file: BlockChild, options: CreateOptions) -> None:
     await file.flush()
     await file.pwrite(0, memoryview(head))
     await file.flush()
-    data_file = options.data_file
-    if data_file is not None and data_file.size < options.size:
-        await data_file.truncate(options.size)
+
+
+async def _make_room(file: BlockChild, length: int) -> None:
+    """Empty the file, and make so many bytes of it zero; one of a fixed size must have them already."""
+    try:
+        await file.truncate(0)
+        await file.truncate(length)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        if file.size < length:
+            raise QMPError(f"Could not write refcount table: {os.strerror(errno.ENOSPC)}") from error
+        await file.pwrite_zeroes(0, length)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES, MIN_EXTENDED_BITS
 from qmpserver.errors import ParameterError, QMPError
@@ -17,9 +18,11 @@ from qmpserver.units import SECTOR_SIZE, KiB, MiB, align_up, is_power_of_two
 _V3_NEEDED = "and above (use version=v3 or greater)"
 
 
-def _preallocation(wanted: str, *, raw: bool) -> str:
+def _preallocation(options: dict[str, Any]) -> Preallocation:
     """A raw data file shows every cluster at its place, so all of them are mapped from the start."""
-    return "metadata" if raw and wanted == "off" else wanted
+    wanted = Preallocation(options.get("preallocation", "off"))
+    is_raw = bool(options.get("data-file-raw"))
+    return Preallocation.METADATA if is_raw and wanted is Preallocation.OFF else wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class CreateOptions:
     backing_format: str = ""
     refcount_bits: int = 16
     lazy_refcounts: bool = False
-    preallocation: str = "off"
+    preallocation: Preallocation = Preallocation.OFF
     compression: str = "zlib"
     data_file: BlockChild | None = None
     data_file_raw: bool = False
@@ -51,7 +54,6 @@ class CreateOptions:
         if isinstance(options.get("data-file"), str | dict):
             # The caller opens nodes, and this one does not.
             raise ParameterError("Parameter 'data-file' is not supported")
-        raw = bool(options.get("data-file-raw"))
         made = cls(
             size=options["size"],
             version=2 if options.get("version") == "v2" else 3,
@@ -60,10 +62,10 @@ class CreateOptions:
             backing_format=options.get("backing-fmt") or "",
             refcount_bits=options.get("refcount-bits", 16),
             lazy_refcounts=bool(options.get("lazy-refcounts")),
-            preallocation=_preallocation(options.get("preallocation", "off"), raw=raw),
+            preallocation=_preallocation(options),
             compression=options.get("compression-type", "zlib"),
             data_file=options.get("data-file"),
-            data_file_raw=raw,
+            data_file_raw=bool(options.get("data-file-raw")),
             extended_l2=bool(options.get("extended-l2")),
         )
         made.check()
@@ -77,11 +79,11 @@ class CreateOptions:
         """
         if not is_power_of_two(self.cluster_size) or not 512 <= self.cluster_size <= 2 * MiB:
             raise QMPError("Cluster size must be a power of two between 512 and 2048k")
-        if self.size % SECTOR_SIZE or self.size < 0:
+        if self.size % SECTOR_SIZE:
             raise QMPError("Image size must be a multiple of 512 bytes")
         self._check_data_file()
         self._check_extended_l2()
-        if self.preallocation != "off" and self.backing_file and not self.extended_l2:
+        if self.preallocation is not Preallocation.OFF and self.backing_file and not self.extended_l2:
             raise QMPError(
                 "Backing file and preallocation can only be used at the same time if extended_l2 is on"
             )
@@ -92,6 +94,8 @@ class CreateOptions:
             raise QMPError(
                 f"Non-zlib compression type is only supported with compatibility level 1.1 {_V3_NEEDED}"
             )
+        if self.size < 0:
+            raise QMPError("Could not resize image: Image size cannot be negative")
         if self.l1_entries * ENTRY_SIZE > MAX_L1_BYTES:
             raise QMPError(f"Could not resize image: Failed to grow the L1 table: {os.strerror(errno.EFBIG)}")
 

@@ -1,5 +1,6 @@
 """The qcow2 driver: what the engine sees of this package."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
@@ -9,6 +10,8 @@ from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import IMAGE
+from qmpserver.driver_api.preallocation import Preallocation
+from qmpserver.driver_api.secrets import SecretSource, no_secrets
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import opening
 from qmpserver.drivers.qcow2.allocation import ClusterAllocation
@@ -20,7 +23,7 @@ from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
 from qmpserver.drivers.qcow2.create import create_image
 from qmpserver.drivers.qcow2.create_options import CreateOptions
 from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC
-from qmpserver.drivers.qcow2.preallocation import preallocate
+from qmpserver.drivers.qcow2.runtime import CHANGEABLE, RuntimeOptions
 from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions, describe
 from qmpserver.drivers.qcow2.snapshot_vm_state import VmState
 from qmpserver.errors import QMPError
@@ -35,16 +38,18 @@ class Qcow2Driver(MappingDriver):
 
     format_name: ClassVar[str] = "qcow2"
     supports_backing: ClassVar[bool] = True
+    changeable_options: ClassVar[frozenset[str]] = CHANGEABLE
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", IMAGE), opening.DATA_FILE_SPEC)
 
     def __init__(self, parts: "opening.OpenImage") -> None:
         self._image = parts.image
         self._parts = parts
         self._mapper = parts.mapper
+        self._has_unwritten_data: bool | None = None
         self._allocator = parts.allocator
         self._cleaner = CacheCleaner(parts.tables, parts.refcounts, parts.image.runtime.clean_interval)
         self._cleaner.start()
-        self._reopen_read_only: bool | None = None
+        self._reopened: tuple[bool, RuntimeOptions] | None = None
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
@@ -64,13 +69,11 @@ class Qcow2Driver(MappingDriver):
         return 100 if is_qcow2 else 0
 
     @classmethod
-    async def create(cls, file: BlockChild, options: dict[str, Any]) -> None:
+    async def create(
+        cls, file: BlockChild, options: dict[str, Any], secrets: SecretSource = no_secrets
+    ) -> None:
         """Make an empty image; see :class:`SupportsCreate`."""
-        wanted = CreateOptions.parse(options)
-        data_size = wanted.data_file.size if wanted.data_file is not None else 0
-        await create_image(file, wanted)
-        if wanted.preallocation != "off" and wanted.size:
-            await preallocate(file, wanted, data_size)
+        await create_image(file, CreateOptions.parse(options), secrets)
 
     async def close(self) -> None:
         """Write back everything cached; see :meth:`BlockDriver.close`."""
@@ -91,6 +94,11 @@ class Qcow2Driver(MappingDriver):
     def subcluster_size(self) -> int:
         """The least that can be present by itself, in bytes."""
         return self._image.subcluster_size
+
+    @property
+    def supports_compressed_writes(self) -> bool:
+        """Any image may hold compressed clusters; one with a data file refuses them when they come."""
+        return True
 
     @property
     def limits(self) -> Limits:
@@ -132,6 +140,16 @@ class Qcow2Driver(MappingDriver):
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range begins; see :meth:`MappingDriver.map`."""
         return await self._mapper.map(offset, length)
+
+    async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
+        """Say where the range lives; see :meth:`MappingDriver.map_runs`."""
+        return await self._mapper.map_runs(offset, length)
+
+    async def has_unwritten_data(self) -> bool:
+        """Say whether the file holds much less than is counted: room was set aside by metadata alone."""
+        if self._has_unwritten_data is None:
+            self._has_unwritten_data = await self._parts.refcounts.exceed_file()
+        return self._has_unwritten_data
 
     async def allocate(self, offset: int, length: int) -> Allocation:
         """Reserve room for writing the range; see :meth:`MappingDriver.allocate`."""
@@ -209,15 +227,15 @@ class Qcow2Driver(MappingDriver):
         """Read machine state; see :class:`SupportsSnapshots`."""
         await VmState(self._parts).read(offset, into)
 
-    async def amend(self, options: dict[str, Any]) -> None:
+    async def amend(self, options: dict[str, Any], secrets: SecretSource = no_secrets) -> None:
         """Change options of the image; see :class:`SupportsAmend`."""
         wanted = Amendment.parse(self._image, options)
         await self.flush()
         await self._parts.committer.run_to_end(amend_image(self._parts, wanted))
 
-    async def truncate(self, size: int) -> None:
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the size in bytes; see :meth:`BlockDriver.truncate`."""
-        await self._parts.committer.run_to_end(self._parts.resizer.truncate(size))
+        await self._parts.committer.run_to_end(self._parts.resizer.truncate(size, preallocation))
 
     async def make_empty(self) -> None:
         """Drop all guest data; see :class:`SupportsMakeEmpty`."""
@@ -249,21 +267,29 @@ class Qcow2Driver(MappingDriver):
         await committer.run_to_end(store_backing_file(self._image, filename, backing_format))
 
     async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
-        """Check that the image may be written, or write back what is dirty."""
-        if read_only:
-            await self.flush()
-        elif self._image.is_corrupt:
+        """Check the options and that the image may be written, and write back what is dirty."""
+        discard = options.get("discard") == "unmap" if "discard" in options else self._image.context.discard
+        runtime = RuntimeOptions.parse(options, self._image.header, discard=discard)
+        await self.flush()
+        if not read_only and self._image.is_corrupt:
             raise QMPError("qcow2: Image is corrupt; cannot be opened read/write")
-        self._reopen_read_only = read_only
+        self._reopened = read_only, runtime
 
     async def commit_reopen(self) -> None:
         """Enter the prepared state."""
-        read_only, self._reopen_read_only = self._reopen_read_only, None
+        assert self._reopened is not None
+        (read_only, runtime), self._reopened = self._reopened, None
+        image = self._image
+        old, image.runtime = image.runtime, runtime
+        if runtime.guarded != old.guarded:
+            await opening.reload(self._parts)
+        if runtime.clean_interval != old.clean_interval:
+            self._cleaner.restart(runtime.clean_interval)
         if read_only:
-            self._image.writable = False
-        elif not self._image.writable:
+            image.writable = False
+        elif not image.writable:
             await opening.make_writable(self._parts)
 
     async def abort_reopen(self) -> None:
         """Forget the prepared state."""
-        self._reopen_read_only = None
+        self._reopened = None

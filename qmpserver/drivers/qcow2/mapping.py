@@ -3,14 +3,20 @@
 Source: qcow2 specification, "Cluster mapping".
 """
 
+from array import array
+
 from qmpserver.driver_api.mapping import Mapping, MappingKind
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.ramps import Ramps
 from qmpserver.drivers.qcow2.tables import L2Table, L2Tables
 
 _DATA = MappingKind.DATA
 _L1_STEP = 4096
+_RAMP_FROM = 64
+"""Shorter stretches are looked at entry by entry."""
+
 _ZEROES = bytes(_L1_STEP * 8)
 
 
@@ -33,6 +39,7 @@ class Mapper:
         self._cluster_size = image.cluster_size
         self._l1_shift = image.cluster_bits + image.l2_bits
         self._l2_mask = image.l2_entries - 1
+        self._ramps = Ramps(image.cluster_size)
         self._unaligned = OFFSET_MASK & (image.cluster_size - 1)
         # The host offset 0 is as good as any in an external data file, so no entry there is simple.
         self._not_plain = -1 if image.is_external else COMPRESSED | ZERO | self._unaligned
@@ -65,6 +72,58 @@ class Mapper:
             return self._map_data(table, offset, length)
         return await self._map_other(table, entry, offset, length)
 
+    async def map_runs(self, offset: int, length: int) -> list[Mapping]:
+        """Say where the range lives, as far as one table tells; see :meth:`MappingDriver.map_runs`."""
+        runs = [await self.map(offset, length)]
+        end = min(offset + length, (offset >> self._l1_shift) + 1 << self._l1_shift)
+        position = offset + runs[0].length
+        table = self._cached.get(offset >> self._l1_shift)
+        while table is not None and position < end:
+            position += self._add_plain(table, position, end - position, runs)
+            if position < end:
+                runs.append(await self.map(position, end - position))
+                position += runs[-1].length
+        return runs
+
+    def _add_plain(self, table: L2Table, offset: int, length: int, runs: list[Mapping]) -> int:
+        """Add the plain clusters that begin at `offset`, run by run; return how many bytes they are."""
+        size, not_plain, data = self._cluster_size, self._not_plain, self._data
+        first = start = offset >> self._cluster_bits & self._l2_mask
+        end = start + length // size
+        entries = table.entries
+        while start < end:
+            entry = entries[start]
+            host = entry & OFFSET_MASK
+            if not host or entry & not_plain:
+                break
+            run = 1
+            if start + 1 < end and entries[start + 1] == entry + size:
+                run = self._consecutive(entries, start, end - start)
+            runs.append(Mapping(_DATA, run * size, data, host))
+            start += run
+        return (start - first) * size
+
+    def _consecutive(self, entries: "array[int]", first: int, wanted: int) -> int:
+        """Return how many entries from `first` on, at most `wanted`, lead to clusters side by side, shared alike."""
+        size = self._cluster_size
+        run, expected = 1, entries[first] + size
+        step = 1 << wanted.bit_length() - 1
+        while step >= _RAMP_FROM:
+            end = first + run + step
+            if (
+                run + step <= wanted
+                and entries[end - 1] == expected + (step - 1) * size
+                and self._ramps.is_ramp(entries[end - step : end].tobytes(), expected, step)
+            ):
+                run += step
+                expected += step * size
+            else:
+                step >>= 1
+        while run < wanted and entries[first + run] == expected:
+            run += 1
+            expected += size
+        return run
+
     def _map_data(self, table: L2Table, offset: int, length: int) -> Mapping:
         """Map a run of plain clusters that lie side by side and are shared alike."""
         size, bits = self._cluster_size, self._cluster_bits
@@ -72,11 +131,7 @@ class Mapper:
         first = offset >> bits & self._l2_mask
         entry = table.entries[first]
         wanted = min(within + length + size - 1 >> bits, self._l2_mask + 1 - first)
-        run, expected = 1, entry + size
-        entries = table.entries
-        while run < wanted and entries[first + run] == expected:
-            run += 1
-            expected += size
+        run = self._consecutive(table.entries, first, wanted)
         host = entry & OFFSET_MASK
         in_place = bool(entry & COPIED) and self._image.writable
         if in_place:
@@ -90,7 +145,7 @@ class Mapper:
             return Mapping(MappingKind.SPECIAL, min(self._cluster_size - within, length))
         await self.check_entry(table, entry, offset)
         if entry & ZERO:
-            return Mapping(MappingKind.ZERO, self._alike(table, offset, length, COMPRESSED | ZERO, ZERO))
+            return self._map_zero(table, entry, offset, length)
         if self._image.is_external and entry & (OFFSET_MASK | COPIED):
             return self._map_data(table, offset, length)
         end = offset + length
@@ -98,6 +153,19 @@ class Mapper:
         if reached < end and reached & ((1 << self._l1_shift) - 1) == 0:
             reached += self._unallocated(reached, end - reached)
         return Mapping(MappingKind.BACKING, reached - offset)
+
+    def _map_zero(self, table: L2Table, entry: int, offset: int, length: int) -> Mapping:
+        """Map a run of zero clusters: those that have room, side by side, or those that have none."""
+        host = entry & OFFSET_MASK
+        if not host:
+            mask = COMPRESSED | ZERO | OFFSET_MASK
+            return Mapping(MappingKind.ZERO, self._alike(table, offset, length, mask, ZERO))
+        size, bits = self._cluster_size, self._cluster_bits
+        within = offset & (size - 1)
+        first = offset >> bits & self._l2_mask
+        wanted = min(within + length + size - 1 >> bits, self._l2_mask + 1 - first)
+        run = self._consecutive(table.entries, first, wanted)
+        return Mapping(MappingKind.ZERO, min(run * size - within, length), self._data, host + within)
 
     def _alike(self, table: L2Table, offset: int, length: int, mask: int, value: int) -> int:
         """Return how many bytes from `offset` on, inside one table, have entries with the same bits."""

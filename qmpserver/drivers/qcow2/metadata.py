@@ -13,14 +13,13 @@ class MetadataMap:
     def __init__(self, image: Image) -> None:
         self._image = image
         self._bits = image.cluster_bits
-        self._guarded = image.runtime.guarded
         self.kinds: dict[int, str] = {}
         """For each cluster, the kind of structure in it; the mapping reads this on every write."""
         self._conflicts: dict[int, str] = {}
 
     def add(self, offset: int, length: int, kind: str) -> None:
         """Note that a structure of that kind occupies the host range, if such are to be guarded."""
-        if kind not in self._guarded:
+        if kind not in self._image.runtime.guarded:
             return
         for cluster in range(offset >> self._bits, (offset + length - 1 >> self._bits) + 1):
             if cluster in self.kinds:

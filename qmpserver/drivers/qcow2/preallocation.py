@@ -1,76 +1,63 @@
-"""Give a new image all its mappings before it is used."""
+"""Map a guest range before anything is written to it.
 
-from typing import Any
+Source: qcow2 specification, "Cluster mapping".
+"""
 
+from qmpserver.driver_api import flags
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.opening import ChildSpec
-from qmpserver.drivers.qcow2.create_options import CreateOptions
-from qmpserver.drivers.qcow2.opening import open_image
-from qmpserver.errors import QMPError
-from qmpserver.units import MiB, align_up
+from qmpserver.driver_api.preallocation import Preallocation
+from qmpserver.drivers.qcow2.allocation import Allocator
+from qmpserver.drivers.qcow2.image import Image
+from qmpserver.units import MiB
 
 _PIECE = 4 * MiB
 """Bytes of zeroes that are written at once."""
 
 
-class _CreationContext:
-    """The engine's place is taken by the creation itself: one child, no options, nobody to tell."""
+async def map_range(
+    image: Image, allocator: Allocator, start: int, end: int, preallocation: Preallocation
+) -> None:
+    """Give every cluster of a guest range a place that reads as zeroes; the file is long enough for them.
 
-    node_name = ""
-    read_only = False
-    discard = False
-
-    def __init__(self, file: BlockChild, data_file: BlockChild | None) -> None:
-        self.options: dict[str, Any] = {}
-        self._children = {"file": file, "data-file": data_file}
-
-    def child(self, name: str) -> BlockChild | None:
-        return self._children.get(name)
-
-    async def open_child(self, spec: ChildSpec, filename: str) -> BlockChild:
-        """Refuse: the creation was handed all the files there are."""
-        raise QMPError(f"'{spec.name}' is required for this image")
-
-    def report_corruption(self, message: str, offset: int | None, length: int | None, *, fatal: bool) -> None:
-        """Tell nobody: a new image has no user, and the error is raised all the same."""
-
-
-async def preallocate(file: BlockChild, options: CreateOptions, data_size: int) -> None:
-    """Allocate every cluster of the new image in `file`; the file is made long enough to hold them.
+    In an external data file every cluster has its place already; the caller sees to its content.
 
     Args:
-        file: The node that holds the image.
-        options: How the image was made.
-        data_size: Bytes that the external data file held before; they stay as they are.
+        image: The image.
+        allocator: Its allocator.
+        start: Guest offset, a multiple of the cluster size.
+        end: Where the range ends; the last cluster is mapped whole.
+        preallocation: What is done where the clusters lie.
 
     Raises:
-        OSError: A file cannot be written.
+        OSError: A file cannot be written; some clusters may be mapped already.
     """
-    data_file, mode = options.data_file, options.preallocation
-    parts = await open_image(_CreationContext(file, data_file))
-    offset, end, highest = 0, align_up(options.size, parts.image.cluster_size), 0
-    while offset < end:
-        allocation = await parts.allocator.allocate(offset, end - offset)
-        if data_file is None:
-            await _take_room(file, allocation.host_offset, allocation.length, mode)
+    file, highest = image.child, 0
+    while start < end:
+        room = await allocator.allocate(start, end - start)
+        if not image.is_external:
+            try:
+                await _make_zero(file, room.host_offset, room.length, preallocation)
+            except BaseException:
+                await allocator.release(room)
+                raise
+            highest = max(highest, room.host_offset + room.length)
         # A raw data file may hold something already, and what it holds is what is to be seen.
-        await parts.allocator.link(allocation, is_filled=parts.image.is_external_raw)
-        offset += allocation.length
-        highest = max(highest, allocation.host_offset + allocation.length)
-    await parts.committer.close()
-    if data_file is not None:
-        await _take_room(data_file, data_size, options.size - data_size, mode)
-    elif highest > file.size:
+        await allocator.link(room, is_filled=image.is_external_raw)
+        start += room.length
+    if highest > file.size:
         await file.truncate(highest)
 
 
-async def _take_room(file: BlockChild, offset: int, length: int, mode: str) -> None:
-    """Make the host set room aside for a range that holds nothing yet."""
-    if length <= 0:
-        return
-    if mode == "falloc":
-        await file.pwrite_zeroes(offset, length)
-    elif mode == "full":
-        zeroes = memoryview(bytes(min(length, _PIECE)))
-        for start in range(offset, offset + length, _PIECE):
-            await file.pwrite(start, zeroes[: offset + length - start])
+async def _make_zero(file: BlockChild, offset: int, length: int, preallocation: Preallocation) -> None:
+    match preallocation:
+        case Preallocation.FALLOC:
+            await file.pwrite_zeroes(offset, length)
+        case Preallocation.FULL:
+            zeroes = memoryview(bytes(min(length, _PIECE)))
+            for start in range(offset, offset + length, _PIECE):
+                await file.pwrite(start, zeroes[: offset + length - start])
+        case _:
+            # What lies past the end of the file is zero already.
+            stale = min(length, file.size - offset)
+            if stale > 0:
+                await file.pwrite_zeroes(offset, stale, flags.MAY_UNMAP)

@@ -20,7 +20,7 @@ from qmpserver.drivers.qcow2.header import MAX_REFTABLE_BYTES
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.widths import RefcountWidth
-from qmpserver.units import MiB
+from qmpserver.units import MiB, align_up
 
 CACHE_BYTES = 4 * MiB
 """Bytes of refcount blocks kept in memory; never fewer than four blocks."""
@@ -67,7 +67,11 @@ class Refcounts:
         """Host offset where the compressed data packed last ends; 0 when there is none."""
         self.lock = asyncio.Lock()
         self._blocks: dict[int, RefcountBlock] = {}
-        self._most_blocks = image.runtime.refcount_blocks or max(4, CACHE_BYTES // image.cluster_size)
+
+    @property
+    def _most_blocks(self) -> int:
+        """Blocks kept in memory at most."""
+        return self._image.runtime.refcount_blocks or max(4, CACHE_BYTES // self._image.cluster_size)
 
     async def load(self) -> None:
         """Read the table."""
@@ -313,6 +317,26 @@ class Refcounts:
         index, start = divmod(cluster, self.per_block)
         block = await self._block(index)
         return self.width.get(block.data, start) if block is not None else 0
+
+    async def exceed_file(self) -> bool:
+        """Say whether clearly more clusters are counted than the file occupies on the host."""
+        image = self._image
+        occupied = await image.child.allocated_size()
+        if occupied is None:
+            return False
+        clusters = occupied >> image.cluster_bits
+        # QEMU: a tenth, and two clusters, may be due to how the host allocates.
+        enough = max(clusters * 10 // 9, clusters + 2)
+        if align_up(image.child.size, image.cluster_size) >> image.cluster_bits < enough:
+            return False
+        counted = 0
+        async with self.lock:
+            for index in range(len(self.table)):
+                block = await self._block(index)
+                counted += self.width.count_used(block.data) if block is not None else 0
+                if counted >= enough:
+                    return True
+        return False
 
     def drop_clean(self) -> None:
         """Drop every block that could be read again, unless one is being worked on."""

@@ -8,7 +8,9 @@ import os
 from array import array
 from dataclasses import dataclass
 
+from qmpserver.driver_api import flags
 from qmpserver.driver_api.mapping import MappingKind
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.commit import Committer
@@ -18,6 +20,7 @@ from qmpserver.drivers.qcow2.header import MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.mapping import Mapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.preallocation import map_range
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, align_up
@@ -34,8 +37,8 @@ class Resizer:
     mapper: Mapper
     allocator: Allocator
 
-    async def truncate(self, size: int) -> None:
-        """Set the size in bytes.  The node is drained.
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
+        """Set the size in bytes; what is new reads as zeroes.  The node is drained.
 
         Raises:
             QMPError: The format cannot have this size.
@@ -46,11 +49,13 @@ class Resizer:
         if size % SECTOR_SIZE:
             raise QMPError("The new size must be a multiple of 512")
         if self.image.header.snapshot_count and self.image.header.version < 3:
-            raise QMPError("Can't resize a version 2 image which has snapshots")
+            raise QMPError("Can't resize a v2 image which has snapshots")
         if size < old:
+            if preallocation is not Preallocation.OFF:
+                raise QMPError("Preallocation can't be used for shrinking an image")
             await self._shrink(size)
         elif size > old:
-            await self._grow(old, size)
+            await self._grow(old, size, preallocation)
 
     async def _shrink(self, size: int) -> None:
         """Present less, and only then give up what lies beyond."""
@@ -65,18 +70,36 @@ class Resizer:
         if self.image.is_external:
             await self.image.data.truncate(size)
 
-    async def _grow(self, old: int, size: int) -> None:
+    async def _grow(self, old: int, size: int, preallocation: Preallocation) -> None:
         """Make everything beyond the old end read as zeroes, and only then present more."""
-        entries = align_up(size, self.image.header.l2_reach) // self.image.header.l2_reach
+        image, start = self.image, align_up(old, self.image.cluster_size)
+        entries = align_up(size, image.header.l2_reach) // image.header.l2_reach
         if entries > len(self.committer.tables.l1):
             await self.grow_l1(entries)
+        await self._clear_beyond(start)
         await self._clean_tail(old)
-        await self._hide_backing(align_up(old, self.image.cluster_size), size)
-        if self.image.is_external:
-            await self.image.data.truncate(size)
+        await self._hide_backing(start, size)
+        if image.is_external:
+            await self._grow_data_file(old, size, preallocation)
+        if preallocation is not Preallocation.OFF or image.is_external_raw:
+            await map_range(image, self.allocator, start, size, preallocation)
         await self.committer.flush()
-        await self.image.update_header(size=size)
-        await self.image.child.flush()
+        await image.update_header(size=size)
+        await image.child.flush()
+
+    async def _clear_beyond(self, end: int) -> None:
+        """Drop what is mapped past the end: a machine's state, or what an interrupted change has left."""
+        await self.allocator.clear(end, len(self.committer.tables.l1) * self.image.header.l2_reach - end)
+
+    async def _grow_data_file(self, old: int, size: int, preallocation: Preallocation) -> None:
+        """Make the external data file long enough; where it is longer already, it stays so."""
+        image, data = self.image, self.image.data
+        if not image.is_external_raw and data.size > old:
+            # QEMU: it shows what the file holds there.
+            await data.pwrite_zeroes(old, min(size, data.size) - old, flags.MAY_UNMAP)
+        if data.size < size:
+            is_metadata = preallocation is Preallocation.METADATA
+            await data.truncate(size, Preallocation.OFF if is_metadata else preallocation)
 
     async def grow_l1(self, entries: int) -> None:
         """Copy the L1 table to where there is more room, then make the header lead there."""
@@ -153,5 +176,5 @@ class Resizer:
         if start >= end:
             return
         if self.image.header.version < 3:
-            raise QMPError("Cannot grow a version 2 image over a longer backing file")
+            raise QMPError(f"Failed to zero out new clusters: {os.strerror(errno.ENOTSUP)}")
         await self.allocator.zero(start, end - start, may_unmap=False)

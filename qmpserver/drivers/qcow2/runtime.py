@@ -19,6 +19,23 @@ _REFCOUNT_LEAST: Final = 4
 """Fewest tables and blocks that are kept, as in QEMU."""
 _CLEAN_INTERVAL: Final = 600
 
+CHANGEABLE: Final = frozenset(
+    (
+        "lazy-refcounts",
+        "pass-discard-request",
+        "pass-discard-snapshot",
+        "pass-discard-other",
+        "discard-no-unref",
+        "overlap-check",
+        "cache-size",
+        "l2-cache-size",
+        "l2-cache-entry-size",
+        "refcount-cache-size",
+        "cache-clean-interval",
+    )
+)
+"""The options that can be changed while the image is open."""
+
 _OVERLAP_KINDS: Final = {
     "main-header": kinds.HEADER,
     "active-l1": kinds.L1,

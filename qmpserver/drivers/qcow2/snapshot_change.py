@@ -167,7 +167,7 @@ class SnapshotChange:
         if self._image.has_subclusters:
             return self._correct_each(table, range(0, len(table), self._image.entry_words))
         changed = False
-        for start, end, is_run in self._finder.spans(b"", table):
+        for start, end, is_run in self._finder.spans(table):
             if is_run:
                 changed |= self._correct_run(table, start, end)
             else:

@@ -88,7 +88,11 @@ class L2Tables:
         self.cached: dict[int, L2Table] = {}
         self.dirty: dict[L2Table, None] = {}
         self.lock = asyncio.Lock()
-        self._most = image.runtime.l2_tables or max(8, CACHE_BYTES // image.cluster_size)
+
+    @property
+    def _most(self) -> int:
+        """Tables kept in memory at most."""
+        return self._image.runtime.l2_tables or max(8, CACHE_BYTES // self._image.cluster_size)
 
     async def load(self) -> None:
         """Read the L1 table."""

@@ -46,6 +46,16 @@ class RefcountWidth:
             one = (1).to_bytes(self._size, "big")
             block[index * self._size : (index + count) * self._size] = one * count
 
+    def count_used(self, block: bytearray) -> int:
+        """Return how many counts are not zero."""
+        if self._per_byte:
+            return sum(self.get(block, index) > 0 for index in range(len(block) * self._per_byte))
+        folded = 0
+        for place in range(self._size):
+            folded |= int.from_bytes(block[place :: self._size], "big")
+        entries = len(block) // self._size
+        return entries - folded.to_bytes(entries, "big").count(0)
+
     def find_free(self, block: bytearray, start: int, want: int) -> tuple[int, int] | None:
         """Find the first run of zero counts at or after `start`.
 

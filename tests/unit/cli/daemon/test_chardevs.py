@@ -89,7 +89,7 @@ def test_qemu_refuses_the_same_chardev_with_the_same_text(text: str, message: st
 
 
 REFUSED = [
-    ("pty,id=a", "chardev backend 'pty' is not supported"),
+    ("udp,id=a,port=1", "chardev backend 'udp' is not supported"),
     ("socket,id=a,path=/s,server=on,wait=off,telnet=on", "chardev option 'telnet' is not supported"),
     ("socket,id=a,path=/s,server=on,wait=off,websocket=on", "chardev option 'websocket' is not supported"),
     ("null,id=a,mux=on", "chardev option 'mux' is not supported"),

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from qmpserver.drivers.file.options import check_changes
 from qmpserver.errors import QMPError
 from tests.unit.drivers.file.context import OpenFile
 
@@ -45,31 +44,3 @@ def test_every_other_option_is_taken(image: Path, open_file: OpenFile, given: di
         await driver.close()
 
     asyncio.run(main())
-
-
-@pytest.mark.parametrize(
-    ("new", "text"),
-    [
-        ({"filename": "b"}, "Cannot change the option 'filename'"),
-        ({"filename": "a", "locking": "on"}, "Cannot change the option 'locking'"),
-        ({"filename": "a", "aio": "threads"}, "Cannot change the option 'aio'"),
-        ({"filename": "a", "pr-manager": "p"}, "Cannot change the option 'pr-manager'"),
-        ({"filename": "a"}, "Option 'locking' cannot be reset to its default value"),
-    ],
-)
-def test_what_an_open_file_cannot_change_is_refused(new: dict[str, Any], text: str) -> None:
-    with pytest.raises(QMPError) as caught:
-        check_changes({"filename": "a", "locking": "off"}, new)
-    assert caught.value.description == text
-
-
-@pytest.mark.parametrize(
-    "new",
-    [
-        {},
-        {"filename": "a", "drop-cache": True},
-        {"filename": "a", "x-check-cache-dropped": True, "driver": "file", "cache": {"direct": True}},
-    ],
-)
-def test_what_can_be_changed_is_not_refused(new: dict[str, Any]) -> None:
-    check_changes({"filename": "a"}, new)

@@ -13,7 +13,7 @@ FINDER = SpanFinder(SIZE, ZERO | COMPRESSED | 0x3F00_0000_0000_01FE, OFFSET_MASK
 
 
 def spans(entries: list[int]) -> list[Span]:
-    return list(FINDER.spans(b"", array("Q", entries)))
+    return list(FINDER.spans(array("Q", entries)))
 
 
 def run(first: int, count: int) -> list[int]:

@@ -1,0 +1,262 @@
+"""Open images by the names that stand on the command line."""
+
+import re
+import sys
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from qmpserver.block import filenames
+from qmpserver.block.backend import BlockBackend
+from qmpserver.block.node import Node
+from qmpserver.cli import keyval
+from qmpserver.cli.img.cache_modes import MODES, WRITEBACK, CacheMode
+from qmpserver.cli.img.command_line import Answer, Failure, Given
+from qmpserver.clock import SystemClock
+from qmpserver.daemon import Daemon
+from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+from qmpserver.errors import QMPError, error_text
+from qmpserver.schema.loader import load
+
+_UNEXPECTED = re.compile(r"Parameter '(?:.*\.)?([^'.]*)' is unexpected")
+_NO_DRIVER = re.compile(r"Parameter '(?:.*\.)?driver' does not accept value '(.*)'")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """An image as it is named, and how it is to be opened.
+
+    Attributes:
+        text: What the user wrote.
+        image_format: Its format, or None to find out.
+        is_options: The text is an option string, not a file name.
+        cache: How it is cached.
+        writable: It will be written.
+        force_share: Others may write it meanwhile.
+        discard: Discards and zeroes may give space back.
+    """
+
+    text: str
+    image_format: str | None = None
+    is_options: bool = False
+    cache: CacheMode = WRITEBACK
+    writable: bool = False
+    force_share: bool = False
+    discard: bool = False
+
+    @classmethod
+    def of(cls, given: Given, text: str, *, cache: CacheMode = WRITEBACK, writable: bool = False) -> Self:
+        """Return the name of an image that ``-f``, ``--image-opts`` and ``-U`` are about.
+
+        Raises:
+            Failure: They contradict each other.
+        """
+        if given.has("image-opts") and given.has("format"):
+            raise Failure("--image-opts and --format are mutually exclusive")
+        return cls(
+            text,
+            given.last("format"),
+            given.has("image-opts"),
+            cache,
+            writable,
+            given.has("force-share"),
+        )
+
+    def options(self) -> dict[str, Any]:
+        """Return what opens it, as ``blockdev-add`` takes it, yet unchecked.
+
+        Raises:
+            QMPError: The text cannot be understood.
+        """
+        if self.is_options:
+            options: dict[str, Any] = dict(keyval.parse(self.text).tree)
+            if "driver" not in options and "file" not in options:
+                raise QMPError("Must specify either driver or file")
+        else:
+            options = filenames.filename_options(self.text, self.image_format)
+        common: dict[str, Any] = {"read-only": not self.writable, "cache": self.cache.options}
+        if self.force_share:
+            common["force-share"] = True
+        if self.discard:
+            common["discard"] = "unmap"
+        return {**common, **options}
+
+
+def cache_mode(given: Given, option: str, what: str = "cache option", default: CacheMode = WRITEBACK) -> CacheMode:
+    """Return the cache mode that an option asks for.
+
+    Raises:
+        Failure: There is none of that name.
+    """
+    wanted = given.last(option)
+    if wanted is None:
+        return default
+    if wanted not in MODES:
+        raise Failure(f"Invalid {what}: {wanted}")
+    return MODES[wanted]
+
+
+class Image:
+    """An opened image, and this program's handle on it.
+
+    Attributes:
+        name: What it was opened by.
+        backend: The handle.
+    """
+
+    def __init__(self, name: ImageName, backend: BlockBackend) -> None:
+        self.name = name
+        self.backend = backend
+
+    @property
+    def node(self) -> Node:
+        """The node at the top."""
+        return self.backend.node
+
+    @property
+    def size(self) -> int:
+        """Bytes of the virtual disk."""
+        return self.node.size
+
+    @property
+    def write_flags(self) -> int:
+        """What each write asks for: to be on the disk at once, when the cache mode says so."""
+        from qmpserver.driver_api.flags import FUA  # noqa: PLC0415
+
+        return FUA if self.name.cache.writethrough else 0
+
+
+class Images:
+    """The images of one run of the tool, closed at its end.
+
+    Args:
+        given: Its objects are made.
+
+    Attributes:
+        daemon: The engine.
+    """
+
+    def __init__(self, given: Given) -> None:
+        self.daemon = Daemon(load(), SystemClock())
+        self._objects = given.all("object")
+        self._open: list[Image] = []
+
+    async def __aenter__(self) -> Self:
+        for text in self._objects:
+            self._add_object(text)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for image in reversed(self._open):
+            try:
+                async with self.daemon.graph.lock:
+                    await image.backend.remove()
+            except OSError as failed:
+                if error is None:
+                    raise Failure(f"Could not close '{image.name.text}': {error_text(failed)}") from failed
+        await self.daemon.close()
+
+    def _add_object(self, text: str) -> None:
+        from qmpserver.cli import structured  # noqa: PLC0415 - few name objects
+        from qmpserver.cli.daemon.object_help import object_help  # noqa: PLC0415
+
+        schema = self.daemon.schema
+        try:
+            parsed = structured.parse(text, "qom-type", lambda asked: object_help(schema, asked))
+            self.daemon.objects.add(parsed.as_type(schema.type("ObjectOptions")))
+        except structured.HelpWanted as wanted:
+            raise Answer(f"{wanted}\n") from wanted
+        except QMPError as error:
+            raise Failure(error.description) from error
+
+    async def open(self, name: ImageName, *, with_backing: bool = True, for_check: bool = False) -> Image:
+        """Open an image, to be closed at the end.
+
+        Args:
+            name: Which, and how.
+            with_backing: Open its backing files as well.
+            for_check: It is only to be checked, and may be damaged.
+
+        Raises:
+            Failure: It cannot be opened.
+        """
+        backend = BlockBackend(self.daemon.graph)
+        try:
+            options = self.checked(name.options())
+            async with self.daemon.graph.lock:
+                node = await self.daemon.opener.open_unowned(
+                    options, with_backing=with_backing, for_check=for_check
+                )
+                if not with_backing:
+                    # That nothing was opened below is not for the name to say.
+                    node.auto_backing_filename = None
+                try:
+                    await backend.insert(node, _permissions(name))
+                except BaseException:
+                    await self.daemon.graph.discard(node)
+                    raise
+        except QMPError as error:
+            raise Failure(f"Could not open '{name.text}': {error.description}") from error
+        if name.writable and not name.is_options and "driver" not in options:
+            _warn_of_probing(name, node)
+        image = Image(name, backend)
+        self._open.append(image)
+        return image
+
+    async def close(self, image: Image) -> None:
+        """Close an image before the end.
+
+        Raises:
+            OSError: It could not be written back in full.
+        """
+        self._open.remove(image)
+        async with self.daemon.graph.lock:
+            await image.backend.remove()
+
+    def checked(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Hold options against the schema; those without a driver, whose format is probed, in part.
+
+        Raises:
+            QMPError: They are no good, in the words that ``qemu-img`` has for it.
+        """
+        described = self.daemon.schema.type("BlockdevOptions")
+        try:
+            if "driver" in options:
+                checked: dict[str, Any] = described.from_image(options)
+                return checked
+            file = options["file"]
+            return {**options, "file": described.from_image(file) if isinstance(file, dict) else file}
+        except QMPError as error:
+            raise _in_its_words(error, options) from error
+
+
+def _permissions(name: ImageName) -> PermissionSet:
+    used = Permission.CONSISTENT_READ
+    if name.writable:
+        used |= Permission.WRITE | Permission.RESIZE
+    return PermissionSet(used, PERM_ALL)
+
+
+def _in_its_words(error: QMPError, options: dict[str, Any]) -> QMPError:
+    if (found := _UNEXPECTED.fullmatch(error.description)) is not None:
+        image_format = options.get("driver", "file")
+        return QMPError(f"Block format '{image_format}' does not support the option '{found[1]}'")
+    if (found := _NO_DRIVER.fullmatch(error.description)) is not None:
+        return QMPError(f"Unknown driver '{found[1]}'")
+    return error
+
+
+def _warn_of_probing(name: ImageName, node: Node) -> None:
+    if node.driver.format_name == "raw":
+        print(
+            f"WARNING: Image format was not specified for '{name.text}' and probing guessed raw.\n"
+            "         Specify the 'raw' format explicitly to remove this warning.",
+            file=sys.stderr,
+        )
+
+
+def read_only(name: ImageName) -> ImageName:
+    """Return the same name, to be read only."""
+    return replace(name, writable=False)

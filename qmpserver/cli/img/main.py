@@ -1,0 +1,139 @@
+"""Read the tool's own options, and go to the subcommand.
+
+Nothing is imported that the words do not ask for.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from qmpserver.cli.getopt import OptionTable, UsageError, split
+from qmpserver.cli.img.command_line import Answer, Failure, Given, Subcommand, Tool, read
+from qmpserver.cli.reports import Reporter
+from qmpserver.version import QEMU_VERSION, __version__
+
+COMMANDS = {
+    "amend": "Change options of an image",
+    "bench": "Measure how fast an image is read or written",
+    "check": "Check an image's structures, and repair them",
+    "compare": "Say whether two images show the same data",
+    "convert": "Copy images into a new one of any format",
+    "create": "Make a new image",
+    "info": "Describe an image",
+    "map": "Say which parts of an image hold data, and where",
+    "resize": "Change an image's size",
+    "snapshot": "List, take, apply and delete snapshots inside an image",
+}
+"""What there is; each is a module of this package."""
+
+_OPTIONS = OptionTable(
+    long={"help": False, "version": False, "trace": True},
+    short={"h": "help", "V": "version", "T": "trace"},
+    takes_operands=True,
+)
+
+_HELP = """\
+Usage: {invoked} [options] COMMAND [--help | command options]
+Work on disk images.
+
+Options:
+  -h, --help         show this and exit
+  -V, --version      show the version and exit
+  -T, --trace TRACE  log in detail what matches; "help" lists what can
+
+Commands ({invoked} COMMAND --help describes each):
+{commands}
+"""
+
+
+def main(program: str, words: Sequence[str]) -> int:
+    """Run the tool with these words and return its exit status."""
+    is_linked = program == "qemu-img"
+    name = program if is_linked else f"{program} img"
+    invoked = sys.argv[0] if is_linked else name
+    reporter = Reporter(name)
+    own, rest = _own_words(words)
+    try:
+        if (answer := _answer(own, invoked, reporter)) is not None:
+            sys.stdout.write(answer)
+            return 0
+    except UsageError as error:
+        return _refuse(reporter, str(error), invoked)
+    if not rest:
+        return _refuse(reporter, "Not enough arguments", invoked)
+    command = rest[0]
+    if command not in COMMANDS:
+        return _refuse(reporter, f"Command not found: {command}", invoked)
+    return _run(Tool(name, invoked, command), rest[1:])
+
+
+def _own_words(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Split the words before the subcommand from the rest."""
+    index = 0
+    while index < len(words) and words[index].startswith("-") and words[index] not in {"-", "--"}:
+        takes_next = words[index] in {"-T", "--trace"}
+        index += 2 if takes_next else 1
+    if words[index : index + 1] == ["--"]:
+        return words[:index], words[index + 1 :]
+    return words[:index], words[index:]
+
+
+def _answer(words: Sequence[str], invoked: str, reporter: Reporter) -> str | None:
+    """Carry out the tool's own options; return a text to print instead of running a subcommand."""
+    for option in split(_OPTIONS, words):
+        if option.name == "help":
+            commands = "\n".join(f"  {name:9} {what}" for name, what in COMMANDS.items())
+            return _HELP.format(invoked=invoked, commands=commands)
+        if option.name == "version":
+            return f"qemu-img version {'.'.join(map(str, QEMU_VERSION))} (qmpserver {__version__})\n"
+        if option.name == "trace":
+            from qmpserver.cli.img import tracing  # noqa: PLC0415 - few want it
+
+            if (answer := tracing.start(option.value, reporter)) is not None:
+                return answer
+    return None
+
+
+def _refuse(reporter: Reporter, message: str, invoked: str, status: int = 1) -> int:
+    reporter.error(message)
+    reporter.advise(f"Try '{invoked} --help' for more information")
+    return status
+
+
+def _run(tool: Tool, words: Sequence[str]) -> int:
+    """Run a subcommand and put its outcome into words."""
+    module = f"qmpserver.cli.img.{tool.command}"
+    subcommand: Subcommand = importlib.import_module(module)  # type: ignore[assignment]
+    with_command = f"{tool.invoked} {tool.command}"
+    try:
+        given = read(subcommand.OPTIONS, words)
+        if given.has("help"):
+            sys.stdout.write(subcommand.HELP.format(invoked=with_command))
+            return 0
+    except UsageError as error:
+        return _refuse(Reporter(with_command), str(error), with_command)
+    try:
+        status = _carry_out(subcommand, tool, given)
+        sys.stdout.flush()
+    except Answer as answer:
+        sys.stdout.write(str(answer))
+        return 0
+    except Failure as failure:
+        sys.stdout.flush()
+        if failure.hint:
+            return _refuse(tool.reporter, failure.message, with_command, failure.status)
+        if failure.message:
+            tool.reporter.error(failure.message)
+        return failure.status
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not stumble over it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return status
+
+
+def _carry_out(subcommand: Subcommand, tool: Tool, given: Given) -> int:
+    import asyncio  # noqa: PLC0415 - the answers above need no event loop
+
+    return asyncio.run(subcommand.run(tool, given))

@@ -1,0 +1,192 @@
+"""Read requests and write replies, on a server's side.
+
+Source: the NBD protocol, "Transmission", "Request message", "Structured reply message".
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qmpserver.nbd import wire
+from qmpserver.nbd.constants import (
+    EXTENDED_REQUEST_MAGIC,
+    MAX_PAYLOAD,
+    REQUEST_MAGIC,
+    ChunkFlag,
+    ChunkType,
+    Command,
+    CommandFlag,
+    Error,
+)
+from qmpserver.nbd.server_handshake import HeaderMode
+from qmpserver.nbd.wire import ProtocolError
+
+_WRITING: Final = frozenset((Command.WRITE, Command.TRIM, Command.WRITE_ZEROES))
+
+
+@dataclass(slots=True)
+class Request:
+    """What a client asks for.
+
+    Attributes:
+        command: As the wire has it; may be none that there is.
+        flags: Likewise.
+        cookie: To be sent back with the reply.
+        offset: First byte.
+        length: Bytes concerned.
+        payload: Bytes that follow on the wire, 0 for most.
+    """
+
+    command: int
+    flags: int
+    cookie: int
+    offset: int
+    length: int
+    payload: int = 0
+
+
+class RequestReader:
+    """Take requests out of bytes.
+
+    Args:
+        mode: As negotiated.
+    """
+
+    def __init__(self, mode: HeaderMode) -> None:
+        self._extended = mode is HeaderMode.EXTENDED
+        self._shape: struct.Struct = wire.EXTENDED_REQUEST if self._extended else wire.REQUEST
+        self._magic = EXTENDED_REQUEST_MAGIC if self._extended else REQUEST_MAGIC
+        self.header_size = self._shape.size
+
+    def read(self, buffer: bytes | bytearray | memoryview, at: int) -> Request:
+        """Read the request whose header begins at `at`; all `header_size` bytes of it are there.
+
+        Raises:
+            ProtocolError: It is none, or has more data than may be sent.
+        """
+        magic, flags, command, cookie, offset, length = self._shape.unpack_from(buffer, at)
+        if magic != self._magic:
+            raise ProtocolError(f"request with the magic number {magic:#x}")
+        payload = 0
+        if command == Command.WRITE or (self._extended and flags & CommandFlag.PAYLOAD_LEN):
+            payload = length
+            if length > MAX_PAYLOAD:
+                raise ProtocolError(f"request with {length} bytes of data")
+        return Request(command, flags, cookie, offset, length, payload)
+
+
+_ALLOWED_FLAGS: Final = {
+    Command.READ: CommandFlag.DF,
+    Command.WRITE: CommandFlag.FUA,
+    Command.FLUSH: CommandFlag.NONE,
+    Command.TRIM: CommandFlag.FUA,
+    Command.CACHE: CommandFlag.NONE,
+    Command.WRITE_ZEROES: CommandFlag.FUA | CommandFlag.NO_HOLE | CommandFlag.FAST_ZERO,
+    Command.BLOCK_STATUS: CommandFlag.REQ_ONE,
+}
+
+
+def problem_of(request: Request, size: int, *, read_only: bool, minimum_block: int = 1) -> Error | None:
+    """Return what forbids a request, or None when it may be carried out.
+
+    Args:
+        request: What is asked.
+        size: The export's size in bytes.
+        read_only: Whether it may not be written.
+        minimum_block: What requests must be aligned to.
+    """
+    if request.command not in _ALLOWED_FLAGS:
+        return Error.EINVAL
+    command = Command(request.command)
+    allowed = _ALLOWED_FLAGS[command] | CommandFlag.FUA
+    if command in (Command.WRITE, Command.BLOCK_STATUS):
+        allowed |= CommandFlag.PAYLOAD_LEN
+    if request.flags & ~allowed.value:
+        return Error.EINVAL
+    if read_only and command in _WRITING:
+        return Error.EPERM
+    return None if command is Command.FLUSH else _problem_of_range(command, request, size, minimum_block)
+
+
+def _problem_of_range(command: Command, request: Request, size: int, minimum_block: int) -> Error | None:
+    if request.offset + request.length > size:
+        return Error.ENOSPC if command in (Command.WRITE, Command.WRITE_ZEROES) else Error.EINVAL
+    if command is Command.READ and request.length > MAX_PAYLOAD:
+        return Error.EOVERFLOW
+    if (request.offset | request.length) % minimum_block:
+        return Error.EINVAL
+    return None
+
+
+class ReplyWriter:
+    """Shape replies as they were negotiated.
+
+    Args:
+        mode: As negotiated.
+    """
+
+    def __init__(self, mode: HeaderMode) -> None:
+        self._is_simple = mode is HeaderMode.SIMPLE
+        self._extended = mode is HeaderMode.EXTENDED
+
+    def done(self, request: Request) -> bytes:
+        """Return the reply to a request that succeeded and has nothing to tell."""
+        if self._is_simple:
+            return wire.simple_reply(request.cookie)
+        return self._chunk(request, ChunkType.NONE, 0)
+
+    def failed(self, request: Request, error: Error, text: str = "") -> bytes:
+        """Return the reply to a request that failed."""
+        if self._is_simple:
+            return wire.simple_reply(request.cookie, error)
+        message = text.encode()[:MAX_ERROR_TEXT]
+        content = wire.ERROR.pack(error, len(message)) + message
+        return self._chunk(request, ChunkType.ERROR, len(content)) + content
+
+    def read_header(self, request: Request) -> bytes:
+        """Return what goes before all the data of a read that succeeded."""
+        if self._is_simple:
+            return wire.simple_reply(request.cookie)
+        return self.data_header(request, request.offset, request.length, is_last=True)
+
+    def data_header(self, request: Request, offset: int, length: int, *, is_last: bool) -> bytes:
+        """Return what goes before one piece of a structured reply's data."""
+        flags = ChunkFlag.DONE if is_last else ChunkFlag.NONE
+        header = self._chunk(request, ChunkType.OFFSET_DATA, length + wire.U64.size, flags)
+        return header + wire.U64.pack(offset)
+
+    def hole(self, request: Request, offset: int, length: int, *, is_last: bool) -> bytes:
+        """Return a piece of a structured reply that is zeroes."""
+        flags = ChunkFlag.DONE if is_last else ChunkFlag.NONE
+        header = self._chunk(request, ChunkType.OFFSET_HOLE, wire.HOLE.size, flags)
+        return header + wire.HOLE.pack(offset, length)
+
+    def block_status(
+        self, request: Request, context: int, extents: Sequence[tuple[int, int]], *, is_last: bool
+    ) -> bytes:
+        """Return what one context says.
+
+        Args:
+            request: The request.
+            context: The context's number.
+            extents: Lengths in bytes and flags, from the request's offset on.
+            is_last: No other context follows.
+        """
+        flags = ChunkFlag.DONE if is_last else ChunkFlag.NONE
+        if self._extended:
+            packed = b"".join(wire.EXTENDED_STATUS.pack(*extent) for extent in extents)
+            content = wire.EXTENDED_STATUS_HEADER.pack(context, len(extents)) + packed
+            return self._chunk(request, ChunkType.BLOCK_STATUS_EXT, len(content), flags) + content
+        packed = b"".join(wire.STATUS.pack(*extent) for extent in extents)
+        content = wire.U32.pack(context) + packed
+        return self._chunk(request, ChunkType.BLOCK_STATUS, len(content), flags) + content
+
+    def _chunk(
+        self, request: Request, kind: ChunkType, length: int, flags: ChunkFlag = ChunkFlag.DONE
+    ) -> bytes:
+        return wire.chunk(request.cookie, kind, length, flags, extended=self._extended, offset=request.offset)
+
+
+MAX_ERROR_TEXT: Final = 4096
+"""Bytes of an error's text."""
