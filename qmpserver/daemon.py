@@ -19,6 +19,7 @@ from qmpserver.clock import Clock
 from qmpserver.driver_api.extras import SupportsCreate
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.registry import DriverRegistry
+from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import NodeInUse, QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.jobs.block_job import BlockJob
@@ -35,6 +36,15 @@ DRIVERS = {
     "raw": "qmpserver.drivers.raw:RawDriver",
     "qcow2": "qmpserver.drivers.qcow2.driver:Qcow2Driver",
     "copy-on-read": "qmpserver.drivers.copy_on_read:CopyOnReadDriver",
+    "copy-before-write": "qmpserver.drivers.copy_before_write:CopyBeforeWriteDriver",
+    "snapshot-access": "qmpserver.drivers.snapshot_access:SnapshotAccessDriver",
+    "throttle": "qmpserver.drivers.throttle:ThrottleDriver",
+    "compress": "qmpserver.drivers.compress:CompressDriver",
+    "preallocate": "qmpserver.drivers.preallocate:PreallocateDriver",
+    "blkdebug": "qmpserver.drivers.blkdebug.driver:BlkdebugDriver",
+    "blkverify": "qmpserver.drivers.blkverify:BlkverifyDriver",
+    "blklogwrites": "qmpserver.drivers.blklogwrites:BlkLogWritesDriver",
+    "quorum": "qmpserver.drivers.quorum.driver:QuorumDriver",
     "mirror_top": "qmpserver.drivers.mirror_top:MirrorTopDriver",
     "commit_top": "qmpserver.drivers.commit_top:CommitTopDriver",
 }
@@ -72,6 +82,7 @@ class Daemon:
         self.journal = EventJournal(self.events)
         self.graph = Graph()
         self.fd_sets = FdSets()
+        self.objects = ObjectStore(clock)
         self.registry = DriverRegistry(DRIVERS)
         self.opener = Opener(
             self.graph,
@@ -80,10 +91,15 @@ class Daemon:
             self._report_corruption,
             duplicate_fd=self.fd_sets.dup,
             gate=gate or (lambda _filename: None),
+            surroundings=Surroundings(
+                clock=clock,
+                secret=self.objects.secret,
+                throttle_group=self.objects.throttle_group,
+                emit=self.events.emit,
+            ),
         )
         self.jobs = JobManager(self.events, clock)
         self.chardevs = ChardevStore()
-        self.objects = ObjectStore()
         self.on_shutdown: Callable[[str], None] = lambda _cause: None
 
     def _report_corruption(

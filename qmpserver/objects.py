@@ -1,31 +1,25 @@
-"""Keep the objects that users create beside the graph: secrets, I/O threads."""
+"""Keep the objects that users create beside the graph: secrets, I/O threads, throttle groups."""
 
-import base64
-import binascii
+import errno
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from qmpserver.clock import Clock, SystemClock
+from qmpserver.crypto.secret_data import decode_secret
+from qmpserver.driver_api.secrets import SecretSource
 from qmpserver.errors import QMPError, error_text
+from qmpserver.qom.iothread import IOThread
+from qmpserver.qom.throttle_group import ThrottleGroupObject, make_throttle_group
+from qmpserver.qom.user_object import UserObject
+from qmpserver.throttling.group import ThrottleGroup
 
 _WELL_FORMED = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
 
 MAX_SECRET_FILE = 16 << 20
 """A secret's file larger than this is refused, as surely not a secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserObject:
-    """An object with no behaviour here: it is known, shown and referred to by its id.
-
-    QEMU: an `iothread` runs the requests of nodes moved to it; here one event loop runs them all,
-    so it is accepted for the sake of those that create it.
-    """
-
-    object_id: str
-    qom_type: str
-    properties: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +32,10 @@ class Secret(UserObject):
         return f"Secret({self.object_id!r})"
 
 
-def _make_plain(object_id: str, qom_type: str, properties: dict[str, Any]) -> UserObject:
-    return UserObject(object_id, qom_type, properties)
-
-
-def _make_secret(object_id: str, qom_type: str, properties: dict[str, Any]) -> UserObject:
-    data = _secret_bytes(properties)
-    if properties.get("format", "raw") == "base64":
-        try:
-            data = base64.b64decode(data, validate=True)
-        except (ValueError, binascii.Error) as error:
-            raise QMPError("Base64 data contains invalid characters") from error
+def _make_secret(
+    secrets: SecretSource, object_id: str, qom_type: str, properties: dict[str, Any]
+) -> UserObject:
+    data = decode_secret(_secret_bytes(properties), properties, secrets)
     shown = {key: value for key, value in properties.items() if key != "data"}
     return Secret(object_id, qom_type, shown, data)
 
@@ -65,25 +52,37 @@ def _secret_bytes(properties: dict[str, Any]) -> bytes:
         with open(filename, "rb") as file:
             content = file.read(MAX_SECRET_FILE + 1)
     except OSError as error:
+        failed = "Error reading" if error.errno == errno.EISDIR else "Failed to open"
         raise QMPError(
-            f"Unable to read {filename}: Failed to open file \u201c{filename}\u201d: {error_text(error)}"
+            f"Unable to read {filename}: {failed} file \u201c{filename}\u201d: {error_text(error)}"
         ) from error
     if len(content) > MAX_SECRET_FILE:
         raise QMPError(f"Unable to read {filename}: larger than {MAX_SECRET_FILE} bytes")
     return content
 
 
-_MAKERS: dict[str, Callable[[str, str, dict[str, Any]], UserObject]] = {
-    "iothread": _make_plain,
-    "secret": _make_secret,
-}
+Maker = Callable[[str, str, dict[str, Any]], UserObject]
+"""Makes an object of its id, its type, and what else was said of it."""
 
 
 class ObjectStore:
-    """All user-created objects, by id."""
+    """All user-created objects, by id.
 
-    def __init__(self) -> None:
+    Args:
+        clock: What throttle groups tell the time by.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
         self._objects: dict[str, UserObject] = {}
+        self._makers: dict[str, Maker] = {
+            "iothread": IOThread,
+            "secret": partial(_make_secret, self.secret),
+            "throttle-group": partial(make_throttle_group, clock or SystemClock()),
+        }
+
+    def items(self) -> Mapping[str, UserObject]:
+        """Return all objects by id, the oldest first."""
+        return dict(self._objects)
 
     def add(self, options: dict[str, Any]) -> UserObject:
         """Create an object.
@@ -100,32 +99,49 @@ class ObjectStore:
             raise QMPError("Parameter 'id' expects an identifier")
         if object_id in self._objects:
             raise QMPError(f"attempt to add duplicate property '{object_id}' to object (type 'container')")
-        maker = _MAKERS.get(qom_type)
+        maker = self._makers.get(qom_type)
         if maker is None:
             raise QMPError(f"Parameter 'qom-type' does not accept value '{qom_type}'")
-        self._check_key(properties)
         made = maker(object_id, qom_type, properties)
         self._objects[object_id] = made
         return made
-
-    def _check_key(self, properties: Mapping[str, Any]) -> None:
-        """Refuse a secret that is itself encrypted; decrypting those is not built yet."""
-        key_id = properties.get("keyid")
-        if key_id is None:
-            return
-        if key_id not in self._objects:
-            raise QMPError(f"No secret with id '{key_id}'")
-        raise QMPError("Secrets encrypted with another secret ('keyid') are not supported yet")
 
     def remove(self, object_id: str) -> None:
         """Delete an object.
 
         Raises:
-            QMPError: There is none of that id.
+            QMPError: There is none of that id, or something needs it.
         """
-        if self._objects.pop(object_id, None) is None:
+        found = self._objects.get(object_id)
+        if found is None:
             raise QMPError(f"object '{object_id}' not found")
+        found.check_unused()
+        del self._objects[object_id]
+
+    def throttle_group(self, object_id: str) -> ThrottleGroup:
+        """Return the throttle group of that id.
+
+        Raises:
+            QMPError: There is none.
+        """
+        found = self._objects.get(object_id)
+        if not isinstance(found, ThrottleGroupObject):
+            raise QMPError(f"Throttle group '{object_id}' does not exist")
+        return found.group
 
     def get(self, object_id: str) -> UserObject | None:
         """Return the object of that id, or None."""
         return self._objects.get(object_id)
+
+    def secret(self, object_id: str) -> bytes:
+        """Return the bytes of a secret; the server's :data:`SecretSource`.
+
+        Raises:
+            QMPError: There is no object of that id, or it is no secret.
+        """
+        found = self._objects.get(object_id)
+        if found is None:
+            raise QMPError(f"No secret with id '{object_id}'")
+        if not isinstance(found, Secret):
+            raise QMPError(f"Object with id '{object_id}' is not a secret")
+        return found.data

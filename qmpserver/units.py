@@ -41,3 +41,8 @@ def is_aligned(value: int, alignment: int) -> bool:
 def is_power_of_two(value: int) -> bool:
     """Say whether `value` is 1, 2, 4, 8, ..."""
     return value > 0 and value & (value - 1) == 0
+
+
+def signed64(value: int) -> int:
+    """Return what a size of 64 bits stands for where QEMU takes it for a signed number."""
+    return value - (1 << 64) if value >= 1 << 63 else value

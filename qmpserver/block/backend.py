@@ -77,8 +77,9 @@ class BlockBackend:
         """Bring everything written so far to stable storage."""
         await self.node.flush()
 
-    def _checked(self, offset: int, length: int) -> Node:
-        node = self.node
-        if offset < 0 or offset + length > node.size:
+    def _checked(self, offset: int, length: int) -> Edge:
+        root = self.root
+        assert root is not None
+        if offset < 0 or offset + length > root.size:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return node
+        return root

@@ -71,4 +71,4 @@ async def _store_fetched(node: NodeView, driver: MappingDriver, offset: int, dat
             await writing.zero_allocated(node, driver, offset + start, length)
         else:
             await writing.write_allocating(node, driver, offset + start, data[start : start + length])
-    node.note_written(offset + len(data))
+    node.note_changed(offset + len(data))

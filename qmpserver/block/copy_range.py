@@ -107,7 +107,7 @@ async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: 
             place = None if target is None else _Place(target, mapping.offset, mapping.length)
             if place is None or not await _copy(source, place, driver.subcluster_size):
                 return 0
-            node.note_written(offset + mapping.length)
+            node.note_written(offset, mapping.length)
             return mapping.length
     cluster = driver.cluster_size
     start, end = align_down(offset, cluster), align_up(end, cluster)
@@ -139,7 +139,7 @@ async def _store_new(source: _Place, node: NodeView, driver: MappingDriver, offs
         await driver.release(allocation)
         return 0
     await driver.link(allocation)
-    node.note_written(offset + allocation.length)
+    node.note_written(offset, allocation.length)
     return allocation.length
 
 
@@ -177,7 +177,7 @@ async def _copy(source: _Place, target: _Place, unit: int) -> bool:
         is_done = await node.driver.copy_range(
             source.node.driver, source.offset, target.offset, target.length, unit
         )
-    node.note_written(end)
+    node.note_written(target.offset, target.length)
     return is_done
 
 

@@ -175,16 +175,16 @@ class SnapshotByFile(ExternalSnapshot):
         self._graph.check_new_name(wanted.node_name)
         file = filenames.protocol_options(wanted.filename)
         if not wanted.is_existing:
-            await self._create(wanted)
+            await self._create(wanted, file.get("filename", wanted.filename))
         flags = replace(self._node.flags, force_share=False, detect_zeroes="off")
         options = {"driver": wanted.image_format, "node-name": wanted.node_name, "file": file}
         return await self._opener.open_overlay(options, flags)
 
-    async def _create(self, wanted: NewOverlay) -> None:
+    async def _create(self, wanted: NewOverlay, path: str) -> None:
         node = self._node
         name = filenames.relative_to_store(wanted.filename, filenames.filename_of(node))
         backing = {"backing-file": name, "backing-fmt": node.driver.format_name}
         try:
-            await self._create_image(wanted.filename, wanted.image_format, {"size": node.size, **backing})
+            await self._create_image(path, wanted.image_format, {"size": node.size, **backing})
         except OSError as error:
             raise QMPError(f"Could not create '{wanted.filename}': {error_text(error)}") from error

@@ -4,15 +4,16 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from qmpserver.block import filenames
+from qmpserver.block import filenames, internal_snapshots
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.block.opening import Opening
-from qmpserver.driver_api.extras import SupportsBackingFile
+from qmpserver.driver_api.extras import SnapshotInfo, SupportsBackingFile
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.permissions import Permission
 from qmpserver.errors import QMPError
+from qmpserver.units import NS_PER_SECOND
 
 _THROTTLE_OFF = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
 
@@ -86,6 +87,9 @@ def image_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]:
     if shown.node_name in sizes:
         info["actual-size"] = sizes[shown.node_name]
     info |= _backing_info(node)
+    snapshots = internal_snapshots.of_node(node)
+    if snapshots:
+        info["snapshots"] = [snapshot_info(one) for one in snapshots]
     if not flat and node.backing is not None:
         info["backing-image"] = image_info(node.backing, sizes, flat=False)
     return info
@@ -97,6 +101,21 @@ def _filtered_info(node: Node) -> dict[str, Any]:
         return _filtered_info(node.filtered)
     info = node.driver.image_info()
     return {name: info[name] for name in ("dirty-flag", "cluster-size") if name in info}
+
+
+def snapshot_info(snapshot: SnapshotInfo) -> dict[str, Any]:
+    """Shape a snapshot as ``SnapshotInfo``."""
+    clock_s, clock_ns = divmod(snapshot.vm_clock_ns, NS_PER_SECOND)
+    info: dict[str, Any] = {
+        "id": snapshot.snapshot_id,
+        "name": snapshot.name,
+        "vm-state-size": snapshot.vm_state_size,
+        "date-sec": snapshot.date_sec,
+        "date-nsec": snapshot.date_nsec,
+        "vm-clock-sec": clock_s,
+        "vm-clock-nsec": clock_ns,
+    }
+    return info if snapshot.icount is None else {**info, "icount": snapshot.icount}
 
 
 def _backing_info(node: Node) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from qmpserver.block import chain, copy_on_read, draining, filenames, reading, resizing, writing
+from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
 from qmpserver.block.write_threshold import WriteThreshold
@@ -119,7 +121,8 @@ class Edge:
     # Only where the node is held still: what waits is for the node that the edge leads to afterwards.
 
     async def _when_resumed(self, request: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
-        node = None
+        node = self.node
+        await node.until_resumed()
         while node is not self.node:
             node = self.node
             await node.until_resumed()
@@ -220,6 +223,8 @@ class Node:
             all (:mod:`qmpserver.block.reopen_options`).
         inherits_from: The node it was opened for, whose options it inherits when that is reopened, or None.
         write_threshold: What a client wants to be told of, or None.
+        dirty_bitmaps: What records writes to the node, oldest first.
+        dirty_bitmaps: What records writes to it, in the order they were made.
         open_driver: Opens its image once more, with its options and children as they are.
     """
 
@@ -237,7 +242,9 @@ class Node:
     explicit: dict[str, Any] = field(default_factory=dict)
     inherits_from: "Node | None" = None
     write_threshold: WriteThreshold | None = None
+    dirty_bitmaps: list[DirtyBitmap] = field(default_factory=list)
     open_driver: Callable[["Node"], Awaitable[BlockDriver]] | None = None
+    dirty_bitmaps: list[DirtyBitmap] = field(default_factory=list)
     stats: NodeStats = field(default_factory=NodeStats)
     requests: TrackedRequests = field(default_factory=TrackedRequests)
     mapping: MappingDriver | None = None
@@ -348,7 +355,7 @@ class Node:
         try:
             await writing.write(self, offset, data, flags)
         except BaseException:
-            self._note_half_written()
+            self._note_half_written(offset, len(data))
             raise
         finally:
             self._leave()
@@ -364,7 +371,7 @@ class Node:
         try:
             await writing.write_zeroes(self, offset, length, flags)
         except BaseException:
-            self._note_half_written()
+            self._note_half_written(offset, length)
             raise
         finally:
             self._leave()
@@ -382,9 +389,11 @@ class Node:
         try:
             await writing.discard(self, offset, length)
         except BaseException:
-            self._note_half_written()
+            self._write_generation += 1
             raise
         finally:
+            # QEMU: all that was asked for is marked, whatever part of it the driver could drop.
+            self._mark_dirty(offset, length)
             self._leave()
 
     async def flush(self) -> None:
@@ -415,6 +424,8 @@ class Node:
         try:
             await resizing.resize(self.driver, size, preallocation)
             self._write_generation += 1
+            for bitmap in self.dirty_bitmaps:
+                bitmap.resize(self.size)
         finally:
             self._leave()
 
@@ -465,14 +476,25 @@ class Node:
             raise not_supported()
         return self.driver.point_in_time
 
-    def note_written(self, end: int) -> None:
-        """Record that bytes up to `end` have changed, so that a flush has something to do."""
+    def note_written(self, offset: int, length: int) -> None:
+        """Record that the range was written, so that a flush has something to do and bitmaps know of it."""
+        self.note_changed(offset + length)
+        self._mark_dirty(offset, length)
+
+    def note_changed(self, end: int) -> None:
+        """Record that bytes up to `end` may have changed in the image, though not what the node presents."""
         self._write_generation += 1
         self.stats.wr_highest_offset = max(end, self.stats.wr_highest_offset)
 
-    def _note_half_written(self) -> None:
+    def _note_half_written(self, offset: int, length: int) -> None:
         """Record that a request which failed may have changed something: a flush has that to do."""
         self._write_generation += 1
+        self._mark_dirty(offset, length)
+
+    def _mark_dirty(self, offset: int, length: int) -> None:
+        for bitmap in self.dirty_bitmaps:
+            if bitmap.is_enabled:
+                bitmap.set(offset, length)
 
     def _check_writable(self, end: int) -> None:
         if self.flags.read_only or not self.flags.active:

@@ -143,6 +143,23 @@ class Opener:
             raise
         return node
 
+    async def open_backing(self, node: Node) -> None:
+        """Open what a node that has no backing node names as its backing file, and all below.
+
+        Raises:
+            QMPError: It cannot be opened; nothing remains of the attempt.
+        """
+        made: list[Node] = []
+        try:
+            await self._open_chain(node, {}, made)
+            await self._graph.refresh(node)
+        except BaseException:
+            edge = node.children.get("backing")
+            if edge is not None:
+                self._graph.detach(edge)
+            await self._discard(made)
+            raise
+
     async def _open_tree(
         self, options: dict[str, Any], inherited: NodeFlags, *, with_backing: bool, for_check: bool
     ) -> Node:
@@ -363,6 +380,7 @@ class Opener:
             edge.parent = node
         # The driver goes on seeing its children as they are.
         node.children = opening.edges
+        node.dirty_bitmaps.extend(opening.bitmaps)
         node.open_driver = partial(self._open_anew, opening)
         for child in opening.own_children:
             child.inherits_from = node

@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qmpserver.block import chain
+from qmpserver.block import chain, copy_before_write
+from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 from qmpserver.driver_api.surroundings import Surroundings
+from qmpserver.errors import QMPError
 
 CorruptionListener = Callable[[str, str, int | None, int | None, bool], None]
 """Called with node name, message, host offset, length, and whether the image is lost."""
@@ -38,6 +41,7 @@ class Opening:
     passes_active: bool = True
     edges: dict[str, Edge] = field(default_factory=dict)
     own_children: list[Node] = field(default_factory=list)
+    bitmaps: list[DirtyBitmap] = field(default_factory=list)
 
     @property
     def read_only(self) -> bool:
@@ -79,12 +83,21 @@ class Opening:
 
     def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
         """Begin to keep what the child `file` holds now, in the child `target`."""
-        bitmap = None if options.bitmap is None else lookup.find(self.graph, *options.bitmap)
+        bitmap = None if options.bitmap is None else self._find_bitmap(*options.bitmap)
         kept = copy_before_write.keep(
             self.edges["file"], self.edges["target"], options, bitmap, self.surroundings.clock
         )
         self.bitmaps.extend(kept.bitmaps)
         return kept
+
+    def _find_bitmap(self, node_name: str, name: str) -> DirtyBitmap:
+        node = self.graph.get(node_name)
+        if node is None:
+            raise QMPError(f"Node '{node_name}' not found")
+        for bitmap in node.dirty_bitmaps:
+            if bitmap.name == name:
+                return bitmap
+        raise QMPError(f"Dirty bitmap '{name}' not found")
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         """Say whether the node of that name is in the child's chain; None when there is none."""

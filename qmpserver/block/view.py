@@ -114,8 +114,11 @@ class NodeView(Protocol):
     def in_flight(self) -> AbstractAsyncContextManager[None]:
         """Count as a request of the node's, from when it is not drained."""
 
-    def note_written(self, end: int) -> None:
-        """Record that bytes up to `end` have changed."""
+    def note_written(self, offset: int, length: int) -> None:
+        """Record that the range was written."""
+
+    def note_changed(self, end: int) -> None:
+        """Record that bytes up to `end` may have changed in the image, though not what the node presents."""
 
     async def pread(self, offset: int, into: memoryview, flags: int = 0) -> None:
         """Fill `into` with the bytes at `offset`."""

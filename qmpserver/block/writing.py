@@ -34,7 +34,7 @@ async def write(node: NodeView, offset: int, data: memoryview, flags: int) -> No
         await _write_mapped(node, node.mapping, offset, data)
     else:
         await _write_plain(node, node.driver, offset, data, flags)
-    node.note_written(offset + len(data))
+    node.note_written(offset, len(data))
     if hook is not None:
         await hook("pwritev_done")
     if flags & request_flags.FUA and not node.driver.handles_fua:
@@ -218,7 +218,7 @@ async def write_zeroes(node: NodeView, offset: int, length: int, flags: int) -> 
         await _zero_plain(node, offset, length, flags)
     else:
         await _zero_mapped(node, driver, offset, length, flags)
-    node.note_written(offset + length)
+    node.note_written(offset, length)
     if flags & request_flags.FUA and not node.driver.handles_fua:
         await node.driver.flush()
 
@@ -326,7 +326,7 @@ async def discard(node: NodeView, offset: int, length: int) -> None:
             most = align_down(node.driver.limits.max_pdiscard, unit)
             for at in range(start, stop, most or stop - start):
                 await node.driver.pdiscard(at, min(most or stop - start, stop - at))
-        node.note_written(stop)
+        node.note_changed(stop)
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise

@@ -44,7 +44,7 @@ async def open_target(
     """
     file = filenames.protocol_options(image.filename)
     if not image.is_existing:
-        await _create(daemon, source, image)
+        await create_target(daemon, source, image)
     cache = {"direct": source.flags.direct, "no-flush": source.flags.no_flush}
     options: dict[str, Any] = {"file": file, "cache": cache, "discard": "unmap", "detect-zeroes": "unmap"}
     if image.image_format is not None:
@@ -61,7 +61,7 @@ async def open_target(
     return target
 
 
-async def _create(daemon: Daemon, source: Node, image: TargetImage) -> None:
+async def create_target(daemon: Daemon, source: Node, image: TargetImage) -> None:
     assert image.image_format is not None
     options: dict[str, Any] = {"size": source.size}
     driver = _creatable(daemon, image.image_format)

@@ -68,6 +68,23 @@ class SupportsCreate(Protocol):
 
 
 @runtime_checkable
+class SupportsCreateFile(Protocol):
+    """A protocol that can make what its images are kept in."""
+
+    @classmethod
+    async def create_file(cls, options: dict[str, Any]) -> None:
+        """Make a file, or empty the one that there is.
+
+        Args:
+            options: The protocol's ``BlockdevCreateOptions`` members, without `driver`.
+
+        Raises:
+            QMPError: It cannot be made, or an option cannot be had.
+            OSError: It cannot be written; where QEMU words the reason, `strerror` is its text.
+        """
+
+
+@runtime_checkable
 class SupportsPermissions(Protocol):
     """A protocol that makes permissions known outside this process, by locks or open modes."""
 
@@ -251,12 +268,15 @@ class SupportsCheck(Protocol):
 class SupportsAmend(Protocol):
     """A format of which some options can be changed after creation."""
 
-    async def amend(self, options: dict[str, Any], secrets: SecretSource = no_secrets) -> None:
+    async def amend(
+        self, options: dict[str, Any], secrets: SecretSource = no_secrets, *, force: bool = False
+    ) -> None:
         """Change options of the image.  The node is drained.
 
         Args:
             options: Members of the format's ``BlockdevCreateOptions``; what is not given stays as it is.
             secrets: Where the secrets are that options name.
+            force: Also make changes after which the image may be lost.
 
         Raises:
             QMPError: An option cannot be changed, or not to this value; those before it may be changed.
@@ -335,3 +355,10 @@ class SupportsSnapshots(Protocol):
 
     async def read_vm_state(self, offset: int, into: memoryview) -> None:
         """Read machine state of the snapshot that was applied or loaded."""
+
+    async def read_snapshot_vm_state(self, snapshot_id: str, offset: int, into: memoryview) -> None:
+        """Read machine state of a snapshot as it lies there; what was never written reads as zeroes.
+
+        Raises:
+            OSError: See the class; EIO when it is damaged.
+        """

@@ -80,6 +80,15 @@ class CopyBeforeWriteDriver(BlockDriver):
             min_mem_alignment=max(file.min_mem_alignment, target.min_mem_alignment),
         )
 
+    @property
+    def exact_filename(self) -> str | None:
+        """The name of `file`."""
+        return self._file.filename
+
+    def image_info(self) -> dict[str, Any]:
+        """Show nothing beyond what is shown of `file`."""
+        return {}
+
     async def pread(self, offset: int, into: memoryview, flags: int) -> None:
         """Fill `into` from `file`."""
         await self._file.pread(offset, into, flags)

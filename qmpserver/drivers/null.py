@@ -7,11 +7,12 @@ import asyncio
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.reopening import ReopensAsItIs
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.errors import QMPError
-from qmpserver.units import NS_PER_SECOND, GiB
+from qmpserver.units import NS_PER_SECOND, SECTOR_SIZE, GiB
 
 DEFAULT_SIZE = GiB
 
@@ -58,6 +59,11 @@ class NullDriver(ReopensAsItIs, BlockDriver):
     def size(self) -> int:
         """The size asked for."""
         return self._size
+
+    @property
+    def limits(self) -> Limits:
+        """None, but that QEMU's buffers for it are aligned to sectors."""
+        return Limits(min_mem_alignment=SECTOR_SIZE)
 
     @property
     def exact_filename(self) -> str | None:

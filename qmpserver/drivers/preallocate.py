@@ -14,7 +14,7 @@ from qmpserver.driver_api.flags import NO_FALLBACK
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
-from qmpserver.drivers.filter import FilterDriver
+from qmpserver.drivers.filter import FilterDriver, check_size
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, MiB, align_up, is_aligned
 
@@ -166,6 +166,8 @@ class PreallocateDriver(FilterDriver):
 
 def _read_options(options: dict[str, Any]) -> tuple[int, int]:
     align, ahead = options.get("prealloc-align", DEFAULT_ALIGN), options.get("prealloc-size", DEFAULT_SIZE)
+    check_size("prealloc-align", align)
+    check_size("prealloc-size", ahead)
     if not is_aligned(align, SECTOR_SIZE):
         raise QMPError(f"prealloc-align parameter of preallocate filter is not aligned to {SECTOR_SIZE}")
     return align, ahead

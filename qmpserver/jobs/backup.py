@@ -2,14 +2,12 @@
 
 import contextlib
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.block.block_copy import BlockCopy
 from qmpserver.block.copy import CHUNK, MAX_IN_FLIGHT, CopyEngine
 from qmpserver.block.copy_before_write import KeptPointInTime, point_in_time_of
-from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node
 from qmpserver.block.opener import Opener
@@ -21,6 +19,7 @@ from qmpserver.jobs.block_job import BlockJob
 from qmpserver.jobs.error_policy import ErrorAction, OnError
 from qmpserver.jobs.job import JobOwner
 from qmpserver.jobs.speed import SLICE_NS
+from qmpserver.jobs.states import JobStatus
 from qmpserver.units import MiB
 
 LIMITED_CHUNK = MiB
@@ -161,6 +160,16 @@ class BackupJob(BlockJob):
             self.manager.forget_created(self)
         with contextlib.suppress(OSError, QMPError):
             await self._let_go_of_everything(is_done=False)
+
+    async def take_back(self) -> None:
+        """Call off the job, which has not begun.  The graph is locked."""
+        self.mark_cancelled()
+        self.note_cancelled()
+        self.set_status(JobStatus.ABORTING)
+        with contextlib.suppress(OSError, QMPError):
+            await self._let_go_of_everything(is_done=False)
+        self.set_status(JobStatus.CONCLUDED)
+        self.manager.forget_created(self)
 
     async def _insert_filter(self, opener: Opener) -> None:
         plan = self.plan

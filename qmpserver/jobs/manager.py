@@ -82,16 +82,31 @@ class JobManager:
         del self._jobs[job.job_id]
         job.set_status(JobStatus.NULL)
 
-    async def start(self, job: Job) -> None:
-        """Let a created job run; returns when it is at work, or over if it found nothing to do."""
+    def begin(self, job: Job) -> asyncio.Task[None]:
+        """Let a created job run, from the next turn of the loop on."""
         job.set_status(JobStatus.RUNNING)
         task = asyncio.get_running_loop().create_task(job.live())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def start(self, job: Job) -> None:
+        """Let a created job run; returns when it is at work, or over if it found nothing to do."""
+        task = self.begin(job)
         await asyncio.sleep(0)
         if job.work_ended.is_set():
             # QEMU: a job that finds nothing to do is over before the command that started it answers.
             await asyncio.wait([task])
+
+    async def launch(self, job: Job) -> None:
+        """Take in a job that needs no setting up, and let it run.
+
+        Raises:
+            QMPError: Its id is malformed or taken.
+        """
+        self.check_new_id(job.job_id)
+        self.add(job)
+        await self.start(job)
 
     async def completed(self, job: Job) -> None:
         """Go on with a job whose work has ended: to its success, or to its transaction's end."""

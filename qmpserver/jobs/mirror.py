@@ -60,7 +60,11 @@ class MirrorJob(BlockJob):
         self._is_to_replace = False
         self._still: contextlib.AsyncExitStack | None = None
         self._copy = MirrorCopy(
-            plan, self._target, DirtyBitmap(plan.source.size, plan.granularity), self._on_failure, self._on_dirty
+            plan,
+            self._target,
+            DirtyBitmap(plan.source.size, plan.granularity),
+            self._on_failure,
+            self._on_dirty,
         )
 
     @property
@@ -85,6 +89,7 @@ class MirrorJob(BlockJob):
             await self._target.insert(self.plan.target, self._target_permissions())
             await self._reserve_nodes()
             self._intercept(self._copy)
+            await self.graph.refresh(self._filter.node)
             self.manager.add(self)
             self.set_speed(speed_bps)
         except BaseException:
@@ -370,6 +375,7 @@ class MirrorJob(BlockJob):
             if self._still is not None:
                 await self._still.aclose()
                 self.resume()
+            await self.let_go()
             await self._restore_read_only()
 
     def to_wire(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.copy import CHUNK, Buffers, CopyEngine
 from qmpserver.block.dirty_bitmap import DirtyBitmap
-from qmpserver.block.node import Node
 from qmpserver.block.range_copy import RangeCopier
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.driver_api.interception import Change, Writable
@@ -199,14 +198,6 @@ class MirrorCopy:
             self._on_failure(error, getattr(error, "operation", "write"))
         else:
             self.copied += length
-            self._note_equal(offset, length)
+            self.bitmap.reset(offset, length)
         finally:
             self.in_flight -= length
-
-    def _note_equal(self, offset: int, length: int) -> None:
-        end = offset + length
-        start = align_up(offset, self._granularity)
-        if end < self._size:
-            end = align_down(end, self._granularity)
-        if start < end:
-            self.bitmap.reset(start, end - start)

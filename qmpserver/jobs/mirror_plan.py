@@ -4,11 +4,14 @@ import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from qmpserver.block import chain
 from qmpserver.block.node import Node
 from qmpserver.jobs.error_policy import OnError
-from qmpserver.units import MiB
+from qmpserver.units import KiB, MiB
 
 DEFAULT_BUFFER_SIZE = 16 * MiB
+DEFAULT_GRANULARITY = 64 * KiB
+LEAST_DEFAULT_GRANULARITY = 4 * KiB
 
 
 class CopyMode(enum.Enum):
@@ -29,6 +32,14 @@ class MirrorSync(enum.Enum):
     """All that the node shows."""
     NONE = "none"
     """Nothing; only what is written from now on."""
+    INCREMENTAL = "incremental"
+    """What a bitmap says; for backups only."""
+    BITMAP = "bitmap"
+    """What a bitmap says; for backups only."""
+
+
+GiveBacking = Callable[[Node, Node], Awaitable[None]]
+"""Gives a target its backing node; called with the source and the target."""
 
 
 async def _leave_backing(_source: Node, _target: Node) -> None:
@@ -69,4 +80,10 @@ class MirrorPlan:
     may_unmap: bool = True
     target_is_zero: bool = False
     filter_node_name: str | None = None
-    give_backing: Callable[[Node, Node], Awaitable[None]] = _leave_backing
+    give_backing: GiveBacking = _leave_backing
+
+
+def default_granularity(target: Node) -> int:
+    """Return what is best copied as a whole: a cluster of the target."""
+    cluster_size = chain.skip_filters(target).driver.image_info().get("cluster-size", DEFAULT_GRANULARITY)
+    return max(int(cluster_size), LEAST_DEFAULT_GRANULARITY)

@@ -88,11 +88,15 @@ class ThrottleLimits:
     def changed(self, members: Mapping[str, Any]) -> Self:
         """Return these limits, not yet checked, with some of ``ThrottleLimits``' members in place of their own."""
         values: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        for name, value in members.items():
+        for name, given in members.items():
+            value = given
             if name == "iops-size":
                 values["iops_size"] = value
                 continue
             key, part = _split(name)
+            if part == "max_length" and value < 0:
+                # QEMU: takes it without its sign, and so for far too long.
+                value += 1 << 64
             rate: Rate = values[key]
             values[key] = Rate(**{**_members(rate), part: value})
         return type(self)(**values)

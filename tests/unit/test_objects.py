@@ -9,6 +9,9 @@ import pytest
 from qmpserver.errors import QMPError
 from qmpserver.objects import ObjectStore, Secret
 
+KEY = base64.b64encode(bytes(range(32))).decode()
+IV = base64.b64encode(bytes(16)).decode()
+
 
 def secret(**members: Any) -> dict[str, Any]:
     return {"qom-type": "secret", "id": "s", **members}
@@ -28,6 +31,8 @@ def test_an_iothread_is_accepted_and_can_be_deleted() -> None:
         ({"data": "word"}, b"word"),
         ({"data": "w\u00f6rd"}, "w\u00f6rd".encode()),
         ({"data": base64.b64encode(b"\0\xff").decode(), "format": "base64"}, b"\0\xff"),
+        ({"data": "AP8", "format": "base64"}, b"\0\xff"),
+        ({"data": "", "format": "base64"}, b""),
     ],
 )
 def test_a_secret_holds_what_was_meant(members: dict[str, Any], data: bytes) -> None:
@@ -58,9 +63,15 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
         (secret(), "Either 'file' or 'data' must be provided"),
         (secret(data="%%", format="base64"), "Base64 data contains invalid characters"),
         (secret(data="a", keyid="none"), "No secret with id 'none'"),
+        (secret(data="a", keyid="taken"), "Object with id 'taken' is not a secret"),
+        (secret(data="a", keyid="short"), "Key should be 32 bytes in length"),
+        (secret(data="a", keyid="key"), "IV is required to decrypt secret"),
+        (secret(data="a", keyid="key", iv="!"), "Base64 data contains invalid characters"),
+        (secret(data="a", keyid="key", iv="AAAA"), "IV should be 16 bytes in length not 3"),
+        (secret(data="a", keyid="key", iv=IV), "Length 1 must be a multiple of block size 16"),
         (
-            secret(data="a", keyid="taken"),
-            "Secrets encrypted with another secret ('keyid') are not supported yet",
+            secret(data=base64.b64encode(bytes(range(16))).decode(), format="base64", keyid="key", iv=IV),
+            "Incorrect number of padding bytes (135) found on decrypted data",
         ),
         (
             secret(file="/nonexistent"),
@@ -71,6 +82,8 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
 def test_what_cannot_be_created_is_refused_by_name(options: dict[str, Any], text: str) -> None:
     store = ObjectStore()
     store.add({"qom-type": "iothread", "id": "taken"})
+    store.add({"qom-type": "secret", "id": "short", "data": "abc"})
+    store.add({"qom-type": "secret", "id": "key", "data": KEY, "format": "base64"})
     with pytest.raises(QMPError) as caught:
         store.add(options)
     assert caught.value.description == text

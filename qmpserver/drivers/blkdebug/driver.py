@@ -16,7 +16,7 @@ from qmpserver.driver_api.reopening import ReopensAsItIs
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.blkdebug.config import read_config
 from qmpserver.drivers.blkdebug.rules import Injection, IoType, Rules, Transition
-from qmpserver.drivers.filter import FilterDriver
+from qmpserver.drivers.filter import FilterDriver, check_size
 from qmpserver.errors import QMPError
 
 MAX_LIMIT = (1 << 31) - 1
@@ -224,11 +224,13 @@ def _check_limits(options: dict[str, Any], child_alignment: int) -> None:
 
     def check(name: str, unit: int) -> int:
         value: int = options.get(name, 0)
+        check_size(name, value)
         if value and (value >= MAX_LIMIT or value % max(unit, 1)):
             _refuse(name, value)
         return value
 
     align = options.get("align", 0)
+    check_size("align", align)
     if align and (align >= MAX_LIMIT or align & (align - 1)):
         _refuse("align", align)
     align = max(align, child_alignment)

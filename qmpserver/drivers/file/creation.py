@@ -15,13 +15,11 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.file.locks import make_lock
 from qmpserver.drivers.file.resizing import resize
 from qmpserver.errors import QMPError, error_text
-from qmpserver.units import MiB
+from qmpserver.units import MiB, signed64
 
 _DEFAULT_HINT: Final = MiB
 _UINT_MAX: Final = (1 << 32) - 1
-_WHILE_CREATING: Final = PermissionSet(
-    Permission.WRITE | Permission.RESIZE, PERM_ALL & ~Permission.RESIZE
-)
+_WHILE_CREATING: Final = PermissionSet(Permission.WRITE | Permission.RESIZE, PERM_ALL & ~Permission.RESIZE)
 
 _FLAGS_GET: Final = 0x80086601
 _FLAGS_SET: Final = 0x40086602
@@ -54,12 +52,12 @@ class FileCreation:
         """
         made = cls(
             filename=options["filename"],
-            size=options["size"],
+            size=signed64(options["size"]),
             preallocation=Preallocation(options.get("preallocation", "off")),
             nocow=options.get("nocow", False),
             extent_size_hint=options.get("extent-size-hint", _DEFAULT_HINT),
         )
-        if made.extent_size_hint > _UINT_MAX:
+        if not 0 <= made.extent_size_hint <= _UINT_MAX:
             raise QMPError("Extent size hint is too large")
         return made
 
@@ -85,11 +83,7 @@ def create_file(wanted: FileCreation) -> None:
             _turn_off_copy_on_write(fd)
         if wanted.extent_size_hint:
             _hint_extent_size(fd, wanted.extent_size_hint)
-        if not -1 < wanted.size < 1 << 63:
-            wanted_size = -1
-        else:
-            wanted_size = wanted.size
-        resize(fd, wanted_size, wanted.preallocation)
+        resize(fd, wanted.size, wanted.preallocation)
     finally:
         os.close(fd)
 

@@ -16,6 +16,7 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.file import io
 from qmpserver.drivers.file.access import Access, AccessPolicy
+from qmpserver.drivers.file.creation import FileCreation, create_file
 from qmpserver.drivers.file.handle import Handle, SupportsFdSets
 from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.resizing import resize
@@ -77,6 +78,11 @@ class FileDriver(BlockDriver):
             access.close()
             raise QMPError(f"Could not refresh total sector count: {error_text(error)}") from error
         return cls(context, options, access, size)
+
+    @classmethod
+    async def create_file(cls, options: dict[str, Any]) -> None:
+        """Make a file; see :class:`SupportsCreateFile`."""
+        await threads.run(create_file, FileCreation.parse(options))
 
     async def close(self) -> None:
         """Close the file and let go of its locks."""

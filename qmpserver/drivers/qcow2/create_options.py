@@ -13,7 +13,7 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES, MIN_EXTENDED_BITS
 from qmpserver.errors import ParameterError, QMPError
-from qmpserver.units import SECTOR_SIZE, KiB, MiB, align_up, is_power_of_two
+from qmpserver.units import SECTOR_SIZE, KiB, MiB, align_up, is_power_of_two, signed64
 
 _V3_NEEDED = "and above (use version=v3 or greater)"
 
@@ -55,7 +55,7 @@ class CreateOptions:
             # The caller opens nodes, and this one does not.
             raise ParameterError("Parameter 'data-file' is not supported")
         made = cls(
-            size=options["size"],
+            size=signed64(options["size"]),
             version=2 if options.get("version") == "v2" else 3,
             cluster_size=options.get("cluster-size", 64 * KiB),
             backing_file=options.get("backing-file") or "",

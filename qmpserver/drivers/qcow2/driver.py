@@ -227,7 +227,13 @@ class Qcow2Driver(MappingDriver):
         """Read machine state; see :class:`SupportsSnapshots`."""
         await VmState(self._parts).read(offset, into)
 
-    async def amend(self, options: dict[str, Any], secrets: SecretSource = no_secrets) -> None:
+    async def read_snapshot_vm_state(self, snapshot_id: str, offset: int, into: memoryview) -> None:
+        """Read a snapshot's machine state where it lies; see :class:`SupportsSnapshots`."""
+        await SnapshotActions(self._parts).read_vm_state(snapshot_id, offset, into)
+
+    async def amend(
+        self, options: dict[str, Any], secrets: SecretSource = no_secrets, *, force: bool = False
+    ) -> None:
         """Change options of the image; see :class:`SupportsAmend`."""
         wanted = Amendment.parse(self._image, options)
         await self.flush()

@@ -13,7 +13,7 @@ from qmpserver.drivers.qcow2.entries import COPIED, ENTRY_SIZE
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES, MAX_SNAPSHOTS
 from qmpserver.drivers.qcow2.opening import OpenImage
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange, big_endian
-from qmpserver.drivers.qcow2.snapshot_vm_state import vm_state_index
+from qmpserver.drivers.qcow2.snapshot_vm_state import read_tree, vm_state_index
 from qmpserver.drivers.qcow2.snapshots import MAX_TABLE_BYTES, NO_ICOUNT, Snapshot, pack_table
 from qmpserver.drivers.qcow2.switching import switch_to
 from qmpserver.units import align_up
@@ -70,7 +70,7 @@ class SnapshotActions:
         change = await self._begin()
         self._drop_active_l1(change)
         # The machine's state passes over to the snapshot; the disk is shared.
-        first = vm_state_index(self._image)
+        first = vm_state_index(self._image, header.size)
         disk, state = self._parts.tables.l1[:first], self._parts.tables.l1[first:]
         await change.add_tree(disk, 1)
         disk = array("Q", (entry & ~COPIED for entry in await change.settle(disk, users=2)))
@@ -130,6 +130,14 @@ class SnapshotActions:
         l1 = await self._read_l1(self._find(snapshot_id, name))
         self._parts.tables.cached.clear()
         self._parts.tables.l1[:] = l1
+
+    async def read_vm_state(self, snapshot_id: str, offset: int, into: memoryview) -> None:
+        """Read a snapshot's machine state; see :meth:`SupportsSnapshots.read_snapshot_vm_state`."""
+        self._image.check_sound()
+        snapshot = self._find(snapshot_id, None)
+        size = self._image.header.size if snapshot.disk_size is None else snapshot.disk_size
+        start = vm_state_index(self._image, size) * self._image.header.l2_reach
+        await read_tree(self._image, await self._read_l1(snapshot), start + offset, into)
 
     async def _read_l1(self, snapshot: Snapshot) -> "array[int]":
         """Read a snapshot's L1 table, with no fewer entries than the disk needs."""

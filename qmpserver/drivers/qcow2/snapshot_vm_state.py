@@ -3,16 +3,53 @@
 Source: qcow2 specification, "Snapshots".
 """
 
+import errno
+import os
+from array import array
+
 from qmpserver.driver_api.mapping import MappingKind
+from qmpserver.drivers.qcow2.check_walk import read_table
 from qmpserver.drivers.qcow2.compressed import read_compressed
+from qmpserver.drivers.qcow2.entries import COMPRESSED, ENTRY_SIZE, OFFSET_MASK, ZERO
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.opening import OpenImage
 from qmpserver.units import align_up
 
 
-def vm_state_index(image: Image) -> int:
-    """Return the first L1 entry that no part of the disk needs."""
-    return align_up(image.header.size, image.header.l2_reach) // image.header.l2_reach
+def vm_state_index(image: Image, size: int) -> int:
+    """Return the first L1 entry that no part of a disk of that size needs."""
+    return align_up(size, image.header.l2_reach) // image.header.l2_reach
+
+
+async def read_tree(image: Image, l1: "array[int]", offset: int, into: memoryview) -> None:
+    """Read what an L1 table that is not in use maps, machine state being never compressed.
+
+    Raises:
+        OSError: EIO when the tables are damaged.
+    """
+    reach, size = image.header.l2_reach, image.subcluster_size
+    while into:
+        index, within = offset // reach, offset % size
+        part = into[: size - within]
+        entry = l1[index] & OFFSET_MASK if index < len(l1) else 0
+        host = await _find_subcluster(image, entry, offset % reach) if entry else None
+        if host is None:
+            part[:] = bytes(len(part))
+        else:
+            await image.data.pread(host + within, part)
+        offset, into = offset + len(part), into[len(part) :]
+
+
+async def _find_subcluster(image: Image, table: int, offset: int) -> int | None:
+    """Return the host offset of a subcluster, given an offset within an L2 table's reach; None if it is zero."""
+    place = table + (offset >> image.cluster_bits) * ENTRY_SIZE * image.entry_words
+    words = await read_table(image, place, ENTRY_SIZE * image.entry_words)
+    entry, host = words[0], words[0] & OFFSET_MASK
+    if entry & COMPRESSED or host & (image.cluster_size - 1):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    number = (offset & (image.cluster_size - 1)) // image.subcluster_size
+    is_zero = not words[1] >> number & 1 if image.has_subclusters else bool(entry & ZERO)
+    return None if is_zero or not host else host + number * image.subcluster_size
 
 
 class VmState:
@@ -27,7 +64,8 @@ class VmState:
 
     @property
     def _start(self) -> int:
-        return vm_state_index(self._parts.image) * self._parts.image.header.l2_reach
+        image = self._parts.image
+        return vm_state_index(image, image.header.size) * image.header.l2_reach
 
     async def write(self, offset: int, data: memoryview) -> None:
         """Store state at that byte offset.

@@ -72,6 +72,10 @@ class SubclusterMapper(Mapper):
             reached += self._unallocated(reached, end - reached)
         return Mapping(kind, reached - offset)
 
+    async def map_runs(self, offset: int, length: int) -> list[Mapping]:
+        """Say where the range begins: a table's words are not runs that could be told from one another at once."""
+        return [await self.map(offset, length)]
+
     def _run(self, table: L2Table, offset: int, length: int, kind: MappingKind, bits: int) -> int:
         """Return how many bytes hold the like, `length` or about so much at most.
 

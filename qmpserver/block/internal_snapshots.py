@@ -1,0 +1,198 @@
+"""Take, apply and delete snapshots that images keep inside themselves.  The graph is locked throughout."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from qmpserver.block.draining import run_drained
+from qmpserver.block.graph import check_not_busy
+from qmpserver.block.node import Node
+from qmpserver.driver_api.extras import SnapshotInfo, SupportsSnapshots
+from qmpserver.errors import QMPError, error_text
+
+
+class SnapshotImage(NamedTuple):
+    """An image with snapshots.
+
+    Attributes:
+        node: The node that clients know.
+        holder: The node that keeps the snapshots: the same, or the one that it passes everything on to.
+        driver: That one's driver.
+    """
+
+    node: Node
+    holder: Node
+    driver: SupportsSnapshots
+
+    def find(self, *, name: str) -> SnapshotInfo | None:
+        """Return the first snapshot called `name`."""
+        return next((one for one in self.driver.snapshots if one.name == name), None)
+
+    async def take(self, wanted: SnapshotInfo, vm_state: bytes = b"") -> SnapshotInfo:
+        """Keep the present state, with this state of a machine.
+
+        Raises:
+            OSError: See :meth:`SupportsSnapshots.create_snapshot`.
+        """
+
+        async def work() -> SnapshotInfo:
+            if vm_state:
+                await self.driver.write_vm_state(0, memoryview(vm_state))
+            return await self.driver.create_snapshot(wanted)
+
+        return await run_drained((self.holder,), work)
+
+    async def apply(self, snapshot: SnapshotInfo) -> None:
+        """Make a snapshot's state the present one.
+
+        Raises:
+            OSError: See :meth:`SupportsSnapshots.apply_snapshot`.
+        """
+        await self._run(self.driver.apply_snapshot, snapshot)
+
+    async def delete(self, snapshot: SnapshotInfo) -> None:
+        """Forget a snapshot.
+
+        Raises:
+            OSError: See :meth:`SupportsSnapshots.delete_snapshot`.
+        """
+        await self._run(self.driver.delete_snapshot, snapshot)
+
+    async def _run(
+        self, change: Callable[[str | None, str | None], Awaitable[None]], snapshot: SnapshotInfo
+    ) -> None:
+        async def work() -> None:
+            await change(snapshot.snapshot_id, snapshot.name)
+
+        await run_drained((self.holder,), work)
+
+
+def image_of(node: Node) -> SnapshotImage | None:
+    """Return the image whose snapshots are those of `node`, or None when it can have none.
+
+    QEMU: a node without means of its own, as a raw one, has those of the only node below it.
+    """
+    holder = node
+    while not isinstance(holder.driver, SupportsSnapshots):
+        if list(holder.children) != ["file"]:
+            return None
+        holder = holder.children["file"].node
+    return SnapshotImage(node, holder, holder.driver)
+
+
+def of_node(node: Node) -> tuple[SnapshotInfo, ...]:
+    """Return the snapshots of a node, in the order they were taken."""
+    image = image_of(node)
+    return () if image is None else image.driver.snapshots
+
+
+def writable_image_of(node: Node) -> SnapshotImage | None:
+    """Return the same, or None also when it cannot be written."""
+    image = image_of(node)
+    return None if image is None or node.read_only or image.holder.read_only else image
+
+
+class InternalSnapshot:
+    """One snapshot being taken, which can be taken back.
+
+    Args:
+        node: The node, which has no other above it.
+        name: What to call the snapshot.
+        now_us: Microseconds since 1970.
+    """
+
+    def __init__(self, node: Node, name: str, now_us: int) -> None:
+        self._node = node
+        self._name = name
+        self._now_us = now_us
+        self._image: SnapshotImage | None = None
+        self._taken: SnapshotInfo | None = None
+
+    async def prepare(self) -> None:
+        """Take the snapshot.
+
+        Raises:
+            QMPError: It cannot be had; nothing has changed.
+        """
+        self._image = image = self._checked()
+        wanted = describe(self._name, self._now_us)
+        try:
+            self._taken = await image.take(wanted)
+        except OSError as error:
+            raise QMPError(
+                f"Failed to create snapshot '{self._name}' on device '{self._node.node_name}': "
+                f"{error.strerror or error_text(error)}"
+            ) from error
+
+    def _checked(self) -> SnapshotImage:
+        node, name = self._node, self._name
+        check_not_busy(node)
+        if node.read_only:
+            raise QMPError(f"Device '{node.node_name}' is read only")
+        image = writable_image_of(node)
+        if image is None:
+            raise QMPError(
+                f"Block format '{node.driver.format_name}' used by device '{node.node_name}' "
+                "does not support internal snapshots"
+            )
+        if not name:
+            raise QMPError("Name is empty")
+        if image.find(name=name) is not None:
+            raise QMPError(f"Snapshot with name '{name}' already exists on device '{node.node_name}'")
+        return image
+
+    async def abort(self) -> None:
+        """Delete the snapshot again.
+
+        Raises:
+            OSError: It cannot be deleted, and is still there.
+        """
+        if self._image is not None and self._taken is not None:
+            await self._image.delete(self._taken)
+
+
+def describe(name: str, now_us: int, *, vm_state_size: int = 0) -> SnapshotInfo:
+    """Describe a snapshot taken now, for its format to give it an id."""
+    seconds, microseconds = divmod(now_us, 1_000_000)
+    return SnapshotInfo(
+        snapshot_id="",
+        name=name,
+        vm_state_size=vm_state_size,
+        date_sec=seconds,
+        date_nsec=microseconds * 1000,
+    )
+
+
+async def delete(node: Node, snapshot_id: str | None, name: str | None) -> SnapshotInfo:
+    """Delete the first snapshot of that id and that name, as far as they are given, and return what it was.
+
+    Raises:
+        QMPError: There is none, or it cannot be deleted; it is still there.
+    """
+    if snapshot_id is None and name is None:
+        raise QMPError("Name or id must be provided")
+    check_not_busy(node)
+    device = node.node_name
+    image = image_of(node)
+    found = next(
+        (
+            one
+            for one in (image.driver.snapshots if image is not None else ())
+            if snapshot_id in {None, one.snapshot_id} and name in {None, one.name}
+        ),
+        None,
+    )
+    if image is None or found is None:
+        wanted_id, wanted_name = ("null" if word is None else word for word in (snapshot_id, name))
+        raise QMPError(
+            f"Snapshot with id '{wanted_id}' and name '{wanted_name}' does not exist on device '{device}'"
+        )
+    if writable_image_of(node) is None:
+        raise QMPError(f"Device '{device}' is read only")
+    try:
+        await image.delete(found)
+    except OSError as error:
+        raise QMPError(
+            f"Failed to delete snapshot '{found.name}' on device '{device}': "
+            f"{error.strerror or error_text(error)}"
+        ) from error
+    return found

@@ -1,0 +1,18 @@
+"""Find the node a client means when only one that no other node uses will do."""
+
+from qmpserver.block.backend import BlockBackend
+from qmpserver.block.node import Node
+from qmpserver.daemon import Daemon
+from qmpserver.errors import QMPError
+
+
+def find_root(daemon: Daemon, name: str) -> Node:
+    """Return the node called `name`, which nobody uses but devices and exports.
+
+    Raises:
+        QMPError: There is no such node, or another node or a job uses it.
+    """
+    node = daemon.graph.find(name)
+    if not all(isinstance(edge.parent, BlockBackend) for edge in node.parents):
+        raise QMPError("Need a root block node")
+    return node

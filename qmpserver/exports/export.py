@@ -1,0 +1,64 @@
+"""Say what every export is."""
+
+from typing import Any, ClassVar
+
+from qmpserver.block.backend import BlockBackend
+from qmpserver.block.graph import Graph
+from qmpserver.block.node import Node
+from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+
+
+class BlockExport:
+    """A node offered to others.
+
+    Args:
+        export_id: What it is called.
+        graph: The graph the node is in.
+        writable: Clients may write.
+        writethrough: What they write is on stable storage when they are told so.
+
+    Attributes:
+        is_shutting_down: It takes no more clients and ends when the last one has gone.
+    """
+
+    export_type: ClassVar[str]
+
+    shared: ClassVar[Permission] = PERM_ALL
+    """What other users of the node may do."""
+
+    def __init__(self, export_id: str, graph: Graph, *, writable: bool, writethrough: bool = False) -> None:
+        self.export_id = export_id
+        self.writable = writable
+        self.writethrough = writethrough
+        self.is_shutting_down = False
+        self.backend = BlockBackend(graph)
+
+    async def open(self, node: Node) -> None:
+        """Become a user of the node.  The graph is locked.
+
+        Raises:
+            QMPError: Another user does not agree.
+        """
+        used = Permission.CONSISTENT_READ | (Permission.WRITE if self.writable else Permission(0))
+        await self.backend.insert(node, PermissionSet(used, self.shared))
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether somebody uses it."""
+        return False
+
+    def shut_down(self) -> None:
+        """Part with all clients."""
+
+    async def close(self) -> None:
+        """Stop using the node.  The graph is locked, and no client is left."""
+        await self.backend.remove()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Shape it as ``BlockExportInfo``."""
+        return {
+            "id": self.export_id,
+            "type": self.export_type,
+            "node-name": self.backend.node.node_name,
+            "shutting-down": self.is_shutting_down,
+        }

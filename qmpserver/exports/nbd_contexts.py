@@ -1,0 +1,105 @@
+"""Say what the metadata contexts tell of a range.
+
+Source: the NBD protocol, "Metadata contexts"; the ``qemu:`` namespace as QEMU's ``docs/interop/nbd`` has it.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from qmpserver.block import chain
+from qmpserver.block.node import Node
+from qmpserver.nbd.constants import StateFlag
+from qmpserver.nbd.contexts import ALLOCATION_DEPTH, BASE_ALLOCATION
+
+MAX_EXTENTS = 4096
+"""Extents of one reply; a client that wants more asks again."""
+
+DEEPER = 2
+"""What ``qemu:allocation-depth`` says of data that comes from a backing file."""
+
+Extent = tuple[int, int]
+"""Bytes, and what is said of them."""
+
+
+class Context(ABC):
+    """One kind of thing that can be told of a range.
+
+    Attributes:
+        name: As the wire has it.
+    """
+
+    name: str
+
+    @abstractmethod
+    async def extents(self, node: Node, offset: int, length: int, *, only_one: bool) -> list[Extent]:
+        """Describe the range from its beginning, in extents that differ from their neighbours.
+
+        Args:
+            node: The exported node.
+            offset: First byte, within the node.
+            length: Bytes; the extents may cover fewer, never none.
+            only_one: One extent is enough.
+        """
+
+    def release(self) -> None:
+        """Let go of what it relies on; the export has ended."""
+
+
+class _ByStatus(Context):
+    """A context that asks the node for one run after the other."""
+
+    async def extents(self, node: Node, offset: int, length: int, *, only_one: bool) -> list[Extent]:
+        found: list[Extent] = []
+        end = offset + length
+        while offset < end:
+            run, flags = await self.run(node, offset, end - offset)
+            if found and found[-1][1] == flags:
+                found[-1] = (found[-1][0] + run, flags)
+            elif found and (only_one or len(found) >= MAX_EXTENTS):
+                break
+            else:
+                found.append((run, flags))
+            offset += run
+        return found
+
+    @abstractmethod
+    async def run(self, node: Node, offset: int, length: int) -> Extent:
+        """Describe the first run of a range."""
+
+
+class AllocationContext(_ByStatus):
+    """``base:allocation``: what is a hole, and what is known to be zeroes."""
+
+    name: str = BASE_ALLOCATION
+
+    async def run(self, node: Node, offset: int, length: int) -> Extent:
+        """Describe the first run."""
+        status = await chain.status_above(node, offset, length)
+        flags = 0
+        if not status.is_allocated or not status.is_data:
+            flags |= StateFlag.HOLE
+        if status.is_zero:
+            flags |= StateFlag.ZERO
+        return status.length, int(flags)
+
+
+class DepthContext(_ByStatus):
+    """``qemu:allocation-depth``: 0 for what no layer holds, 1 for the top layer, more for deeper ones."""
+
+    name: str = ALLOCATION_DEPTH
+    deepest: ClassVar[int] = DEEPER
+
+    async def run(self, node: Node, offset: int, length: int) -> Extent:
+        """Describe the first run."""
+        depth = 0
+        for layer in chain.nodes(node):
+            if layer.driver.is_filter:
+                continue
+            depth += 1
+            if offset >= layer.size:
+                return length, depth
+            allocated, run = await chain.is_allocated(layer, offset, length)
+            length = min(length, run)
+            if allocated:
+                return length, depth
+        return length, 0

@@ -1,0 +1,295 @@
+"""Copy layers in the middle of a chain down into a node below them: block-commit, where nobody writes `top`.
+
+While it runs, a `commit_top` filter sits above the topmost layer.  At the end the overlays above name the base
+as their backing file, in the image first and then in the graph, and the layers in between are left alone.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from qmpserver.block import chain, filenames, reopening
+from qmpserver.block.backend import BlockBackend
+from qmpserver.block.copy import CHUNK, Buffers, CopyEngine
+from qmpserver.block.graph import Graph
+from qmpserver.block.node import Edge, Node
+from qmpserver.block.opener import Opener
+from qmpserver.block.range_copy import RangeCopier
+from qmpserver.driver_api.extras import SupportsBackingFile
+from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Permission, PermissionSet
+from qmpserver.errors import QMPError
+from qmpserver.jobs.block_job import BlockJob
+from qmpserver.jobs.error_policy import ErrorAction
+from qmpserver.jobs.job import JobOwner
+from qmpserver.jobs.job_filter import JobFilter
+from qmpserver.units import KiB, MiB
+
+LIMITED_CHUNK = 512 * KiB
+"""Bytes moved at once under a speed limit, so that progress is seen in QEMU's steps."""
+
+LOOK_AHEAD = 8 * MiB
+"""Bytes that the images' tables are asked about at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPlan:
+    """What is to be committed into what.
+
+    Attributes:
+        device: The topmost node of the chain, which stays.
+        top: The topmost node that is committed.
+        base: The node that is written.
+        above_base: The node right above `base`.
+        backing_file: The name to store as the overlays' new backing file, or None for the base's own.
+        mask_protocol: Store the format `raw` when the base is a protocol node.
+        filter_node_name: The filter's name, or None for one nobody asked for.
+    """
+
+    device: Node
+    top: Node
+    base: Node
+    above_base: Node
+    backing_file: str | None = None
+    mask_protocol: bool = False
+    filter_node_name: str | None = None
+
+
+class CommitJob(BlockJob):
+    """The job of block-commit where `top` is not the topmost node.
+
+    Args:
+        manager: Holds the job.
+        graph: The graph of the nodes.
+        job_id: Its name.
+        plan: What it commits.
+        options: As for :class:`BlockJob`.
+    """
+
+    job_type = "commit"
+
+    def __init__(
+        self, manager: JobOwner, graph: Graph, job_id: str, plan: CommitPlan, **options: Any
+    ) -> None:
+        super().__init__(manager, graph, job_id, **options)
+        self.plan = plan
+        self._top = BlockBackend(graph)
+        self._base = BlockBackend(graph)
+        self._filter = JobFilter(graph, self, plan.top)
+        self._made_writable = False
+        self._offset = 0
+        self._first_error: OSError | None = None
+        self._failed_at: int | None = None
+        self._stopped_at: int | None = None
+        self._copier = RangeCopier(plan.top, plan.base, Buffers(), may_unmap=False)
+        self._engine = CopyEngine(self._copier.copy, self._chunk_done)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether neither the job nor any chunk is at work."""
+        return not self.is_busy and not self._engine.in_flight
+
+    # Setting up and taking down
+
+    async def set_up(self, opener: Opener, speed_bps: int) -> None:
+        """Reserve the nodes, put in the filter and enter the manager.  The graph is locked.
+
+        Raises:
+            QMPError: Something forbids it; nothing has changed.
+        """
+        self.manager.check_new_id(self.job_id)
+        plan = self.plan
+        try:
+            if plan.base.read_only:
+                await reopening.set_read_only(self.graph, plan.base, read_only=False)
+                self._made_writable = True
+            options = {"driver": "commit_top", "read-only": True}
+            await self._filter.insert(opener, options, plan.filter_node_name)
+            await self._reserve_nodes()
+            self.manager.add(self)
+            self.set_speed(speed_bps)
+        except BaseException:
+            await self._take_down()
+            raise
+
+    async def _reserve_nodes(self) -> None:
+        plan = self.plan
+        nothing = PermissionSet(PERM_NONE, PERM_ALL)
+        await self.reserve("main node", plan.device, nothing)
+        # QEMU: what a layer holds no longer is all it should be, once something is committed.
+        motion = PermissionSet(PERM_NONE, Permission.WRITE_UNCHANGED | Permission.WRITE)
+        for node in chain.nodes(plan.top):
+            if node is plan.base:
+                break
+            await self.reserve("intermediate node", node, motion)
+        await self.reserve("base", plan.base, nothing)
+        self._filter.freeze_down_to(plan.base)
+        used = Permission.CONSISTENT_READ | Permission.WRITE
+        if plan.base.size < plan.top.size:
+            used |= Permission.RESIZE
+        shared = Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED
+        await self._base.insert(plan.base, PermissionSet(used, shared))
+        await self._top.insert(plan.top, nothing)
+
+    async def _take_down(self) -> None:
+        """Undo what has been set up; why that failed is what the caller is to hear."""
+        if self.manager.get(self.job_id) is self:
+            self.manager.forget_created(self)
+        with contextlib.suppress(OSError, QMPError):
+            await self._let_all_go()
+
+    async def _let_all_go(self) -> None:
+        await self._filter.remove()
+        await self._top.remove()
+        await self._base.remove()
+        if self._filter.is_in:
+            await self.graph.collect(self._filter.node)
+        await self.let_go()
+        if self._made_writable:
+            self._made_writable = False
+            await reopening.set_read_only(self.graph, self.plan.base, read_only=True)
+
+    # The work
+
+    async def run(self) -> None:
+        """Copy everything allocated between `top` and the base into the base."""
+        self.progress_total = self.plan.top.size
+        if self.plan.base.size < self.progress_total:
+            await self.plan.base.truncate(self.progress_total)
+        try:
+            while not self._is_done:
+                await self.pause_point()
+                if self._stopped_at is not None:
+                    await self._go_back()
+                await self._step()
+                if self._offset >= self.progress_total:
+                    await self._engine.settle()
+        finally:
+            await self._engine.settle()
+        if self._failed_at is not None:
+            self.progress_current = self._failed_at
+        if self._first_error is not None:
+            raise self._first_error
+        await self._base.flush()
+
+    @property
+    def _is_done(self) -> bool:
+        return self._offset >= self.progress_total and self._stopped_at is None
+
+    async def _go_back(self) -> None:
+        """Do again what an error stopped at, and everything after it."""
+        await self._engine.settle()
+        assert self._stopped_at is not None
+        self._offset = self.progress_current = self._stopped_at
+        self._stopped_at = None
+
+    async def _step(self) -> None:
+        """Skip or submit the next piece of one kind, and rest if the speed asks for it."""
+        offset = self._offset
+        length = min(self.progress_total - offset, LOOK_AHEAD)
+        if not length:
+            return
+        is_wanted, run = await self._is_wanted(offset, length)
+        if not is_wanted:
+            self._offset += run
+            self.progress_current += run
+            # Tables in memory answer at once: without this a large empty disk would hold up everybody.
+            await asyncio.sleep(0)
+            return
+        length = min(run, LIMITED_CHUNK if self.limit.is_limited else CHUNK)
+        self._offset += length
+        await self._engine.submit(offset, length)
+        rest_ns = self.limit.account(length, self.manager.clock.monotonic_ns())
+        if rest_ns:
+            await self.sleep(rest_ns)
+
+    async def _is_wanted(self, offset: int, length: int) -> tuple[bool, int]:
+        """Say whether a layer to be committed holds what begins at `offset`; if in doubt, it does."""
+        try:
+            return await chain.is_allocated_down_to(
+                self.plan.top, self.plan.above_base.node_name, offset, length
+            )
+        except OSError:
+            return True, min(length, CHUNK)
+
+    def _chunk_done(self, offset: int, length: int, error: OSError | None) -> None:
+        if error is None:
+            self.progress_current += length
+        elif self._stopped_at is not None:
+            # Chunks in flight beside the one that stopped the job are not news; they are done again too.
+            self._stopped_at = min(offset, self._stopped_at)
+        elif self._failed_at is None:
+            self._on_first_error(offset, length, error)
+
+    def _on_first_error(self, offset: int, length: int, error: OSError) -> None:
+        action = self.handle_error(error, getattr(error, "operation", "read"))
+        if action is ErrorAction.STOP:
+            self._stopped_at = offset
+            return
+        self._first_error = self._first_error or error
+        if action is ErrorAction.IGNORE:
+            self.progress_current += length
+        else:
+            self._failed_at = offset
+            self._offset = self.progress_total
+
+    async def before_pause(self) -> None:
+        """Let the chunks in flight end; what an error stopped at is as far as the job has come."""
+        await self._engine.settle()
+        if self._stopped_at is not None:
+            self.progress_current = self._stopped_at
+
+    # The end
+
+    async def prepare(self) -> None:
+        """Make the base the backing file of what stands over `top`, in the images and in the graph."""
+        async with self.graph.lock:
+            self._filter.thaw()
+            await self._base.remove()
+            overlays = self._filter.users
+            async with contextlib.AsyncExitStack() as still:
+                for edge in overlays:
+                    if isinstance(edge.parent, Node):
+                        await still.enter_async_context(edge.parent.drained())
+                await still.enter_async_context(self._filter.node.drained())
+                for edge in overlays:
+                    await self._change_backing(edge)
+
+    async def _change_backing(self, edge: Edge) -> None:
+        """Lead one link to the base; the image first, for until then the old chain gives the same data."""
+        overlay, base = edge.parent, self.plan.base
+        if isinstance(overlay, Node) and edge.role & ChildRole.COW:
+            await self._store_backing(overlay)
+        old = edge.node
+        self.graph.lead(edge, base)
+        try:
+            await self.graph.refresh(base, old)
+        except BaseException:
+            self.graph.lead(edge, old)
+            await self.graph.loosen(base, old)
+            raise
+
+    async def _store_backing(self, overlay: Node) -> None:
+        driver = overlay.driver
+        if not isinstance(driver, SupportsBackingFile):
+            return
+        named = chain.skip_filters(self.plan.base)
+        own_name = filenames.name_to_store(overlay, filenames.filename_of(named))
+        filename = self.plan.backing_file or own_name
+        backing_format = named.driver.format_name
+        if self.plan.mask_protocol and named.driver.is_protocol:
+            backing_format = "raw"
+        was_read_only = overlay.read_only
+        if was_read_only:
+            await reopening.set_read_only(self.graph, overlay, read_only=False)
+        try:
+            await driver.change_backing_file(filename, backing_format)
+        finally:
+            if was_read_only:
+                await reopening.set_read_only(self.graph, overlay, read_only=True)
+        overlay.set_backing_filename(filename)
+
+    async def clean(self) -> None:
+        """Take out the filter, let all nodes go, and make the base read-only again."""
+        async with self.graph.lock:
+            await self._let_all_go()

@@ -1,0 +1,176 @@
+"""Images are made, changed and resized by the same commands as in QEMU, with the same results."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.differential.duel import Step, duel, step
+from tests.images import make_qcow2, qemu_check, qemu_img
+
+KiB, MiB = 1024, 1024 * 1024
+
+
+def created(driver: str, **options: Any) -> list[Step]:
+    """Make an image, look at the job, and dismiss it."""
+    options = {key.replace("_", "-"): value for key, value in options.items()}
+    return [
+        step("blockdev-create", "STATUS=concluded", job_id="j", options={"driver": driver, **options}),
+        step("query-jobs"),
+        step("job-dismiss", id="j"),
+    ]
+
+
+def node(driver: str, file: str | dict[str, Any], name: str, **options: Any) -> Step:
+    return step("blockdev-add", driver=driver, file=file, node_name=name, **options)
+
+
+def file(name: str, **options: Any) -> dict[str, Any]:
+    return {"driver": "file", "filename": name, **options}
+
+
+def shape(part: Any) -> Any:
+    """Leave out what two hosts' folders and file systems decide."""
+    return json.loads(json.dumps(part))
+
+
+FILES: list[list[Step]] = [
+    created("file", filename="a.img", size=MiB),
+    created("file", filename="a.img", size=1000, preallocation="falloc", extent_size_hint=0),
+    created("file", filename="b.img", size=100_000, preallocation="full", nocow=True),
+    created("file", filename="c.img", size=MiB, preallocation="metadata"),
+    created("file", filename="c.img", size=-1),
+    created("file", filename="c.img", size=(1 << 63) - 1),
+    created("file", filename="c.img", size=0, extent_size_hint=1 << 32),
+    created("file", filename="/nonexistent/a.img", size=MiB),
+    created("file", filename="", size=MiB),
+    created("file", filename=".", size=MiB),
+    created("file", filename="file:z.img", size=512),
+    created("raw"),
+    created("null-co"),
+    [step("blockdev-create", job_id="1", options=file("b.img", size=1))],
+]
+
+
+def test_files(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    make_qcow2(images / "used.qcow2", "1M")
+    steps = [node("qcow2", file("used.qcow2"), "used"), *created("file", filename="used.qcow2", size=1)]
+    outcome = duel(tmp_path, images, steps + [one for part in FILES for one in part])
+    outcome.assert_alike()
+    for name in ("a.img", "b.img", "used.qcow2"):
+        ours, theirs = ((folder / name).read_bytes() for folder in (outcome.our_folder, outcome.their_folder))
+        assert ours == theirs
+
+
+QCOW2: list[dict[str, Any]] = [
+    {},
+    {"version": "v2"},
+    {"cluster_size": 512, "refcount_bits": 1},
+    {"preallocation": "metadata"},
+    {"preallocation": "full", "extended_l2": True},
+    {"preallocation": "falloc", "cluster_size": 4096},
+    {"backing_file": "base", "backing_fmt": "raw", "lazy_refcounts": True},
+    {"backing_file": "", "backing_fmt": "raw"},
+    {"compression_type": "zstd", "size": 0},
+    {"data_file": "d"},
+    {"data_file": "d", "data_file_raw": True},
+    {"data_file": "d", "preallocation": "full"},
+]
+"""Options of images that can be had."""
+
+REFUSED: list[dict[str, Any]] = [
+    {"size": 1000},
+    {"size": -512},
+    {"size": 1 << 60},
+    {"cluster_size": 1000},
+    {"cluster_size": 1 << 40},
+    {"refcount_bits": 3},
+    {"refcount_bits": 0},
+    {"refcount_bits": 8, "version": "v2"},
+    {"lazy_refcounts": True, "version": "v2"},
+    {"compression_type": "zstd", "version": "v2"},
+    {"extended_l2": True, "version": "v2"},
+    {"extended_l2": True, "cluster_size": 4096},
+    {"backing_fmt": "raw"},
+    {"backing_file": "x", "preallocation": "full"},
+    {"backing_file": "x" * 1024},
+    {"data_file_raw": True},
+    {"data_file": "d", "version": "v2"},
+    {"data_file": "d", "data_file_raw": True, "backing_file": "x"},
+    {"file": "nix"},
+    {"data_file": "nix"},
+    {"file": "read-only"},
+    {"file": "used"},
+    {"file": {"driver": "file", "filename": "nix"}},
+    {"file": "small"},
+]
+
+
+def made(index: int, options: dict[str, Any]) -> list[Step]:
+    """Make a file and an image in it, and open that."""
+    name, wanted = f"f{index}", {"file": f"f{index}", "size": MiB, **options}
+    data = {"data-file": "d"} if "data_file" in options else {}
+    return [
+        *created("file", filename=f"{index}.qcow2", size=0),
+        step("blockdev-add", node_name=name, **file(f"{index}.qcow2")),
+        *created("qcow2", **wanted),
+        node("qcow2", name, f"n{index}", backing=None, read_only=True, **data),
+        step("blockdev-del", node_name=f"n{index}"),
+    ]
+
+
+def info(path: Path) -> dict[str, Any]:
+    """Return what ``qemu-img info`` says of an image, but not what it occupies."""
+    told: dict[str, Any] = json.loads(qemu_img("info", "--output=json", "-f", "qcow2", path))
+    return {key: value for key, value in told.items() if key not in {"actual-size", "children", "filename"}}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "old.img").write_bytes(b"old" * 500_000)
+    (images / "small.img").write_bytes(bytes(64 * KiB))
+    make_qcow2(images / "used.qcow2", "1M")
+    return images
+
+
+NODES = [
+    step("blockdev-add", node_name="f", **file("old.img")),
+    step("blockdev-add", node_name="read-only", read_only=True, **file("old.img")),
+    step("blockdev-add", node_name="used", **file("used.qcow2")),
+    node("qcow2", "used", "user"),
+    node("raw", file("small.img"), "small", size=64 * KiB),
+]
+
+
+def test_qcow2_images(tmp_path: Path, files: Path) -> None:
+    """What is made is the same; clusters that are preallocated need not lie in the same order."""
+    steps = [*created("file", filename="d.raw", size=0), step("blockdev-add", node_name="d", **file("d.raw"))]
+    for index, options in enumerate(QCOW2):
+        steps += made(index, options)
+    outcome = duel(tmp_path, files, [*NODES, *steps])
+    outcome.assert_alike()
+    for index, options in enumerate(QCOW2):
+        ours, theirs = (folder / f"{index}.qcow2" for folder in (outcome.our_folder, outcome.their_folder))
+        assert info(ours) == info(theirs)
+        if "data_file" not in options:
+            assert qemu_check(ours) == {}
+            assert mapped(ours) == mapped(theirs)
+
+
+def mapped(path: Path) -> Any:
+    keys = ("start", "length", "zero", "data", "present")
+    told = json.loads(qemu_img("map", "--output=json", "-f", "qcow2", path)) if path.stat().st_size else []
+    return [{key: run.get(key) for key in keys} for run in told]
+
+
+def test_refused_qcow2_images(tmp_path: Path, files: Path) -> None:
+    steps = [*created("file", filename="d.raw", size=0), step("blockdev-add", node_name="d", **file("d.raw"))]
+    for options in REFUSED:
+        steps += created("qcow2", **{"file": "f", "size": MiB, **options})
+    duel(tmp_path, files, [*NODES, *steps]).assert_alike()
