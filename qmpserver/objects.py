@@ -11,8 +11,10 @@ from qmpserver.clock import Clock, SystemClock
 from qmpserver.crypto.secret_data import decode_secret
 from qmpserver.driver_api.secrets import SecretSource
 from qmpserver.errors import QMPError, error_text
+from qmpserver.qom.authz import Authorization, ListAuthorization, SimpleAuthorization
 from qmpserver.qom.iothread import IOThread
 from qmpserver.qom.throttle_group import ThrottleGroupObject, make_throttle_group
+from qmpserver.qom.tls_creds import TlsCredentials, make_credentials
 from qmpserver.qom.user_object import UserObject
 from qmpserver.throttling.group import ThrottleGroup
 
@@ -78,7 +80,16 @@ class ObjectStore:
             "iothread": IOThread,
             "secret": partial(_make_secret, self.secret),
             "throttle-group": partial(make_throttle_group, clock or SystemClock()),
+            "authz-list": ListAuthorization,
+            "authz-simple": SimpleAuthorization,
+            **dict.fromkeys(
+                ("tls-creds-anon", "tls-creds-psk", "tls-creds-x509"), partial(make_credentials, self.secret)
+            ),
         }
+
+    def add_maker(self, qom_type: str, maker: Maker) -> None:
+        """Let objects of another type be made, by somebody who knows how."""
+        self._makers[qom_type] = maker
 
     def items(self) -> Mapping[str, UserObject]:
         """Return all objects by id, the oldest first."""
@@ -117,6 +128,7 @@ class ObjectStore:
             raise QMPError(f"object '{object_id}' not found")
         found.check_unused()
         del self._objects[object_id]
+        found.deleted()
 
     def throttle_group(self, object_id: str) -> ThrottleGroup:
         """Return the throttle group of that id.
@@ -128,6 +140,32 @@ class ObjectStore:
         if not isinstance(found, ThrottleGroupObject):
             raise QMPError(f"Throttle group '{object_id}' does not exist")
         return found.group
+
+    def credentials(self, object_id: str, *, is_server: bool) -> TlsCredentials:
+        """Return the TLS credentials of that id, for one end of a connection.
+
+        Raises:
+            QMPError: There are none, or they are for the other end.
+        """
+        found = self._objects.get(object_id)
+        if found is None:
+            raise QMPError(f"No TLS credentials with id '{object_id}'")
+        if not isinstance(found, TlsCredentials):
+            raise QMPError(f"Object with id '{object_id}' is not TLS credentials")
+        if found.is_server != is_server:
+            raise QMPError(f"Expecting TLS credentials with a {'server' if is_server else 'client'} endpoint")
+        return found
+
+    def authorization(self, object_id: str) -> Authorization:
+        """Return the object of that id that says who may come in.
+
+        Raises:
+            QMPError: There is none.
+        """
+        found = self._objects.get(object_id)
+        if not isinstance(found, Authorization):
+            raise QMPError(f"Cannot find QAuthZ object ID {object_id}")
+        return found
 
     def get(self, object_id: str) -> UserObject | None:
         """Return the object of that id, or None."""

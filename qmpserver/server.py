@@ -32,6 +32,7 @@ from qmpserver.monitor.fds import FdSets, FdStore
 from qmpserver.monitor.monitor import Monitor
 from qmpserver.qmp.features import Features
 from qmpserver.qmp.ratelimit import RateLimits
+from qmpserver.qom.monitor import MonitorObject
 from qmpserver.schema.loader import load
 from qmpserver.schema.model import Schema
 from qmpserver.sockets import Peer, UnixAddress
@@ -75,6 +76,7 @@ class Server:
         )
         self._doors: list[Door] = []
         self._chardev_monitors: list[ChardevMonitor] = []
+        self.daemon.objects.add_maker("monitor-qmp", self._make_monitor)
         own = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
         self._embedder = _Embedder(0, own, FdStore(), self.daemon.fd_sets, Features())
 
@@ -123,6 +125,41 @@ class Server:
         await added.open()
         self._chardev_monitors.append(added)
         return added
+
+    def _make_monitor(self, object_id: str, qom_type: str, properties: dict[str, Any]) -> MonitorObject:
+        """Make a ``monitor-qmp`` object."""
+        chardev = self.daemon.chardevs.take(properties["chardev"])
+
+        def client_ended() -> None:
+            if properties.get("close-action") == "delete" and self.daemon.objects.get(object_id) is made:
+                self.daemon.objects.remove(object_id)
+
+        added = ChardevMonitor(
+            chardev,
+            self._monitor,
+            self.daemon.clock,
+            pretty=properties.get("pretty", False),
+            on_client_end=client_ended,
+        )
+        made = MonitorObject(
+            object_id, qom_type, properties, lambda: self._run_beside(self._end_monitor(added, properties))
+        )
+        self._chardev_monitors.append(added)
+        self._run_beside(added.open())
+        return made
+
+    async def _end_monitor(self, added: ChardevMonitor, properties: dict[str, Any]) -> None:
+        self._chardev_monitors.remove(added)
+        await added.close()
+        if properties.get("close-action") == "delete":
+            self.daemon.chardevs.remove(added.chardev.label)
+
+    def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what seldom waits; where it does, commands do not wait for it."""
+        try:
+            tasks.step(work)
+        except tasks.Pending as pending:
+            tasks.spawn(self._monitor.running, pending.rest)
 
     # Commands
 
@@ -224,7 +261,7 @@ class Server:
         for door in self._doors:
             await door.close()
         self._doors.clear()
-        for added in self._chardev_monitors:
+        for added in tuple(self._chardev_monitors):
             await added.stop()
         await self._monitor.stop()
         await self.daemon.close()

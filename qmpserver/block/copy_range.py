@@ -105,7 +105,7 @@ async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: 
         if mapping.in_place:
             target = _node_of(node, mapping.child)
             place = None if target is None else _Place(target, mapping.offset, mapping.length)
-            if place is None or not await _copy(source, place, driver.subcluster_size):
+            if place is None or not await _copy(source, place, max(driver.subcluster_size, _PLAIN_UNIT)):
                 return 0
             node.note_written(offset, mapping.length)
             return mapping.length

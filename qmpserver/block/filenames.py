@@ -61,7 +61,7 @@ def backing_filename_of(node: NodeView, backing_filename: str) -> str:
     """
     if has_protocol(backing_filename) or backing_filename.startswith("/"):
         return backing_filename
-    own = image_filename_of(node) or _storage_filename_of(node)
+    own = _storage_filename_of(node)
     if own is None:
         raise QMPError(f"Cannot use relative backing file names for '{filename_of(node)}'")
     return full_backing_filename(own, backing_filename)
@@ -171,33 +171,106 @@ def _blkverify_options(filename: str, rest: str) -> dict[str, Any]:
     return {"driver": "blkverify", "raw": protocol_options(raw), "test": {"file": protocol_options(test)}}
 
 
+class Names:
+    """The names of nodes, each worked out once.  Good for as long as nothing changes in the graph.
+
+    What a node is called depends on what its backing node is called: asked one by one, the names of a long
+    chain would be worked out over and over.
+    """
+
+    def __init__(self) -> None:
+        self._exact: dict[NodeView, str | None] = {}
+        self._full: dict[NodeView, str] = {}
+
+    def filename(self, node: NodeView) -> str:
+        """Return the name that opens the node again: plain where that says all, else ``json:``."""
+        exact = self.exact_filename(node)
+        if exact is not None:
+            return exact
+        name = self._full.get(node)
+        if name is None:
+            options = json.dumps(self.full_open_options(node), ensure_ascii=False)
+            name = self._full[node] = _JSON_PREFIX + options
+        return name
+
+    def exact_filename(self, node: NodeView) -> str | None:
+        """Return the plain name that opens the node again, or None when no plain name says all."""
+        if node not in self._exact:
+            # From below, so that the chain's length is not bounded by the stack.
+            for each in reversed(self._unknown(node)):
+                self._exact[each] = self._work_out(each)
+        return self._exact[node]
+
+    def _unknown(self, node: NodeView) -> list[NodeView]:
+        """Return `node` and what its chain has below it, down to what is known."""
+        found: list[NodeView] = []
+        below: NodeView | None = node
+        while below is not None and below not in self._exact:
+            found.append(below)
+            below = below.filtered or below.backing
+        return found
+
+    def _work_out(self, node: NodeView) -> str | None:
+        driver = node.driver
+        if _goes_unnamed(node):
+            filtered = node.filtered
+            return self.exact_filename(filtered) if filtered is not None else None
+        if driver.is_protocol or driver.is_filter:
+            return driver.exact_filename
+        return None if self.backing_overridden(node) else self.image_filename(node)
+
+    def image_filename(self, node: NodeView) -> str | None:
+        """Return the plain name of the image a format node is stored in, whatever backs it, or None."""
+        file = node.children.get("file")
+        if file is None or file.node.driver.exact_filename is None or _own_strong_options(node):
+            return None
+        return self.exact_filename(file.node)
+
+    def full_open_options(self, node: NodeView) -> dict[str, Any]:
+        """Return the options that decide what data the node shows."""
+        if _goes_unnamed(node) and node.filtered is not None:
+            return self.full_open_options(node.filtered)
+        options: dict[str, Any] = {"driver": node.driver.format_name, **_own_strong_options(node)}
+        for name, edge in node.children.items():
+            option, _, index = name.partition(".")
+            if index:
+                options.setdefault(option, []).append(self.full_open_options(edge.node))
+            elif name != "backing":
+                options[name] = self.full_open_options(edge.node)
+        if node.driver.supports_backing and self.backing_overridden(node):
+            backing = node.backing
+            options["backing"] = self.full_open_options(backing) if backing is not None else None
+        return options
+
+    def backing_overridden(self, node: NodeView) -> bool:
+        """Say whether the backing node is another than the one the image names."""
+        if not node.driver.supports_backing:
+            return False
+        backing = node.backing
+        named = node.auto_backing_filename
+        if backing is None:
+            return named is not None
+        return named is None or named != self.filename(backing)
+
+
 def filename_of(node: NodeView) -> str:
-    """Return the name that opens the node again: plain where that says all, else ``json:``."""
-    exact = exact_filename_of(node)
-    if exact is not None:
-        return exact
-    return _JSON_PREFIX + json.dumps(full_open_options(node), ensure_ascii=False)
+    """Return the name that opens the node again; see :meth:`Names.filename`."""
+    return Names().filename(node)
 
 
 def exact_filename_of(node: NodeView) -> str | None:
-    """Return the plain name that opens the node again, or None when no plain name says all."""
-    driver = node.driver
-    if _goes_unnamed(node):
-        filtered = node.filtered
-        return exact_filename_of(filtered) if filtered is not None else None
-    if driver.is_protocol or driver.is_filter:
-        return driver.exact_filename
-    if backing_overridden(node):
-        return None
-    return image_filename_of(node)
+    """Return the plain name that opens the node again, or None; see :meth:`Names.exact_filename`."""
+    return Names().exact_filename(node)
 
 
 def image_filename_of(node: NodeView) -> str | None:
-    """Return the plain name of the image a format node is stored in, whatever backs it, or None."""
-    file = node.children.get("file")
-    if file is None or file.node.driver.exact_filename is None or _own_strong_options(node):
-        return None
-    return exact_filename_of(file.node)
+    """Return the plain name of a format node's image, or None; see :meth:`Names.image_filename`."""
+    return Names().image_filename(node)
+
+
+def backing_overridden(node: NodeView) -> bool:
+    """Say whether the backing node is another than the one the image names."""
+    return Names().backing_overridden(node)
 
 
 def _storage_filename_of(node: NodeView) -> str | None:
@@ -209,23 +282,6 @@ def _storage_filename_of(node: NodeView) -> str | None:
     while (filtered := below.filtered) is not None:
         below = filtered
     return below.driver.exact_filename if below.driver.is_protocol else None
-
-
-def full_open_options(node: NodeView) -> dict[str, Any]:
-    """Return the options that decide what data the node shows."""
-    if _goes_unnamed(node) and node.filtered is not None:
-        return full_open_options(node.filtered)
-    options: dict[str, Any] = {"driver": node.driver.format_name, **_own_strong_options(node)}
-    for name, edge in node.children.items():
-        option, _, index = name.partition(".")
-        if index:
-            options.setdefault(option, []).append(full_open_options(edge.node))
-        elif name != "backing":
-            options[name] = full_open_options(edge.node)
-    if node.driver.supports_backing and backing_overridden(node):
-        backing = node.backing
-        options["backing"] = full_open_options(backing) if backing is not None else None
-    return options
 
 
 def _goes_unnamed(node: NodeView) -> bool:
@@ -244,14 +300,3 @@ def _own_strong_options(node: NodeView) -> dict[str, Any]:
         elif value is not None:
             options[key] = value
     return options
-
-
-def backing_overridden(node: NodeView) -> bool:
-    """Say whether the backing node is another than the one the image names."""
-    if not node.driver.supports_backing:
-        return False
-    backing = node.backing
-    named = node.auto_backing_filename
-    if backing is None:
-        return named is not None
-    return named is None or named != filename_of(backing)

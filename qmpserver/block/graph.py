@@ -80,9 +80,11 @@ class Graph:
         if len(name) > MAX_NODE_NAME:
             raise QMPError("Node name too long")
 
-    def add(self, node: Node) -> None:
-        """Make a node known under its name, which is free."""
+    def add(self, node: Node, *younger: Node) -> None:
+        """Make a node known under its name, which is free, in the order before those that count as younger."""
         self._nodes[node.node_name] = node
+        for other in younger:
+            self._nodes[other.node_name] = self._nodes.pop(other.node_name)
 
     # Edges.  None of these checks permissions: change, then `refresh`, then undo if that refuses.
 

@@ -1,11 +1,14 @@
 """Shape what queries show of nodes: BlockDeviceInfo, ImageInfo, BlockStats and the debug graph."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from qmpserver.block import filenames, internal_snapshots
 from qmpserver.block.backend import BlockBackend
+from qmpserver.block.filenames import Names
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.block.opening import Opening
@@ -36,13 +39,37 @@ async def allocated_sizes(nodes: Iterable[Node]) -> dict[str, int]:
     return sizes
 
 
-def block_device_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]:
-    """Shape a node as ``BlockDeviceInfo``; with `flat`, without what lies below it."""
+@dataclass(slots=True)
+class Shown:
+    """What was shaped already for one answer, so that a chain's images are not shaped over and over.
+
+    Attributes:
+        names: The nodes' names.
+        images: The ``ImageInfo`` of nodes, with all that lies below.
+    """
+
+    names: Names = field(default_factory=Names)
+    images: dict[Node, dict[str, Any]] = field(default_factory=dict)
+
+
+def block_device_info(
+    node: Node, sizes: Sizes, *, flat: bool, shown: Shown | None = None
+) -> dict[str, Any]:
+    """Shape a node as ``BlockDeviceInfo``.
+
+    Args:
+        node: The node.
+        sizes: What nodes occupy.
+        flat: Leave out what lies below.
+        shown: What the answer holds already; it is added to.
+    """
+    shown = shown or Shown()
+    names = shown.names
     backing = node.backing
     info: dict[str, Any] = {
         "node-name": node.node_name,
         "drv": node.driver.format_name,
-        "file": filenames.filename_of(node),
+        "file": names.filename(node),
         "ro": node.read_only,
         "active": node.is_active,
         "encrypted": False,
@@ -54,11 +81,11 @@ def block_device_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]
             {"child": name, "node-name": edge.node.node_name}
             for name, edge in reversed(node.children.items())
         ],
-        "image": image_info(node, sizes, flat=flat),
+        "image": image_info(node, sizes, flat=flat, shown=shown),
         **_THROTTLE_OFF,
     }
     if backing is not None:
-        info["backing_file"] = filenames.filename_of(backing)
+        info["backing_file"] = names.filename(backing)
     return info
 
 
@@ -71,12 +98,32 @@ def backing_depth(node: Node) -> int:
     return depth
 
 
-def image_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]:
+def image_info(node: Node, sizes: Sizes, *, flat: bool, shown: Shown | None = None) -> dict[str, Any]:
     """Shape a node as ``ImageInfo``; with `flat`, without its backing images."""
-    shown = node.filtered if node.is_implicit and node.filtered is not None else node
+    shown = shown or Shown()
+    if flat:
+        return _own_image_info(node, sizes, shown.names)
+    # From below, so that the chain's length is not bounded by the stack.
+    missing = list(itertools.takewhile(lambda one: one not in shown.images, _backing_chain(node)))
+    for one in reversed(missing):
+        info = shown.images[one] = _own_image_info(one, sizes, shown.names)
+        if one.backing is not None:
+            info["backing-image"] = shown.images[one.backing]
+    return shown.images[node]
+
+
+def _backing_chain(top: Node) -> Iterator[Node]:
+    node: Node | None = top
+    while node is not None:
+        yield node
+        node = node.backing
+
+
+def _own_image_info(node: Node, sizes: Sizes, names: Names) -> dict[str, Any]:
+    bearer = node.filtered if node.is_implicit and node.filtered is not None else node
     driver = node.driver
     info: dict[str, Any] = {
-        "filename": filenames.filename_of(node),
+        "filename": names.filename(node),
         "format": driver.format_name,
         "virtual-size": node.size,
         **driver.image_info(),
@@ -84,14 +131,12 @@ def image_info(node: Node, sizes: Sizes, *, flat: bool) -> dict[str, Any]:
     }
     if node.filtered is not None:
         info |= _filtered_info(node.filtered)
-    if shown.node_name in sizes:
-        info["actual-size"] = sizes[shown.node_name]
+    if bearer.node_name in sizes:
+        info["actual-size"] = sizes[bearer.node_name]
     info |= _backing_info(node)
     snapshots = internal_snapshots.of_node(node)
     if snapshots:
         info["snapshots"] = [snapshot_info(one) for one in snapshots]
-    if not flat and node.backing is not None:
-        info["backing-image"] = image_info(node.backing, sizes, flat=False)
     return info
 
 

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from qmpserver.block import chain, copy_on_read, draining, filenames, reading, resizing, writing
 from qmpserver.block.dirty_bitmap import DirtyBitmap
-from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
 from qmpserver.block.write_threshold import WriteThreshold
@@ -224,7 +223,6 @@ class Node:
         inherits_from: The node it was opened for, whose options it inherits when that is reopened, or None.
         write_threshold: What a client wants to be told of, or None.
         dirty_bitmaps: What records writes to the node, oldest first.
-        dirty_bitmaps: What records writes to it, in the order they were made.
         open_driver: Opens its image once more, with its options and children as they are.
     """
 
@@ -242,7 +240,6 @@ class Node:
     explicit: dict[str, Any] = field(default_factory=dict)
     inherits_from: "Node | None" = None
     write_threshold: WriteThreshold | None = None
-    dirty_bitmaps: list[DirtyBitmap] = field(default_factory=list)
     open_driver: Callable[["Node"], Awaitable[BlockDriver]] | None = None
     dirty_bitmaps: list[DirtyBitmap] = field(default_factory=list)
     stats: NodeStats = field(default_factory=NodeStats)

@@ -285,7 +285,7 @@ class Opener:
             # Children that were there before hold what the attempt needed of them.
             await self._graph.discard(*(edge.node for edge in opening.edges.values()))
             raise
-        node = self._make_node(opening, driver)
+        node = self._make_node(opening, driver, made)
         own = {key: value for key, value in options.items() if key in _COMMON or key in opening.options}
         node.explicit = flatten({"driver": driver.format_name, **own})
         made.append(node)
@@ -328,6 +328,8 @@ class Opener:
         self, spec: ChildSpec, options: dict[str, Any], opening: Opening, made: list[Node]
     ) -> None:
         wanted = options[spec.name]
+        if spec.name != "file" and opening.made_later is None:
+            opening.made_later = len(made)
         if isinstance(wanted, str):
             child = self._graph.find(wanted)
             check_active(opening, spec.name, child)
@@ -374,7 +376,7 @@ class Opener:
         opening.options = node.options
         return await self._open_driver(type(node.driver), opening)
 
-    def _make_node(self, opening: Opening, driver: BlockDriver) -> Node:
+    def _make_node(self, opening: Opening, driver: BlockDriver, made: list[Node]) -> Node:
         node = Node(opening.node_name, driver, opening.flags, dict(opening.options))
         for edge in opening.edges.values():
             edge.parent = node
@@ -384,7 +386,7 @@ class Opener:
         node.open_driver = partial(self._open_anew, opening)
         for child in opening.own_children:
             child.inherits_from = node
-        self._graph.add(node)
+        self._graph.add(node, *(made[opening.made_later :] if opening.made_later is not None else ()))
         if isinstance(driver, SupportsBackingFile):
             node.set_backing_filename(driver.backing_filename)
         return node

@@ -41,6 +41,8 @@ class Opening:
     passes_active: bool = True
     edges: dict[str, Edge] = field(default_factory=dict)
     own_children: list[Node] = field(default_factory=list)
+    made_later: int | None = None
+    """How many nodes had been made when the first child other than `file` came; QEMU lists those after this one."""
     bitmaps: list[DirtyBitmap] = field(default_factory=list)
 
     @property
@@ -62,6 +64,11 @@ class Opening:
     def direct(self) -> bool:
         """Whether the host's page cache is to be bypassed."""
         return self.flags.direct
+
+    @property
+    def no_io(self) -> bool:
+        """Whether the image is only looked at."""
+        return self.flags.no_io
 
     @property
     def discard(self) -> bool:

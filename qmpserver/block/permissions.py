@@ -68,13 +68,18 @@ def _of_storage(node: Node, role: ChildRole, used: Permission, shared: Permissio
     return PermissionSet(used, shared)
 
 
+def _youngest_first(node: Node) -> Iterator[Edge]:
+    """Go through the children in QEMU's order, so that of two conflicts the same one is told."""
+    return reversed(tuple(node.children.values()))
+
+
 def topological(roots: Iterable[Node]) -> list[Node]:
     """Return every node at or below `roots`, each after all of its users among them."""
     order: list[Node] = []
     seen: set[int] = set()
 
     def visit(node: Node) -> None:
-        stack: list[tuple[Node, Iterator[Edge]]] = [(node, iter(list(node.children.values())))]
+        stack: list[tuple[Node, Iterator[Edge]]] = [(node, _youngest_first(node))]
         seen.add(id(node))
         while stack:
             current, edges = stack[-1]
@@ -84,7 +89,7 @@ def topological(roots: Iterable[Node]) -> list[Node]:
                 stack.pop()
             else:
                 seen.add(id(edge.node))
-                stack.append((edge.node, iter(list(edge.node.children.values()))))
+                stack.append((edge.node, _youngest_first(edge.node)))
 
     for root in roots:
         if id(root) not in seen:

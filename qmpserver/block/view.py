@@ -28,6 +28,8 @@ class NodeFlags:
     force_share: bool = False
     detect_zeroes: str = "off"
     active: bool = True
+    no_io: bool = False
+    """Nothing is read of its content: QEMU's ``BDRV_O_NO_IO``.  No option sets it, only a tool that opens."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], inherited: "NodeFlags") -> Self:
@@ -47,6 +49,7 @@ class NodeFlags:
             force_share=options.get("force-share", inherited.force_share),
             detect_zeroes=options.get("detect-zeroes", "off"),
             active=options.get("active", inherited.active),
+            no_io=inherited.no_io,
         )
         if flags.force_share and not flags.read_only:
             raise QMPError("force-share=on can only be used with read-only images")

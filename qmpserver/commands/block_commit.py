@@ -95,7 +95,7 @@ def _find_top(daemon: Daemon, device: Node, top: str | None, top_node: str | Non
     if top is None:
         return device
     # QEMU: the topmost image's name is compared by the letter.
-    if filenames.filename_of(device) == top:
+    if top in (filenames.filename_of(device), filenames.image_filename_of(device)):
         return device
     found = chain.find_backing_image(device, top)
     if found is None:

@@ -9,7 +9,10 @@ from qmpserver.daemon import Daemon
 async def query_named_block_nodes(daemon: Daemon, *, flat: bool = False) -> list[dict[str, Any]]:
     """Show every node, newest first."""
     sizes = await info.allocated_sizes(daemon.graph)
-    return [info.block_device_info(node, sizes, flat=flat) for node in reversed(list(daemon.graph))]
+    shown = info.Shown()
+    return [
+        info.block_device_info(node, sizes, flat=flat, shown=shown) for node in reversed(list(daemon.graph))
+    ]
 
 
 def query_block(daemon: Daemon, *, flat: bool = False) -> list[dict[str, Any]]:

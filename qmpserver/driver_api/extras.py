@@ -265,6 +265,20 @@ class SupportsCheck(Protocol):
 
 
 @runtime_checkable
+class SupportsAmendPermissions(Protocol):
+    """A format that shares what it is stored in, but not while that is amended.
+
+    The engine brings permissions up to date after each call.
+    """
+
+    def begin_amend(self) -> None:
+        """From now on need the children as amending takes."""
+
+    def end_amend(self) -> None:
+        """Need them as before."""
+
+
+@runtime_checkable
 class SupportsAmend(Protocol):
     """A format of which some options can be changed after creation."""
 

@@ -60,6 +60,10 @@ class ImageContext(Protocol):
             QMPError: It cannot be opened, or the administrator does not allow it.
         """
 
+    @property
+    def no_io(self) -> bool:
+        """Whether the image is only looked at: its content is not read, so no key is needed."""
+
     def secret(self, secret_id: str) -> bytes:
         """Return the bytes of the secret object of that id; only while the driver opens.
 

@@ -43,13 +43,13 @@ class MirrorTopDriver(FilterDriver):
     def child_permissions(self, child: str, used: Permission, shared: Permission) -> PermissionSet | None:
         """Ask for what our users ask; what is being committed is in no one state that could be read below.
 
-        QEMU: it lets others write to the node as well, and does not copy what they write.
+        QEMU: it lets others write to a node that is mirrored as well, and does not copy what they write.
         """
+        if self._is_commit:
+            return PermissionSet(used & ~Permission.CONSISTENT_READ, shared | Permission.CONSISTENT_READ)
         if self.interceptor is not None:
             shared &= ~Permission.WRITE
-        if not self._is_commit:
-            return PermissionSet(used, shared)
-        return PermissionSet(used & ~Permission.CONSISTENT_READ, shared | Permission.CONSISTENT_READ)
+        return PermissionSet(used, shared)
 
     @property
     def can_grow(self) -> bool:

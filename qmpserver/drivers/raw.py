@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.debug_events import DebugHook
+from qmpserver.driver_api.debug_events import DebugHook, debug_event
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -124,6 +124,9 @@ class RawDriver(MappingDriver):
 
     async def flush(self) -> None:
         """Flush `file`."""
+        if self._file.debug_hook is not None:
+            await debug_event(self._file, "flush_to_os")
+            await debug_event(self._file, "flush_to_disk")
         await self._file.flush()
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:

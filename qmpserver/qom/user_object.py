@@ -46,3 +46,6 @@ class UserObject:
         Raises:
             QMPError: Something does.
         """
+
+    def deleted(self) -> None:
+        """Let go of what it holds; the object is gone."""

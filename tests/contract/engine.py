@@ -126,6 +126,7 @@ class Context:
     auto_read_only = False
     no_flush = False
     direct = False
+    no_io = False
 
     def __init__(
         self,

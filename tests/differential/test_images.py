@@ -31,11 +31,6 @@ def file(name: str, **options: Any) -> dict[str, Any]:
     return {"driver": "file", "filename": name, **options}
 
 
-def shape(part: Any) -> Any:
-    """Leave out what two hosts' folders and file systems decide."""
-    return json.loads(json.dumps(part))
-
-
 FILES: list[list[Step]] = [
     created("file", filename="a.img", size=MiB),
     created("file", filename="a.img", size=1000, preallocation="falloc", extent_size_hint=0),
@@ -73,7 +68,7 @@ QCOW2: list[dict[str, Any]] = [
     {"preallocation": "metadata"},
     {"preallocation": "full", "extended_l2": True},
     {"preallocation": "falloc", "cluster_size": 4096},
-    {"backing_file": "base", "backing_fmt": "raw", "lazy_refcounts": True},
+    {"backing_file": "used.qcow2", "backing_fmt": "raw", "lazy_refcounts": True},
     {"backing_file": "", "backing_fmt": "raw"},
     {"compression_type": "zstd", "size": 0},
     {"data_file": "d"},
@@ -123,10 +118,13 @@ def made(index: int, options: dict[str, Any]) -> list[Step]:
     ]
 
 
+HOST_DECIDES = {"actual-size", "children", "filename", "full-backing-filename"}
+
+
 def info(path: Path) -> dict[str, Any]:
     """Return what ``qemu-img info`` says of an image, but not what it occupies."""
     told: dict[str, Any] = json.loads(qemu_img("info", "--output=json", "-f", "qcow2", path))
-    return {key: value for key, value in told.items() if key not in {"actual-size", "children", "filename"}}
+    return {key: value for key, value in told.items() if key not in HOST_DECIDES}
 
 
 @pytest.fixture
@@ -174,3 +172,109 @@ def test_refused_qcow2_images(tmp_path: Path, files: Path) -> None:
     for options in REFUSED:
         steps += created("qcow2", **{"file": "f", "size": MiB, **options})
     duel(tmp_path, files, [*NODES, *steps]).assert_alike()
+
+
+def resized(name: str, size: int) -> Step:
+    return step("block_resize", node_name=name, size=size)
+
+
+def test_resizing(tmp_path: Path, files: Path) -> None:
+    for name, options in {
+        "two.qcow2": {"compat": "0.10"},
+        "snapshots.qcow2": {},
+        "two-snapshots.qcow2": {"compat": "0.10"},
+        "over.qcow2": {"backing_file": "used.qcow2", "backing_fmt": "qcow2"},
+        "raw-data.qcow2": {"data_file": "data.raw", "data_file_raw": "on"},
+    }.items():
+        make_qcow2(files / name, "512k", **options)
+    for name in ("snapshots.qcow2", "two-snapshots.qcow2"):
+        qemu_img("snapshot", "-c", "s", files / name)
+    steps = [
+        *NODES,
+        *(
+            node("qcow2", file(f"{name}.qcow2"), name)
+            for name in ("two", "snapshots", "two-snapshots", "over", "raw-data")
+        ),
+        node("raw", file("old.img", locking="off"), "raw"),
+        step("blockdev-add", driver="null-co", node_name="null", size=512),
+        *(resized("user", size) for size in (2 * MiB, 512, 0, 3 * MiB, 1000, -512, 1 << 60, (1 << 63) - 1)),
+        *(resized("two", size) for size in (MiB, 512)),
+        *(resized("snapshots", size) for size in (MiB, 64 * KiB, 2 * MiB)),
+        resized("two-snapshots", MiB),
+        resized("over", 768 * KiB),
+        resized("raw-data", MiB),
+        *(resized("raw", size) for size in (100, 2 * MiB, (1 << 63) - (1 << 30))),
+        resized("small", 100),
+        resized("read-only", 100),
+        resized("null", 100),
+        resized("nix", 512),
+        step("block_resize", device="nix", size=512),
+        step("block_resize", device="user", node_name="user", size=MiB),
+        step("block_resize", size=512),
+    ]
+    outcome = duel(tmp_path, files, steps)
+    outcome.assert_alike()
+    for name in ("used", "two", "snapshots", "over", "raw-data"):
+        ours, theirs = (folder / f"{name}.qcow2" for folder in (outcome.our_folder, outcome.their_folder))
+        assert qemu_check(ours) == {}
+        assert info(ours) == info(theirs)
+        assert mapped(ours) == mapped(theirs)
+
+
+def test_snapshots(tmp_path: Path, files: Path) -> None:
+    def taken(device: str, name: str) -> Step:
+        return step("blockdev-snapshot-internal-sync", device=device, name=name)
+
+    def deleted(device: str, **which: str) -> Step:
+        return step("blockdev-snapshot-delete-internal-sync", device=device, **which)
+
+    steps = [
+        *NODES,
+        node("raw", "user", "above"),
+        *(taken("above", name) for name in ("a", "1", "a", "")),
+        *(taken(name, "x") for name in ("user", "small", "read-only", "nix")),
+        taken("small", ""),
+        step("query-named-block-nodes", flat=True),
+        *(deleted("above", **which) for which in ({}, {"id": ""}, {"id": "9"}, {"name": "b"})),
+        *(deleted("above", **which) for which in ({"id": "1", "name": "1"}, {"name": "1"}, {"id": "1"})),
+        *(deleted(name, id="1") for name in ("user", "small", "read-only", "nix", "above")),
+    ]
+    outcome = duel(tmp_path, files, steps)
+    outcome.assert_alike(without_times)
+    assert qemu_check(outcome.our_folder / "used.qcow2") == {}
+
+
+def without_times(value: Any) -> Any:
+    """Leave out when a snapshot was taken, and what a host's file system decides."""
+    decided = ("date-", "vm-clock-", "actual-size", "virtual-size")
+    match value:
+        case dict():
+            return {key: without_times(item) for key, item in value.items() if not key.startswith(decided)}
+        case list():
+            return [without_times(item) for item in value]
+        case _:
+            return value
+
+
+def test_amending(tmp_path: Path, files: Path) -> None:
+    def amended(node_name: str, driver: str, **options: Any) -> list[Step]:
+        wanted = {"driver": driver, **options}
+        return [
+            step("x-blockdev-amend", "STATUS=concluded", job_id="j", node_name=node_name, options=wanted),
+            step("query-jobs"),
+            step("job-dismiss", id="j"),
+        ]
+
+    steps = [
+        *NODES,
+        *amended("user", "qcow2"),
+        *amended("user", "qcow2", encrypt={"format": "luks", "state": "active"}),
+        *amended("user", "qcow2", encrypt={"format": "qcow"}),
+        *amended("user", "raw"),
+        *amended("f", "qcow2"),
+        *amended("f", "file"),
+        *amended("small", "raw"),
+        *amended("nix", "qcow2"),
+        step("x-blockdev-amend", job_id="1", node_name="user", options={"driver": "qcow2"}),
+    ]
+    duel(tmp_path, files, steps).assert_alike()

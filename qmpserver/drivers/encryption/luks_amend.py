@@ -89,7 +89,7 @@ class KeyslotChange:
         )
 
 
-def _refuse_if(condition: bool, text: str) -> None:  # noqa: FBT001
+def _refuse_if(condition: bool, text: str) -> None:
     if condition:
         raise QMPError(text)
 
@@ -196,5 +196,5 @@ async def _give_up(volume: LuksVolume, index: int) -> None:
 
 
 async def _store(volume: LuksVolume, index: int, slot: KeySlot) -> None:
-    volume.header = volume.header.with_slot(index, slot)
     await volume.area.write(LuksHeader.slot_position(index), slot.pack())
+    volume.header = volume.header.with_slot(index, slot)

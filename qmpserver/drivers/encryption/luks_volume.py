@@ -162,3 +162,12 @@ class NewVolume:
         slot, material = await threads.run(fill_slot, header, 0, key, options.password, options.iter_time_ms)
         header = header.with_slot(0, slot)
         return cls(header, key, header.pack().ljust(slot.offset, b"\0") + material)
+
+    async def store(self, area: HeaderArea) -> None:
+        """Store it, durably: what tells that it is a header last.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        await area.write(HEADER_BYTES, self.packed[HEADER_BYTES:])
+        await area.write(0, self.packed[:HEADER_BYTES])

@@ -125,11 +125,14 @@ class Committer:
     async def _locked(self, *, durable: bool) -> None:
         async with self._lock:
             self._image.check_sound()
+            if durable:
+                await self._image.event("flush_to_os")
             if self.tables.dirty:
                 await self._write_back()
             elif durable and self._refcounts.is_dirty:
                 await self._write_refcounts()
             if durable:
+                await self._image.event("flush_to_disk")
                 await self._barrier()
                 if self._refcounts.is_dirty:
                     await self._refcounts.write_blocks()
@@ -140,10 +143,12 @@ class Committer:
             await self._write_refcounts()
             for table, start, _, data in batch.tables:
                 if table.is_new:
+                    await self._image.event("l2_alloc_write")
                     await self._image.write(table.offset + start, data)
             await self._barrier()
             for table, start, _, data in batch.tables:
                 if not table.is_new:
+                    await self._image.event("l2_update")
                     await self._image.write(table.offset + start, data)
             await self._write_l1([table for table, *_ in batch.tables if table.is_new])
         except BaseException:
@@ -181,6 +186,7 @@ class Committer:
         for part in sorted({table.index * ENTRY_SIZE // unit for table in tables}):
             first = part * unit // ENTRY_SIZE
             data = _big_endian(l1[first : first + unit // ENTRY_SIZE])
+            await self._image.event("l1_update")
             await self._image.write(self._image.header.l1_offset + part * unit, data)
         for table in tables:
             table.is_new = False
@@ -194,6 +200,8 @@ class Committer:
         """Write reference counts; they may be durable before what they count, but not after."""
         refcounts = self._refcounts
         async with refcounts.lock:
+            if refcounts.new_blocks:
+                await self._image.event("refblock_alloc_write")
             await refcounts.write_blocks_locked()
             if not refcounts.new_blocks and refcounts.planned_table is None:
                 return
@@ -212,6 +220,7 @@ class Committer:
         for part in sorted({index * ENTRY_SIZE // unit for index in self._refcounts.new_blocks}):
             first = part * unit // ENTRY_SIZE
             data = _big_endian(table[first : first + unit // ENTRY_SIZE])
+            await self._image.event("refblock_alloc_hookup")
             await self._image.write(self._image.header.reftable_offset + part * unit, data)
 
     async def _move_table(self, offset: int, clusters: int) -> None:
@@ -221,8 +230,10 @@ class Committer:
         table[: len(refcounts.table)] = refcounts.table
         for index, block in refcounts.new_blocks.items():
             table[index] = block
+        await image.event("refblock_alloc_write_table")
         await image.write(offset, _big_endian(table))
         await image.child.flush()
+        await image.event("refblock_alloc_switch_table")
         old = image.header
         await image.update_header(reftable_offset=offset, reftable_clusters=clusters)
         refcounts.table = table

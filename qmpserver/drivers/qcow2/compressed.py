@@ -99,6 +99,7 @@ async def write_compressed(image: Image, allocator: Allocator, offset: int, data
         packed = await threads.run(compress, plain, compression)
     if packed is None:
         return False
+    await image.event("write_compressed")
     await allocator.store_compressed(offset, packed)
     return True
 
@@ -134,6 +135,7 @@ async def _read_cluster(image: Image, tables: L2Tables, offset: int) -> bytes:
     host, length = compressed_extent(entry, image.cluster_bits)
     if host >= image.child.size:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+    await image.event("read_compressed")
     data = bytes(await image.read(host, length))
     compression = COMPRESSION_TYPES[image.header.compression_type]
     if image.cluster_size < THREAD_FROM:

@@ -31,7 +31,7 @@ from qmpserver.drivers.qcow2.header import (
 from qmpserver.drivers.qcow2.opening import open_image
 from qmpserver.drivers.qcow2.preallocation import map_range
 from qmpserver.drivers.qcow2.widths import RefcountWidth
-from qmpserver.errors import QMPError
+from qmpserver.errors import QMPError, error_text
 from qmpserver.units import align_up
 
 
@@ -92,9 +92,10 @@ def _header(options: CreateOptions, layout: _Layout) -> bytes:
     extensions = ext.feature_names(header)
     if options.data_file is not None:
         extensions.insert(0, Extension(ext.DATA_FILE, ext.text_to_name(options.data_file.filename)))
-    if options.backing_format:
+    backing_file = options.backing_file or ""
+    if options.backing_format and backing_file:
         extensions.insert(0, Extension(ext.BACKING_FORMAT, ext.text_to_name(options.backing_format)))
-    laid_out = ext.lay_out(header, extensions, ext.text_to_name(options.backing_file))
+    laid_out = ext.lay_out(header, extensions, ext.text_to_name(backing_file))
     if laid_out is None:
         raise QMPError(
             f"Could not assign backing file '{options.backing_file}' with format "
@@ -140,8 +141,18 @@ async def create_image(file: BlockChild, options: CreateOptions, secrets: Secret
         QMPError: The backing file's name cannot be held, or the external data file cannot have the size.
         OSError: A file cannot be written.
     """
-    data_file, preallocation = options.data_file, options.preallocation
     await _write_empty(file, options)
+    try:
+        await _give_size(file, options, secrets)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"Could not resize image: {error.strerror or error_text(error)}"
+        ) from error
+
+
+async def _give_size(file: BlockChild, options: CreateOptions, secrets: SecretSource) -> None:
+    """Make the external data file long enough, and map what is to be mapped."""
+    data_file, preallocation = options.data_file, options.preallocation
     if data_file is not None and data_file.size < options.size:
         is_metadata = preallocation is Preallocation.METADATA
         await data_file.truncate(options.size, Preallocation.OFF if is_metadata else preallocation)

@@ -32,7 +32,7 @@ class CreateOptions:
     size: int
     version: int = 3
     cluster_size: int = 64 * KiB
-    backing_file: str = ""
+    backing_file: str | None = None
     backing_format: str = ""
     refcount_bits: int = 16
     lazy_refcounts: bool = False
@@ -58,7 +58,7 @@ class CreateOptions:
             size=signed64(options["size"]),
             version=2 if options.get("version") == "v2" else 3,
             cluster_size=options.get("cluster-size", 64 * KiB),
-            backing_file=options.get("backing-file") or "",
+            backing_file=options.get("backing-file"),
             backing_format=options.get("backing-fmt") or "",
             refcount_bits=options.get("refcount-bits", 16),
             lazy_refcounts=bool(options.get("lazy-refcounts")),
@@ -83,11 +83,12 @@ class CreateOptions:
             raise QMPError("Image size must be a multiple of 512 bytes")
         self._check_data_file()
         self._check_extended_l2()
-        if self.preallocation is not Preallocation.OFF and self.backing_file and not self.extended_l2:
+        has_backing = self.backing_file is not None
+        if self.preallocation is not Preallocation.OFF and has_backing and not self.extended_l2:
             raise QMPError(
                 "Backing file and preallocation can only be used at the same time if extended_l2 is on"
             )
-        if self.backing_format and not self.backing_file:
+        if self.backing_format and not has_backing:
             raise QMPError("Backing format cannot be used without backing file")
         self._check_refcounts()
         if self.compression != "zlib" and self.version < 3:
@@ -102,7 +103,7 @@ class CreateOptions:
     def _check_data_file(self) -> None:
         if self.data_file_raw and self.data_file is None:
             raise QMPError("data-file-raw requires data-file")
-        if self.data_file_raw and self.backing_file:
+        if self.data_file_raw and self.backing_file is not None:
             raise QMPError("Backing file and data-file-raw cannot be used at the same time")
         if self.data_file is not None and self.version < 3:
             raise QMPError(

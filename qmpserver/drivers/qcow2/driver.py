@@ -245,6 +245,7 @@ class Qcow2Driver(MappingDriver):
 
     async def make_empty(self) -> None:
         """Drop all guest data; see :class:`SupportsMakeEmpty`."""
+        await self._image.event("empty_image_prepare")
         await self._allocator.clear(0, self.size)
         await self._parts.committer.flush()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.debug_events import debug_event
 from qmpserver.driver_api.opening import ImageContext
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (
@@ -101,6 +102,10 @@ class Image:
     def has_backing(self) -> bool:
         """Whether unallocated clusters may show something other than zeroes."""
         return bool(self.header.backing_offset) or self.context.child("backing") is not None
+
+    async def event(self, name: str) -> None:
+        """Say what is about to be done to the image, for tests that make just that fail."""
+        await debug_event(self.child, name)
 
     async def read(self, offset: int, length: int) -> bytearray:
         """Read metadata; what lies past the end of the file reads as zeroes."""

@@ -8,6 +8,7 @@ from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.image import Image
+from qmpserver.errors import error_text
 from qmpserver.units import MiB
 
 _PIECE = 4 * MiB
@@ -49,15 +50,25 @@ async def map_range(
 
 
 async def _make_zero(file: BlockChild, offset: int, length: int, preallocation: Preallocation) -> None:
-    match preallocation:
-        case Preallocation.FALLOC:
-            await file.pwrite_zeroes(offset, length)
-        case Preallocation.FULL:
-            zeroes = memoryview(bytes(min(length, _PIECE)))
-            for start in range(offset, offset + length, _PIECE):
-                await file.pwrite(start, zeroes[: offset + length - start])
-        case _:
-            # What lies past the end of the file is zero already.
-            stale = min(length, file.size - offset)
-            if stale > 0:
-                await file.pwrite_zeroes(offset, stale, flags.MAY_UNMAP)
+    """Make a host range zero in the way that is wanted; the file may end before or inside it."""
+    end = offset + length
+    if preallocation in {Preallocation.FALLOC, Preallocation.FULL} and end > file.size:
+        old = file.size
+        try:
+            await file.truncate(end, preallocation)
+        except OSError as error:
+            text = error.strerror or error_text(error)
+            raise OSError(error.errno, f"Failed to resize underlying file: {text}") from error
+        length = old - offset
+    else:
+        # What lies past the end of the file is zero already.
+        length = min(end, file.size) - offset
+    if length <= 0:
+        return
+    if preallocation is Preallocation.FULL:
+        zeroes = memoryview(bytes(min(length, _PIECE)))
+        for start in range(offset, offset + length, _PIECE):
+            await file.pwrite(start, zeroes[: offset + length - start])
+    else:
+        keeps_room = preallocation is Preallocation.FALLOC
+        await file.pwrite_zeroes(offset, length, 0 if keeps_room else flags.MAY_UNMAP)

@@ -80,6 +80,7 @@ class Refcounts:
         self.per_block = header.cluster_size * 8 // self.width.bits
         self._blocks.clear()
         self.next_free = self._packed_to = 0
+        await self._image.event("reftable_load")
         self.table = array("Q")
         self.table.frombytes(
             await self._image.read(header.reftable_offset, header.reftable_clusters * header.cluster_size)
@@ -104,6 +105,7 @@ class Refcounts:
         Raises:
             OSError: There is no room that the format can count; nothing is taken.
         """
+        await self._image.event("cluster_alloc")
         async with self.lock:
             return await self._allocate(count, whole=whole)
 
@@ -206,6 +208,7 @@ class Refcounts:
             )
         if image.writable:
             await self._metadata.guard_structure(offset, kinds.REFBLOCK)
+        await image.event("refblock_load")
         block = RefcountBlock(offset, await image.read(offset, image.cluster_size), is_dirty=False)
         await self._keep(index, block)
         return block
@@ -219,6 +222,7 @@ class Refcounts:
 
     async def _write_block(self, block: RefcountBlock) -> None:
         if block.is_dirty:
+            await self._image.event("refblock_update_part")
             await self._image.write(block.offset, block.data)
             block.is_dirty = False
 
@@ -228,6 +232,7 @@ class Refcounts:
         It goes into the first cluster of its own range, which is free as the whole range is, and counts
         itself.
         """
+        await self._image.event("refblock_alloc")
         if index >= self._capacity:
             await self._grow_table(index)
             # The larger table may itself have been put into this range.
@@ -252,6 +257,7 @@ class Refcounts:
     async def _grow_table(self, index: int) -> None:
         """Plan a place for a table that holds `index` and half as much again."""
         image = self._image
+        await image.event("reftable_grow")
         clusters = (index * 3 // 2 + 1) * ENTRY_SIZE // image.cluster_size + 2
         if clusters * image.cluster_size > MAX_REFTABLE_BYTES:
             clusters = MAX_REFTABLE_BYTES // image.cluster_size
@@ -278,6 +284,7 @@ class Refcounts:
             count: Clusters.
             discard: Give the space of those that become free back to the file below.
         """
+        await self._image.event("cluster_free")
         async with self.lock:
             await self._lower(offset >> self._image.cluster_bits, count, discard=discard)
 

@@ -107,14 +107,17 @@ class Resizer:
         if entries * ENTRY_SIZE > MAX_L1_BYTES:
             raise QMPError(f"Failed to grow the L1 table: {os.strerror(errno.EFBIG)}")
         clusters = align_up(entries * ENTRY_SIZE, image.cluster_size) // image.cluster_size
+        await image.event("l1_grow_alloc_table")
         offset, _ = await self.refcounts.allocate(clusters, whole=True)
         await self.committer.flush()
         l1 = array("Q", bytes(entries * ENTRY_SIZE))
         l1[: len(tables.l1)] = tables.l1
         on_disk = array("Q", l1)
         on_disk.byteswap()
+        await image.event("l1_grow_write_table")
         await image.write(offset, on_disk.tobytes().ljust(clusters * image.cluster_size, b"\0"))
         await image.child.flush()
+        await image.event("l1_grow_activate_table")
         old = image.header
         await image.update_header(l1_offset=offset, l1_entries=entries)
         await image.child.flush()

@@ -75,6 +75,7 @@ class VmState:
             OSError: There is no room, or it cannot be written.
         """
         parts = self._parts
+        await parts.image.event("vmstate_save")
         reach = parts.image.header.l2_reach
         start, end = self._start + offset, self._start + offset + len(data)
         entries = align_up(end, reach) // reach
@@ -108,6 +109,7 @@ class VmState:
 
     async def read(self, offset: int, into: memoryview) -> None:
         """Read state from that byte offset; what was never written reads as zeroes."""
+        await self._parts.image.event("vmstate_load")
         await self._read(self._start + offset, into)
 
     async def _read(self, offset: int, into: memoryview) -> None:

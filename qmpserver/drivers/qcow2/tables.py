@@ -135,6 +135,7 @@ class L2Tables:
         if offset % image.cluster_size:
             raise await image.corrupt(f"L2 table offset {c_hex(offset)} unaligned (L1 index: {c_hex(index)})")
         await self._make_room()
+        await image.event("l2_load")
         entries = array("Q")
         entries.frombytes(await image.read(offset, image.cluster_size))
         entries.byteswap()
@@ -209,6 +210,7 @@ class L2Tables:
 
     async def _unshare(self, table: L2Table) -> None:
         old = table.offset
+        await self._image.event("l2_alloc_cow_read")
         offset, _ = await self._refcounts.allocate(1)
         table.offset, table.replaces = offset, old
         self._enter_new(table)
