@@ -150,6 +150,8 @@ class Daemon:
                 raise QMPError(
                     f"Failed to find node with node-name='{node_name}'", code="not-found", node=node_name
                 )
+            if any(isinstance(edge.parent, BlockBackend) for edge in node.parents):
+                raise NodeInUse(f"Node {node_name} is in use", node=node_name)
             check_not_busy(node)
             check_no_overlay(node)
             if not node.is_monitor_owned:

@@ -16,7 +16,6 @@ that code can catch by meaning.
     `-- CorruptImage                EIO             an image's own data contradicts its format
 """
 
-import copy
 import errno
 import os
 from typing import ClassVar, Self
@@ -46,8 +45,9 @@ class QMPError(Exception):
 
     def within(self, prefix: str) -> Self:
         """Return the same refusal with words before its own."""
-        error = copy.copy(self)
-        error.args = (prefix + self.description,)
+        # Not `copy`: it makes an error anew of its text, where a subclass may want more.
+        error = type(self).__new__(type(self), prefix + self.description)
+        vars(error).update(vars(self))
         error.description = prefix + self.description
         return error
 

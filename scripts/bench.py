@@ -1,6 +1,6 @@
 """Measure this server beside QEMU's storage daemon, from outside, in turn.
 
-    scripts/bench [qmp|start|stream ...] [--runs N] [--peer COMMAND] [--mib N] [--json FILE]
+    scripts/bench [qmp|start|stream|backup ...] [--runs N] [--peer COMMAND] [--mib N] [--json FILE]
 
 Both are started with the same options and given the same bytes over the same kind of socket.  They
 take turns (ours, theirs, ours, ...) and each figure is the median of its runs, so that the ratio
@@ -151,6 +151,8 @@ GOALS = {
     "block-stream, MiB/s": at_least(2),
     "block-stream until on disk, MiB/s": at_least(2),
     "resident at most while streaming, MiB": at_most(120, "MiB"),
+    "blockdev-backup, MiB/s": at_least(1.2),
+    "blockdev-backup until on disk, MiB/s": at_least(1.2),
 }
 
 
@@ -234,7 +236,39 @@ def case_stream(command: str, folder: Path, mib: int) -> dict[str, float]:
     return figures
 
 
-CASES = {"qmp": case_qmp, "start": case_start, "stream": case_stream}
+def case_backup(command: str, folder: Path, mib: int) -> dict[str, float]:
+    """A full backup of a qcow2 image to another; the result is checked and compared."""
+    data = make_data(folder, mib)
+    source, target = str(folder / "source.qcow2"), str(folder / "target.qcow2")
+    image("convert", "-O", "qcow2", str(data), source)
+    image("create", "-f", "qcow2", target, f"{mib}M")
+    os.sync()
+    server = Server(command, folder)
+    for name, path in (("source", source), ("target", target)):
+        file = {"driver": "file", "filename": path}
+        server.execute("blockdev-add", driver="qcow2", node_name=name, file=file)
+    began = time.perf_counter()
+    server.execute("blockdev-backup", job_id="j", device="source", target="target", sync="full")
+    event = server.wait_event("BLOCK_JOB_COMPLETED")
+    elapsed = time.perf_counter() - began
+    if "error" in event["data"]:
+        raise SystemExit(f"{command}: {event['data']['error']}")
+    server.execute("blockdev-del", node_name="target")
+    with Path(target).open("rb") as written:
+        os.fsync(written)
+    elapsed_on_disk = time.perf_counter() - began
+    server.close()
+    image("check", "-q", target)
+    image("compare", "-q", "-F", "raw", target, str(data))
+    Path(source).unlink()
+    Path(target).unlink()
+    return {
+        "blockdev-backup, MiB/s": mib / elapsed,
+        "blockdev-backup until on disk, MiB/s": mib / elapsed_on_disk,
+    }
+
+
+CASES = {"qmp": case_qmp, "start": case_start, "stream": case_stream, "backup": case_backup}
 
 
 def main() -> None:

@@ -20,12 +20,13 @@ from qmpserver.block.opener import Opener
 from qmpserver.block.permissions import topological
 from qmpserver.driver_api.permissions import ChildRole, Permission
 from qmpserver.errors import NodeInUse, QMPError, error_text
+from qmpserver.transaction import TransactionAction
 
 CreateImage = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 """Makes a new image, given file, format and options.  The graph is locked."""
 
 
-class ExternalSnapshot(ABC):
+class ExternalSnapshot(TransactionAction, ABC):
     """One overlay being put over one node.
 
     Args:
@@ -38,6 +39,7 @@ class ExternalSnapshot(ABC):
         self._node = node
         self._overlay: Node | None = None
         self._moved: list[Edge] = []
+        self._is_in_place = False
         self._still = contextlib.AsyncExitStack()
 
     @abstractmethod
@@ -65,6 +67,7 @@ class ExternalSnapshot(ABC):
 
     async def _append(self, node: Node, overlay: Node) -> None:
         own = set(topological((overlay,)))
+        self._is_in_place = True
         try:
             for edge in [edge for edge in node.parents if edge.parent not in own]:
                 self._graph.lead(edge, overlay)
@@ -83,11 +86,12 @@ class ExternalSnapshot(ABC):
 
     async def abort(self) -> None:
         """Take the overlay away again."""
-        if self._moved or (self._overlay is not None and self._overlay.backing is self._node):
+        if self._is_in_place:
             await self._take_back()
 
     async def _take_back(self) -> None:
         assert self._overlay is not None
+        self._is_in_place = False
         backing = self._overlay.children.get("backing")
         if backing is not None:
             self._graph.detach(backing)

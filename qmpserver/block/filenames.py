@@ -75,7 +75,8 @@ def opened_as(node: NodeView, backing_filename: str) -> str:
     except QMPError:
         return backing_filename
     file = options.get("file")
-    return str(file["filename"]) if isinstance(file, dict) and "filename" in file else full_name
+    is_plain = options.keys() <= {"driver", "file"} and isinstance(file, dict) and "filename" in file
+    return str(file["filename"]) if is_plain and isinstance(file, dict) else full_name
 
 
 def _beside(path: str, relative: str) -> str:

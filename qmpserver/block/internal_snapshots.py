@@ -1,5 +1,7 @@
 """Take, apply and delete snapshots that images keep inside themselves.  The graph is locked throughout."""
 
+import errno
+import os
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -8,6 +10,10 @@ from qmpserver.block.graph import check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.driver_api.extras import SnapshotInfo, SupportsSnapshots
 from qmpserver.errors import QMPError, error_text
+from qmpserver.log import get_logger
+from qmpserver.transaction import TransactionAction
+
+_log = get_logger("block")
 
 
 class SnapshotImage(NamedTuple):
@@ -91,7 +97,7 @@ def writable_image_of(node: Node) -> SnapshotImage | None:
     return None if image is None or node.read_only or image.holder.read_only else image
 
 
-class InternalSnapshot:
+class InternalSnapshot(TransactionAction):
     """One snapshot being taken, which can be taken back.
 
     Args:
@@ -141,13 +147,18 @@ class InternalSnapshot:
         return image
 
     async def abort(self) -> None:
-        """Delete the snapshot again.
-
-        Raises:
-            OSError: It cannot be deleted, and is still there.
-        """
-        if self._image is not None and self._taken is not None:
+        """Delete the snapshot again; one that cannot be deleted remains."""
+        if self._image is None or self._taken is None:
+            return
+        try:
             await self._image.delete(self._taken)
+        except OSError as error:
+            _log.error(
+                "snapshot not taken back",
+                node_name=self._node.node_name,
+                snapshot_id=self._taken.snapshot_id,
+                error=error_text(error),
+            )
 
 
 def describe(name: str, now_us: int, *, vm_state_size: int = 0) -> SnapshotInfo:
@@ -173,15 +184,15 @@ async def delete(node: Node, snapshot_id: str | None, name: str | None) -> Snaps
     check_not_busy(node)
     device = node.node_name
     image = image_of(node)
-    found = next(
-        (
-            one
-            for one in (image.driver.snapshots if image is not None else ())
-            if snapshot_id in {None, one.snapshot_id} and name in {None, one.name}
-        ),
-        None,
+    if image is None:
+        raise QMPError(f"Failed to get a snapshot list: {os.strerror(errno.ENOTSUP)}")
+    fitting = (
+        one
+        for one in image.driver.snapshots
+        if snapshot_id in {None, one.snapshot_id} and name in {None, one.name}
     )
-    if image is None or found is None:
+    found = next(fitting, None)
+    if found is None:
         wanted_id, wanted_name = ("null" if word is None else word for word in (snapshot_id, name))
         raise QMPError(
             f"Snapshot with id '{wanted_id}' and name '{wanted_name}' does not exist on device '{device}'"

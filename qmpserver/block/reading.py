@@ -106,13 +106,11 @@ async def block_statuses(node: NodeView, offset: int, length: int) -> list[Block
     driver = node.mapping
     if driver is None:
         return [await node.driver.block_status(offset, length)]
-    runs = await driver.map_runs(offset, length)
-    if driver.status_follows_child or await driver.has_unwritten_data():
-        return [await _status_of(node, driver, runs[0], offset)]
     statuses: list[BlockStatus] = []
-    for mapping in runs:
-        if mapping.kind is MappingKind.DATA:
-            # Written out: there may be millions of them.
+    is_written = not (driver.status_follows_child or await driver.has_unwritten_data())
+    for mapping in await driver.map_runs(offset, length):
+        if is_written and mapping.kind is MappingKind.DATA:
+            # There may be millions of them.
             status = BlockStatus(mapping.length, True, False, True, mapping.offset)  # noqa: FBT003
         else:
             status = await _status_of(node, driver, mapping, offset)

@@ -1,7 +1,7 @@
 """Put overlays over nodes, and change what images name as their backing file."""
 
+from qmpserver import transaction
 from qmpserver.block import backing_name
-from qmpserver.block.external_snapshot import ExternalSnapshot
 from qmpserver.commands import snapshot_actions
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
@@ -10,7 +10,7 @@ from qmpserver.errors import QMPError
 async def blockdev_snapshot(daemon: Daemon, *, node: str, overlay: str) -> None:
     """Put an overlay that is a node already over a node."""
     async with daemon.graph.lock:
-        await _run(snapshot_actions.by_node(daemon, node=node, overlay=overlay))
+        await transaction.run([snapshot_actions.by_node(daemon, node=node, overlay=overlay)])
 
 
 async def blockdev_snapshot_sync(
@@ -34,15 +34,7 @@ async def blockdev_snapshot_sync(
             format=format,
             mode=mode,
         )
-        await _run(action)
-
-
-async def _run(action: ExternalSnapshot) -> None:
-    try:
-        await action.prepare()
-        await action.commit()
-    finally:
-        await action.clean()
+        await transaction.run([action])
 
 
 async def change_backing_file(

@@ -2,19 +2,17 @@
 
 from typing import Any
 
-from qmpserver.block import backing_name, internal_snapshots
+from qmpserver.block import internal_snapshots
 from qmpserver.block.info import snapshot_info
-from qmpserver.block.internal_snapshots import InternalSnapshot
-from qmpserver.block.node import Node
+from qmpserver.commands import snapshot_actions
 from qmpserver.daemon import Daemon
-from qmpserver.errors import QMPError
 from qmpserver.jobs.snapshots import SnapshotDeleteJob, SnapshotLoadJob, SnapshotSaveJob
 
 
 async def blockdev_snapshot_internal_sync(daemon: Daemon, *, device: str, name: str) -> None:
     """Take a snapshot inside an image."""
     async with daemon.graph.lock:
-        await InternalSnapshot(_root(daemon, device), name, daemon.clock.realtime_us()).prepare()
+        await snapshot_actions.internal(daemon, device=device, name=name).prepare()
 
 
 async def blockdev_snapshot_delete_internal_sync(
@@ -26,14 +24,9 @@ async def blockdev_snapshot_delete_internal_sync(
 ) -> dict[str, Any]:
     """Delete a snapshot inside an image."""
     async with daemon.graph.lock:
-        return snapshot_info(await internal_snapshots.delete(_root(daemon, device), id, name))
-
-
-def _root(daemon: Daemon, name: str) -> Node:
-    node = daemon.graph.find(name)
-    if not backing_name.is_root(node):
-        raise QMPError("Need a root block node")
-    return node
+        return snapshot_info(
+            await internal_snapshots.delete(snapshot_actions.find_root(daemon, device), id, name)
+        )
 
 
 async def snapshot_save(daemon: Daemon, *, job_id: str, tag: str, vmstate: str, devices: list[str]) -> None:

@@ -1,9 +1,12 @@
-"""Make the actions that put overlays over nodes, for a command of their own or for a transaction."""
+"""Make the actions that take snapshots, for a command of their own or for a transaction."""
 
 from functools import partial
 from typing import Any
 
+from qmpserver.block import backing_name
 from qmpserver.block.external_snapshot import ExternalSnapshot, NewOverlay, SnapshotByFile, SnapshotByNode
+from qmpserver.block.internal_snapshots import InternalSnapshot
+from qmpserver.block.node import Node
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
 
@@ -37,6 +40,27 @@ def by_file(
         raise QMPError(f"Cannot find device='{device or ''}' nor node-name='{node_name or ''}'")
     wanted = NewOverlay(snapshot_file, format, snapshot_node_name, mode == "existing")
     return SnapshotByFile(daemon.graph, node, daemon.opener, partial(_create, daemon), wanted)
+
+
+def internal(daemon: Daemon, *, device: str, name: str) -> InternalSnapshot:
+    """Return the action of ``blockdev-snapshot-internal-sync``.  The graph is locked from now to its end.
+
+    Raises:
+        QMPError: There is no such node, or another one is above it.
+    """
+    return InternalSnapshot(find_root(daemon, device), name, daemon.clock.realtime_us())
+
+
+def find_root(daemon: Daemon, name: str) -> Node:
+    """Return the node of that name, which no other may be above.
+
+    Raises:
+        QMPError: There is no such node, or one above it.
+    """
+    node = daemon.graph.find(name)
+    if not backing_name.is_root(node):
+        raise QMPError("Need a root block node")
+    return node
 
 
 async def _create(daemon: Daemon, filename: str, image_format: str, options: dict[str, Any]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from qmpserver.block import filenames
 from qmpserver.block.node import Node
 from qmpserver.daemon import Daemon
-from qmpserver.driver_api.extras import SupportsCreate
+from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.extras import SupportsCreate, SupportsCreateFile
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.errors import QMPError, error_text
 
@@ -62,9 +63,15 @@ async def open_target(
 
 
 async def create_target(daemon: Daemon, source: Node, image: TargetImage) -> None:
+    """Make the image, of the source's size.  The graph is locked.
+
+    Raises:
+        QMPError: It cannot be made.
+    """
     assert image.image_format is not None
-    options: dict[str, Any] = {"size": source.size}
     driver = _creatable(daemon, image.image_format)
+    filename = _creatable_filename(daemon, image.filename)
+    options: dict[str, Any] = {"size": source.size}
     if image.backing is not None:
         if not driver.supports_backing:
             raise QMPError(f"Backing file not supported for file format '{image.image_format}'")
@@ -72,18 +79,37 @@ async def create_target(daemon: Daemon, source: Node, image: TargetImage) -> Non
         name = filenames.relative_to_store(image.filename, filenames.filename_of(image.backing))
         options |= {"backing-file": name, "backing-fmt": image.backing.driver.format_name}
     try:
-        await daemon.create_image(image.filename, image.image_format, options, is_locked=True)
+        if issubclass(driver, SupportsCreate):
+            await daemon.create_image(filename, image.image_format, options, is_locked=True)
+        else:
+            await _create_plain(daemon, filename, source.size)
     except OSError as error:
         raise QMPError(f"Could not create '{image.filename}': {error_text(error)}") from error
 
 
-def _creatable(daemon: Daemon, image_format: str) -> Any:
+def _creatable(daemon: Daemon, image_format: str) -> type[BlockDriver]:
     if image_format not in daemon.registry.names():
         raise QMPError(f"Unknown file format '{image_format}'")
     driver = daemon.registry.find(image_format)
-    if not issubclass(driver, SupportsCreate):
+    if not issubclass(driver, SupportsCreate) and image_format != "raw":
         raise QMPError(f"Format driver '{image_format}' does not support image creation")
     return driver
+
+
+def _creatable_filename(daemon: Daemon, name: str) -> str:
+    """Return the path of the file that an image is to be kept in."""
+    protocol = filenames.protocol_options(name)
+    if not issubclass(daemon.registry.find(protocol["driver"]), SupportsCreateFile):
+        raise QMPError(f"Protocol driver '{protocol['driver']}' does not support image creation")
+    filename: str = protocol["filename"]
+    return filename
+
+
+async def _create_plain(daemon: Daemon, filename: str, size: int) -> None:
+    """Make a raw image, which is a file of the image's size and nothing else."""
+    protocol = daemon.registry.find("file")
+    assert issubclass(protocol, SupportsCreateFile)
+    await protocol.create_file({"filename": filename, "size": size})
 
 
 async def _put_over(daemon: Daemon, target: Node, source: Node) -> None:

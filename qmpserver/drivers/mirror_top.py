@@ -74,7 +74,6 @@ class MirrorTopDriver(FilterDriver):
 
     async def pdiscard(self, offset: int, length: int) -> None:
         """Discard the range of the node below."""
-
         if self.interceptor is None:
             await self._file.pdiscard(offset, length)
         else:

@@ -215,7 +215,7 @@ class MirrorJob(BlockJob):
                 pass
         finally:
             await self._copy.settle()
-            self._count()
+            self.copy_progressed()
 
     async def _match_sizes(self) -> None:
         size, target = self.plan.source.size, self._target.node
@@ -241,12 +241,12 @@ class MirrorJob(BlockJob):
             await self.sleep(SLICE_NS)
         elif await self._is_flushed():
             return await self._rest_or_end()
-        self._count()
+        self.copy_progressed()
         return False
 
     async def _copy_next(self) -> None:
         moved = await self._copy.submit_next(self.plan.buffer_size)
-        self._count()
+        self.copy_progressed()
         rest_ns = self.limit.account(moved, self.manager.clock.monotonic_ns())
         if rest_ns:
             await self.sleep(rest_ns)
@@ -256,12 +256,12 @@ class MirrorJob(BlockJob):
         try:
             await self._target.flush()
         except OSError as error:
-            self._on_failure(error, "write")
+            self.copy_failed(error, "write")
             return False
         return self._copy.is_equal
 
     async def _rest_or_end(self) -> bool:
-        self._count()
+        self.copy_progressed()
         if self._copy.copy_mode is CopyMode.WRITE_BLOCKING:
             self._copy.is_actively_synced = True
         if not self.is_ready:
@@ -288,11 +288,12 @@ class MirrorJob(BlockJob):
         self.pause()
         return True
 
-    def _count(self) -> None:
+    def copy_progressed(self) -> None:
+        """Count what is done, and what is left."""
         self.progress_current = self._copy.copied
         self.progress_total = self._copy.copied + self._copy.remaining
 
-    def _on_dirty(self) -> None:
+    def source_changed(self) -> None:
         """Have the job look in a while at what was written; more may follow by then."""
         if self._is_idle and self._waking is None:
             self._waking = self.manager.clock.call_later(SLICE_NS, self._wake_up)
@@ -301,7 +302,8 @@ class MirrorJob(BlockJob):
         self._waking = None
         self.wake()
 
-    def _on_failure(self, error: OSError, operation: str) -> None:
+    def copy_failed(self, error: OSError, operation: str) -> None:
+        """Do what the policies say about an error."""
         if self._failure is not None or self.is_user_paused:
             # What was on its way beside the one that stopped the job is no news.
             return
@@ -316,7 +318,7 @@ class MirrorJob(BlockJob):
     async def before_pause(self) -> None:
         """Let the copies in flight end."""
         await self._copy.settle()
-        self._count()
+        self.copy_progressed()
 
     # The end
 

@@ -5,7 +5,8 @@ block, the writes themselves.  Both hold what they are at in `areas`, so that ne
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
+from typing import Protocol
 
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.copy import CHUNK, Buffers, CopyEngine
@@ -16,8 +17,18 @@ from qmpserver.driver_api.interception import Change, Writable
 from qmpserver.jobs.mirror_plan import CopyMode, MirrorPlan
 from qmpserver.units import align_down, align_up
 
-OnFailure = Callable[[OSError, str], None]
-"""Told of each failure that leaves something unequal: the error, and `read` or `write`."""
+
+class MirrorListener(Protocol):
+    """Who is told how a mirror fares."""
+
+    def copy_failed(self, error: OSError, operation: str) -> None:
+        """Something is unequal because it could not be read, or not be written (`read`, `write`)."""
+
+    def copy_progressed(self) -> None:
+        """Something has become equal."""
+
+    def source_changed(self) -> None:
+        """Something has become unequal."""
 
 
 class MirrorCopy:
@@ -27,8 +38,7 @@ class MirrorCopy:
         plan: What is mirrored.
         target: The job's handle on the target, from when it copies.
         bitmap: Where both sides may be unequal.
-        on_failure: Told of errors.
-        on_dirty: Told when a write has made both sides unequal.
+        listener: Told how it fares.
 
     Attributes:
         bitmap: As given.
@@ -40,12 +50,7 @@ class MirrorCopy:
     """
 
     def __init__(
-        self,
-        plan: MirrorPlan,
-        target: BlockBackend,
-        bitmap: DirtyBitmap,
-        on_failure: OnFailure,
-        on_dirty: Callable[[], None],
+        self, plan: MirrorPlan, target: BlockBackend, bitmap: DirtyBitmap, listener: MirrorListener
     ) -> None:
         self.bitmap = bitmap
         self.copy_mode = plan.copy_mode
@@ -56,8 +61,7 @@ class MirrorCopy:
         self._size = plan.source.size
         self._granularity = bitmap.granularity
         self._target = target
-        self._on_failure = on_failure
-        self._on_dirty = on_dirty
+        self._listener = listener
         self._areas = TrackedRequests()
         self._engine = CopyEngine(self._copy, self._copied)
         self._cursor = 0
@@ -118,9 +122,10 @@ class MirrorCopy:
         self.in_flight -= length
         if error is None:
             self.copied += length
+            self._listener.copy_progressed()
             return
         self._note_unequal(offset, length)
-        self._on_failure(error, getattr(error, "operation", "read"))
+        self._listener.copy_failed(error, getattr(error, "operation", "read"))
 
     @contextlib.asynccontextmanager
     async def _held(self, offset: int, length: int) -> AsyncIterator[None]:
@@ -153,7 +158,7 @@ class MirrorCopy:
             await change(below)
         finally:
             self._note_unequal(offset, length)
-            self._on_dirty()
+            self._listener.source_changed()
 
     async def discard(self, below: Writable, offset: int, length: int) -> None:
         """Discard a range of the source; the target is made to read as the source does then.
@@ -181,7 +186,7 @@ class MirrorCopy:
         except BaseException:
             # Some of it may be there.
             self._note_unequal(offset, length)
-            self._on_dirty()
+            self._listener.source_changed()
             raise
 
     async def _change_target(self, change: Change, offset: int, length: int) -> None:
@@ -192,10 +197,10 @@ class MirrorCopy:
             await change(self._target)
         except BaseException as error:
             self._note_unequal(offset, length)
-            self._on_dirty()
+            self._listener.source_changed()
             if not isinstance(error, OSError):
                 raise
-            self._on_failure(error, getattr(error, "operation", "write"))
+            self._listener.copy_failed(error, getattr(error, "operation", "write"))
         else:
             self.copied += length
             self.bitmap.reset(offset, length)

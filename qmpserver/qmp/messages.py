@@ -61,7 +61,10 @@ def dump(value: Any) -> bytes:
     """
     try:
         dumped = orjson.dumps(value)
-    except TypeError:
+    except TypeError as error:
+        if "Recursion limit" in str(error):
+            # orjson stops at 254 levels; a backing chain may be longer.
+            return json.dumps(value).encode()
         return json.dumps(_make_valid(value)).encode()
     return dumped if dumped.isascii() else _NOT_ASCII.sub(_escape, dumped.decode()).encode()
 

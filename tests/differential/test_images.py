@@ -179,11 +179,12 @@ def resized(name: str, size: int) -> Step:
 
 
 def test_resizing(tmp_path: Path, files: Path) -> None:
+    make_qcow2(files / "base.qcow2", "1M")
     for name, options in {
         "two.qcow2": {"compat": "0.10"},
         "snapshots.qcow2": {},
         "two-snapshots.qcow2": {"compat": "0.10"},
-        "over.qcow2": {"backing_file": "used.qcow2", "backing_fmt": "qcow2"},
+        "over.qcow2": {"backing_file": "base.qcow2", "backing_fmt": "qcow2"},
         "raw-data.qcow2": {"data_file": "data.raw", "data_file_raw": "on"},
     }.items():
         make_qcow2(files / name, "512k", **options)
@@ -230,11 +231,11 @@ def test_snapshots(tmp_path: Path, files: Path) -> None:
 
     steps = [
         *NODES,
-        node("raw", "user", "above"),
-        *(taken("above", name) for name in ("a", "1", "a", "")),
-        *(taken(name, "x") for name in ("user", "small", "read-only", "nix")),
-        taken("small", ""),
+        *(taken("user", name) for name in ("a", "1", "a", "")),
         step("query-named-block-nodes", flat=True),
+        node("raw", "user", "above"),
+        *(taken(name, "x") for name in ("user", "small", "read-only", "nix", "above")),
+        taken("small", ""),
         *(deleted("above", **which) for which in ({}, {"id": ""}, {"id": "9"}, {"name": "b"})),
         *(deleted("above", **which) for which in ({"id": "1", "name": "1"}, {"name": "1"}, {"id": "1"})),
         *(deleted(name, id="1") for name in ("user", "small", "read-only", "nix", "above")),
@@ -245,8 +246,8 @@ def test_snapshots(tmp_path: Path, files: Path) -> None:
 
 
 def without_times(value: Any) -> Any:
-    """Leave out when a snapshot was taken, and what a host's file system decides."""
-    decided = ("date-", "vm-clock-", "actual-size", "virtual-size")
+    """Leave out when a snapshot was taken, what a host's file system decides, and what an older QEMU lacks."""
+    decided = ("date-", "vm-clock-", "actual-size", "virtual-size", "active", "children", "limits", "format-sp")
     match value:
         case dict():
             return {key: without_times(item) for key, item in value.items() if not key.startswith(decided)}

@@ -141,6 +141,10 @@ class Client:
         """Send bytes as they are."""
         self._connection.sendall(data)
 
+    def send_with_fds(self, data: bytes, *fds: int) -> None:
+        """Send bytes, and descriptors with them."""
+        socket.send_fds(self._connection, [data], fds)
+
     def execute(self, command: str, **arguments: Any) -> Any:
         """Send a command and return the reply, passing over events."""
         self.send(json.dumps({"execute": command, "arguments": arguments}).encode())

@@ -89,7 +89,9 @@ class Allocator:
         except BaseException:
             self._tables.unpin(table)
             raise
-        made = ClusterAllocation(offset - within, count << bits, image.data, host, table=table, index=index)
+        guest = offset - within
+        data = image.data_at(guest, host)
+        made = ClusterAllocation(guest, count << bits, data, host, table=table, index=index)
         made.is_kept = is_kept
         return made
 

@@ -1,8 +1,8 @@
 """Change options of an image that it was created with.
 
 Each step is one switch of the header from the old state to the new, so that a power cut leaves the one or the
-other.  Changed are version, width of the reference counts, lazy reference counts, and size; QEMU changes no
-more than that either, encryption apart.
+other.  Changed are version, width of the reference counts, lazy reference counts, size, the name of the
+external data file, and whether that is a raw image, which only can be given up.
 
 Source: qcow2 specification, "Header".
 """
@@ -12,8 +12,13 @@ from typing import Any, Final
 
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.amend_zeroes import allocate_zeroes
-from qmpserver.drivers.qcow2.backing import store_version
-from qmpserver.drivers.qcow2.header import COMPAT_LAZY_REFCOUNTS, HEADER_LENGTH, V2_LENGTH
+from qmpserver.drivers.qcow2.backing import store_data_file_name, store_version
+from qmpserver.drivers.qcow2.header import (
+    AUTOCLEAR_DATA_FILE_RAW,
+    COMPAT_LAZY_REFCOUNTS,
+    HEADER_LENGTH,
+    V2_LENGTH,
+)
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.opening import OpenImage
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange
@@ -21,7 +26,10 @@ from qmpserver.drivers.qcow2.switching import switch_to
 from qmpserver.errors import QMPError
 from qmpserver.units import is_power_of_two
 
-_AMENDABLE: Final = {"version", "refcount-bits", "lazy-refcounts", "size", "backing-file", "backing-fmt"}
+_AMENDABLE: Final = {
+    "version", "refcount-bits", "lazy-refcounts", "size", "backing-file", "backing-fmt", "data-file",
+    "data-file-raw",
+}  # fmt: skip
 _V3_NEEDED: Final = "compatibility level 1.1 and above (use compat=1.1 or greater)"
 
 
@@ -34,12 +42,16 @@ class Amendment:
         refcount_bits: The width of a reference count.
         lazy_refcounts: Whether lazy reference counts are asked for.
         size: The virtual disk's size in bytes.
+        data_file: The name of the external data file to store, or empty for none.
+        data_file_raw: Whether that file is to be a raw image of the same content.
     """
 
     version: int
     refcount_bits: int
     lazy_refcounts: bool
     size: int
+    data_file: str
+    data_file_raw: bool
 
     @classmethod
     def parse(cls, image: Image, options: dict[str, Any]) -> "Amendment":
@@ -49,6 +61,8 @@ class Amendment:
             QMPError: An option cannot be changed, or not to this value.
         """
         header = image.header
+        if "encrypt" in options and not header.crypt_method:
+            raise QMPError("image is not encrypted, can't amend")
         for name in options:
             if name not in _AMENDABLE:
                 raise QMPError(
@@ -59,12 +73,18 @@ class Amendment:
         wanted = (options.get("backing-file", backing[0]), options.get("backing-fmt", backing[1]))
         if wanted != backing:
             raise QMPError("Cannot amend the backing file\nYou can use 'qemu-img rebase' instead.")
+        if "data-file" in options and not image.is_external:
+            raise QMPError("data-file can only be set for images that use an external data file")
+        if options.get("data-file-raw") and not image.is_external_raw:
+            raise QMPError("data-file-raw cannot be set on existing images")
         version = {"v2": 2, "v3": 3}[options["version"]] if "version" in options else header.version
         made = cls(
             version=version,
             refcount_bits=options.get("refcount-bits", 1 << header.refcount_order),
             lazy_refcounts=options.get("lazy-refcounts", image.lazy_refcounts and version > 2),
             size=options.get("size", header.size),
+            data_file=options.get("data-file", _data_file_name(image)),
+            data_file_raw=options.get("data-file-raw", image.is_external_raw),
         )
         made.check(is_width_given="refcount-bits" in options)
         return made
@@ -86,6 +106,10 @@ class Amendment:
             raise QMPError(f"Lazy refcounts only supported with {_V3_NEEDED}")
 
 
+def _data_file_name(image: Image) -> str:
+    return ext.name_to_text(ext.find_extension(image.extensions, ext.DATA_FILE) or b"")
+
+
 async def amend_image(parts: OpenImage, wanted: Amendment) -> None:
     """Make the image what is wanted.  Nothing uses it meanwhile, and everything of it is on disk.
 
@@ -103,6 +127,11 @@ async def amend_image(parts: OpenImage, wanted: Amendment) -> None:
         await _change_width(parts, wanted.refcount_bits)
     if wanted.lazy_refcounts != image.lazy_refcounts:
         await image.update_header(compatible=image.header.compatible ^ COMPAT_LAZY_REFCOUNTS)
+        await image.child.flush()
+    if wanted.data_file != _data_file_name(image):
+        await store_data_file_name(image, wanted.data_file)
+    if wanted.data_file_raw != image.is_external_raw:
+        await image.update_header(autoclear=image.header.autoclear & ~AUTOCLEAR_DATA_FILE_RAW)
         await image.child.flush()
     if wanted.size != image.header.size:
         await parts.resizer.truncate(wanted.size)

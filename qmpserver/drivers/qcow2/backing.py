@@ -33,6 +33,20 @@ async def store_backing_file(image: Image, filename: str | None, backing_format:
         await _write_first_cluster(image, kept, name)
 
 
+async def store_data_file_name(image: Image, filename: str) -> None:
+    """Store another name of the external data file, or none, in the same order.
+
+    Raises:
+        OSError: EINVAL or ENOSPC when the name cannot be held; the image is unchanged.
+    """
+    name = ext.text_to_name(image.backing_name or "")
+    kept = [one for one in image.extensions if one.kind not in {ext.DATA_FILE, ext.FEATURE_NAMES}]
+    if filename:
+        kept.insert(0, Extension(ext.DATA_FILE, ext.text_to_name(filename)))
+    async with image.header_lock:
+        await _write_first_cluster(image, kept, name, in_one_sector=True)
+
+
 async def store_version(image: Image, header: Header) -> None:
     """Store the header of another version, whose fields may end elsewhere, in the same order.
 
@@ -42,17 +56,30 @@ async def store_version(image: Image, header: Header) -> None:
     name = ext.text_to_name(image.backing_name or "")
     kept = [one for one in image.extensions if one.kind != ext.FEATURE_NAMES]
     async with image.header_lock:
-        await _write_first_cluster(image, kept, name, header)
+        await _write_first_cluster(image, kept, name, header, in_one_sector=True)
 
 
 async def _write_first_cluster(
-    image: Image, kept: list[Extension], name: bytes, header: Header | None = None
+    image: Image,
+    kept: list[Extension],
+    name: bytes,
+    header: Header | None = None,
+    *,
+    in_one_sector: bool = False,
 ) -> None:
-    """Write the first cluster in an order in which the old header stays whole until the new one is."""
+    """Write the first cluster in an order in which the old header stays whole until the new one is.
+
+    Args:
+        image: The image.
+        kept: The extensions to store.
+        name: The backing file's name, or nothing.
+        header: The header to store, if not the present one.
+        in_one_sector: Refuse extensions that do not end within the first sector.
+    """
     old = image.header
     old_name = range(old.backing_offset, old.backing_offset + old.backing_length)
     laid_out = ext.lay_out(header or old, kept, name, old_name)
-    if laid_out is None or (header is not None and laid_out.extensions_end > SECTOR_SIZE):
+    if laid_out is None or (in_one_sector and laid_out.extensions_end > SECTOR_SIZE):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     area = bytearray(laid_out.area)
     # Bytes between the fields we know and the first extension belong to a newer writer: keep them.

@@ -18,6 +18,7 @@ from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
+from qmpserver.drivers.qcow2.encryption import header_pointer
 from qmpserver.drivers.qcow2.header import AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange
@@ -76,6 +77,7 @@ class _Check:
             else:
                 await walker.walk_l1(offset, entries, active=False)
         walker.add(header.snapshot_offset, self._snapshots.length)
+        walker.add(*header_pointer(image.extensions))
         bitmaps = ext.find_extension(image.extensions, ext.BITMAPS)
         if bitmaps is not None and header.autoclear & AUTOCLEAR_BITMAPS:
             await walk_bitmaps(image, walker, bitmaps)

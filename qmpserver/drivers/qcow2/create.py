@@ -6,15 +6,17 @@ Source: qcow2 specification.
 import errno
 import os
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.secrets import SecretSource, no_secrets
+from qmpserver.drivers.encryption.luks_volume import HeaderArea
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.create_options import CreateOptions
+from qmpserver.drivers.qcow2.encryption import METHODS, NewEncryption
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (
@@ -42,22 +44,30 @@ class _Layout:
     table_clusters: int
     blocks: int
     l1_clusters: int
+    crypto_clusters: int
 
     @property
     def total(self) -> int:
+        return self.crypto_start + self.crypto_clusters
+
+    @property
+    def crypto_start(self) -> int:
         return 1 + self.table_clusters + self.blocks + self.l1_clusters
 
 
-def _plan(options: CreateOptions) -> _Layout:
+def _plan(options: CreateOptions, crypto_bytes: int) -> _Layout:
     """Find the smallest number of refcount structures that also count themselves."""
     cluster = options.cluster_size
     per_block = cluster * 8 // options.refcount_bits
     l1_clusters = align_up(options.l1_entries * ENTRY_SIZE, cluster) // cluster
-    layout = _Layout(1, 1, l1_clusters)
+    crypto_clusters = align_up(crypto_bytes, cluster) // cluster
+    layout = _Layout(1, 1, l1_clusters, crypto_clusters)
     while True:
         blocks = align_up(layout.total, per_block) // per_block
         tables = align_up(blocks * ENTRY_SIZE, cluster) // cluster
-        grown = _Layout(max(tables, layout.table_clusters), max(blocks, layout.blocks), l1_clusters)
+        grown = replace(
+            layout, table_clusters=max(tables, layout.table_clusters), blocks=max(blocks, layout.blocks)
+        )
         if grown == layout:
             return layout
         layout = grown
@@ -72,7 +82,7 @@ def _incompatible(options: CreateOptions) -> int:
     return sum(bit for is_needed, bit in needed if is_needed)
 
 
-def _header(options: CreateOptions, layout: _Layout) -> bytes:
+def _header(options: CreateOptions, layout: _Layout, encryption: NewEncryption | None) -> bytes:
     cluster = options.cluster_size
     header = Header(
         version=options.version,
@@ -82,6 +92,7 @@ def _header(options: CreateOptions, layout: _Layout) -> bytes:
         l1_offset=(1 + layout.table_clusters + layout.blocks) * cluster if layout.l1_clusters else 0,
         reftable_offset=cluster,
         reftable_clusters=layout.table_clusters,
+        crypt_method=METHODS.index(encryption.method) if encryption is not None else 0,
         incompatible=_incompatible(options),
         autoclear=AUTOCLEAR_DATA_FILE_RAW if options.data_file_raw else 0,
         compatible=COMPAT_LAZY_REFCOUNTS if options.lazy_refcounts else 0,
@@ -90,6 +101,8 @@ def _header(options: CreateOptions, layout: _Layout) -> bytes:
         compression_type=COMPRESSION_TYPES.index(options.compression),
     )
     extensions = ext.feature_names(header)
+    if encryption is not None:
+        extensions = encryption.pointer(layout.crypto_start * cluster) + extensions
     if options.data_file is not None:
         extensions.insert(0, Extension(ext.DATA_FILE, ext.text_to_name(options.data_file.filename)))
     backing_file = options.backing_file or ""
@@ -109,18 +122,21 @@ class _CreationContext:
 
     Args:
         file: The node that holds the image.
-        data_file: The external data file, if there is to be one.
+        options: How it is made.
         secrets: Where the secrets are that options name.
     """
 
     node_name = ""
     read_only = False
     discard = False
+    no_io = False
 
-    def __init__(self, file: BlockChild, data_file: BlockChild | None, secrets: SecretSource) -> None:
+    def __init__(self, file: BlockChild, options: CreateOptions, secrets: SecretSource) -> None:
         self.options: dict[str, Any] = {}
+        if options.encrypt is not None:
+            self.options["encrypt"] = {"key-secret": options.encrypt["key-secret"]}
         self.secret = secrets
-        self._children = {"file": file, "data-file": data_file}
+        self._children = {"file": file, "data-file": options.data_file}
 
     def child(self, name: str) -> BlockChild | None:
         """Return the child of that name, if the creation has it."""
@@ -141,7 +157,7 @@ async def create_image(file: BlockChild, options: CreateOptions, secrets: Secret
         QMPError: The backing file's name cannot be held, or the external data file cannot have the size.
         OSError: A file cannot be written.
     """
-    await _write_empty(file, options)
+    await _write_empty(file, options, await NewEncryption.make(options.encrypt, secrets))
     try:
         await _give_size(file, options, secrets)
     except OSError as error:
@@ -157,14 +173,14 @@ async def _give_size(file: BlockChild, options: CreateOptions, secrets: SecretSo
         is_metadata = preallocation is Preallocation.METADATA
         await data_file.truncate(options.size, Preallocation.OFF if is_metadata else preallocation)
     if preallocation is not Preallocation.OFF and options.size:
-        parts = await open_image(_CreationContext(file, data_file, secrets))
+        parts = await open_image(_CreationContext(file, options, secrets))
         await map_range(parts.image, parts.allocator, 0, options.size, preallocation)
         await parts.committer.close()
 
 
-async def _write_empty(file: BlockChild, options: CreateOptions) -> None:
-    cluster, layout = options.cluster_size, _plan(options)
-    head = _header(options, layout)
+async def _write_empty(file: BlockChild, options: CreateOptions, encryption: NewEncryption | None) -> None:
+    cluster, layout = options.cluster_size, _plan(options, encryption.header_bytes if encryption else 0)
+    head = _header(options, layout, encryption)
     await _make_room(file, layout.total * cluster)
     width = RefcountWidth(options.refcount_bits.bit_length() - 1)
     per_block = cluster * 8 // options.refcount_bits
@@ -177,6 +193,8 @@ async def _write_empty(file: BlockChild, options: CreateOptions) -> None:
         table.append(offset)
     table.byteswap()
     await file.pwrite(cluster, memoryview(table.tobytes()))
+    if encryption is not None and encryption.volume is not None:
+        await encryption.volume.store(HeaderArea(file, layout.crypto_start * cluster))
     await file.flush()
     await file.pwrite(0, memoryview(head))
     await file.flush()

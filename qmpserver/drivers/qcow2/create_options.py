@@ -40,6 +40,7 @@ class CreateOptions:
     compression: str = "zlib"
     data_file: BlockChild | None = None
     data_file_raw: bool = False
+    encrypt: dict[str, Any] | None = None
     extended_l2: bool = False
 
     @classmethod
@@ -49,8 +50,6 @@ class CreateOptions:
         Raises:
             QMPError: A value cannot be had; with QEMU's text where QEMU refuses it too.
         """
-        if options.get("encrypt") is not None:
-            raise ParameterError("Parameter 'encrypt' is not supported")
         if isinstance(options.get("data-file"), str | dict):
             # The caller opens nodes, and this one does not.
             raise ParameterError("Parameter 'data-file' is not supported")
@@ -66,6 +65,7 @@ class CreateOptions:
             compression=options.get("compression-type", "zlib"),
             data_file=options.get("data-file"),
             data_file_raw=bool(options.get("data-file-raw")),
+            encrypt=options.get("encrypt"),
             extended_l2=bool(options.get("extended-l2")),
         )
         made.check()

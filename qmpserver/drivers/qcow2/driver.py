@@ -251,7 +251,7 @@ class Qcow2Driver(MappingDriver):
 
     async def allocated_size(self) -> int | None:
         """Return the bytes that the files below occupy."""
-        files = {id(file): file for file in (self._image.child, self._image.data)}.values()
+        files = {id(file): file for file in (self._image.child, self._image.data_file)}.values()
         sizes = [await file.allocated_size() for file in files]
         known = [size for size in sizes if size is not None]
         return sum(known) if known else None

@@ -15,6 +15,8 @@ END: Final = 0
 BACKING_FORMAT: Final = 0xE2792ACA
 FEATURE_NAMES: Final = 0x6803F857
 CRYPTO: Final = 0x0537BE77
+CRYPTO_BYTES: Final = 16
+"""Bytes of data of a CRYPTO extension."""
 BITMAPS: Final = 0x23852875
 DATA_FILE: Final = 0x44415441
 
@@ -66,6 +68,8 @@ def _check_content(kind: int, length: int, header: Header) -> None:
         raise QMPError(f"ERROR: ext_backing_format: len={length} too large (>=16)")
     if kind == CRYPTO and header.crypt_method != 2:
         raise QMPError("CRYPTO header extension only expected with LUKS encryption method")
+    if kind == CRYPTO and length != CRYPTO_BYTES:
+        raise QMPError(f"CRYPTO header extension size {length}, but expected size {CRYPTO_BYTES}")
     if kind == BITMAPS and length != 24:
         raise QMPError("bitmaps_ext: Invalid extension length")
 

@@ -27,11 +27,11 @@ async def punch_holes(image: Image, entries: Iterable[int]) -> None:
 
 
 async def _punch(image: Image, start: int, end: int) -> None:
-    end = min(end, image.data.size)
+    end = min(end, image.data_file.size)
     if start < end:
         # Only a favour: that it cannot be done costs space.
         with contextlib.suppress(OSError):
-            await image.data.pwrite_zeroes(start, end - start, flags.MAY_UNMAP | flags.NO_FALLBACK)
+            await image.data_file.pwrite_zeroes(start, end - start, flags.MAY_UNMAP | flags.NO_FALLBACK)
 
 
 async def zero_raw(image: Image, offset: int, length: int, *, may_unmap: bool) -> None:
@@ -42,4 +42,4 @@ async def zero_raw(image: Image, offset: int, length: int, *, may_unmap: bool) -
     """
     if image.is_external_raw:
         length = min(length, image.header.size - offset)
-        await image.data.pwrite_zeroes(offset, length, flags.MAY_UNMAP if may_unmap else 0)
+        await image.data_file.pwrite_zeroes(offset, length, flags.MAY_UNMAP if may_unmap else 0)

@@ -163,8 +163,6 @@ def check_features(header: Header, feature_names: dict[int, str], *, read_only: 
         raise QMPError("data-file-raw requires a data file")
     if header.incompatible & INCOMPAT_EXTENDED_L2 and header.cluster_bits < MIN_EXTENDED_BITS:
         raise QMPError(f"Unsupported subcluster size: {header.cluster_size // 32}")
-    if header.crypt_method:
-        raise QMPError("Unsupported qcow2 feature(s): encryption")
 
 
 def _feature_list(bits: int, names: dict[int, str]) -> str:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.debug_events import debug_event
 from qmpserver.driver_api.opening import ImageContext
+from qmpserver.drivers.encryption.child import EncryptedChild
+from qmpserver.drivers.qcow2.encryption import Encryption
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (
     AUTOCLEAR_DATA_FILE_RAW,
@@ -65,7 +67,10 @@ class Image:
         self.runtime = runtime
         self.child = child
         self.data = child
-        """Where guest data is stored: the same file, or an external data file."""
+        """Where guest data is stored: the same file or an external data file, perhaps through a cipher."""
+        self.data_file = child
+        """The file behind :attr:`data`, whose bytes are as they lie there."""
+        self.encryption: Encryption | None = None
         self.header = header
         self.extensions = extensions
         self.backing_name: str | None = None
@@ -107,6 +112,18 @@ class Image:
         """Say what is about to be done to the image, for tests that make just that fail."""
         await debug_event(self.child, name)
 
+    def data_at(self, guest: int, host: int) -> BlockChild:
+        """Return the child to move guest data through that lies at that host offset."""
+        data = self.data
+        if isinstance(data, EncryptedChild) and self.counts_by_guest:
+            return data.counted_from(guest - host)
+        return data
+
+    @property
+    def counts_by_guest(self) -> bool:
+        """Whether the cipher counts sectors by their guest offset."""
+        return self.encryption is not None and self.encryption.method == "aes"
+
     async def read(self, offset: int, length: int) -> bytearray:
         """Read metadata; what lies past the end of the file reads as zeroes."""
         return await read_padded(self.child, offset, length)
@@ -118,7 +135,7 @@ class Image:
     async def flush(self) -> None:
         """Bring everything written so far, guest data included, to stable storage."""
         if self.is_external:
-            await self.data.flush()
+            await self.data_file.flush()
         await self.child.flush()
 
     def unit_span(self, start: int, end: int) -> tuple[int, int]:

@@ -4,6 +4,8 @@ Source: qcow2 specification, "Cluster mapping".
 """
 
 from array import array
+from collections.abc import Sequence
+from typing import Protocol
 
 from qmpserver.driver_api.mapping import Mapping, MappingKind
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO
@@ -18,6 +20,16 @@ _RAMP_FROM = 64
 """Shorter stretches are looked at entry by entry."""
 
 _ZEROES = bytes(_L1_STEP * 8)
+
+
+class RangeMapper(Protocol):
+    """What says where guest ranges live."""
+
+    async def map(self, offset: int, length: int) -> Mapping:
+        """Say where the range begins; see :meth:`MappingDriver.map`."""
+
+    async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
+        """Say where the range lives; see :meth:`MappingDriver.map_runs`."""
 
 
 class Mapper:

@@ -12,7 +12,9 @@ from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.commit import Committer
 from qmpserver.drivers.qcow2.consistency import repair_dirty
+from qmpserver.drivers.qcow2.encryption import check_pointer, open_encryption
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, OFFSET_MASK, REFBLOCK_MASK
+from qmpserver.drivers.qcow2.guest_counted import GuestCountedMapper
 from qmpserver.drivers.qcow2.header import (
     AUTOCLEAR_KEPT,
     HEADER_LENGTH,
@@ -23,7 +25,7 @@ from qmpserver.drivers.qcow2.header import (
     check_tables,
 )  # fmt: skip
 from qmpserver.drivers.qcow2.image import Image, read_padded
-from qmpserver.drivers.qcow2.mapping import Mapper
+from qmpserver.drivers.qcow2.mapping import Mapper, RangeMapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.drivers.qcow2.resize import Resizer
@@ -46,7 +48,7 @@ class OpenImage:
     metadata: MetadataMap
     refcounts: Refcounts
     committer: Committer
-    mapper: Mapper
+    mapper: RangeMapper
     allocator: Allocator
 
     @property
@@ -77,7 +79,10 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     header, extensions = await _read_header(child, read_only=context.read_only or for_check)
     runtime = RuntimeOptions.parse(context.options, header, discard=context.discard)
     image = Image(context, child, header, extensions, runtime)
+    image.encryption = await open_encryption(context, child, header, extensions)
     await _open_data_file(image)
+    if image.encryption is not None:
+        image.data = image.encryption.seen_through(image.data_file)
     if header.backing_offset:
         name = bytes(await image.read(header.backing_offset, header.backing_length))
         image.backing_name = ext.name_to_text(name) or None
@@ -85,7 +90,11 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     metadata = MetadataMap(image)
     refcounts = Refcounts(image, metadata)
     committer = Committer(image, refcounts, metadata)
-    mapper = (SubclusterMapper if image.has_subclusters else Mapper)(image, committer.tables, metadata)
+    mapper: RangeMapper = (SubclusterMapper if image.has_subclusters else Mapper)(
+        image, committer.tables, metadata
+    )
+    if image.counts_by_guest:
+        mapper = GuestCountedMapper(image, mapper)
     allocator_class = SubclusterAllocator if image.has_subclusters else Allocator
     allocator = allocator_class(image, refcounts, committer, metadata)
     parts = OpenImage(image, snapshots, metadata, refcounts, committer, mapper, allocator)
@@ -113,7 +122,7 @@ async def _open_data_file(image: Image) -> None:
         given = await image.context.open_child(DATA_FILE_SPEC, ext.name_to_text(name))
     if given is None:
         raise QMPError("'data-file' is required for this image")
-    image.data = given
+    image.data = image.data_file = given
 
 
 async def _read_header(child: BlockChild, *, read_only: bool) -> tuple[Header, list[ext.Extension]]:
@@ -121,6 +130,7 @@ async def _read_header(child: BlockChild, *, read_only: bool) -> tuple[Header, l
     cluster = bytes(await read_padded(child, 0, header.cluster_size))
     extensions = ext.parse_extensions(cluster, header)
     check_features(header, ext.incompatible_names(extensions), read_only=read_only)
+    check_pointer(header, extensions)
     check_tables(header)
     check_backing_name(header)
     return header, extensions

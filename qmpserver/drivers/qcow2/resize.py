@@ -18,7 +18,7 @@ from qmpserver.drivers.qcow2.compressed import read_compressed
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
-from qmpserver.drivers.qcow2.mapping import Mapper
+from qmpserver.drivers.qcow2.mapping import RangeMapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.preallocation import map_range
 from qmpserver.drivers.qcow2.refcounts import Refcounts
@@ -34,7 +34,7 @@ class Resizer:
     refcounts: Refcounts
     committer: Committer
     metadata: MetadataMap
-    mapper: Mapper
+    mapper: RangeMapper
     allocator: Allocator
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
@@ -68,7 +68,7 @@ class Resizer:
             await self.allocator.clear(start, old - start)
         await self.committer.flush()
         if self.image.is_external:
-            await self.image.data.truncate(size)
+            await self.image.data_file.truncate(size)
 
     async def _grow(self, old: int, size: int, preallocation: Preallocation) -> None:
         """Make everything beyond the old end read as zeroes, and only then present more."""
@@ -93,7 +93,7 @@ class Resizer:
 
     async def _grow_data_file(self, old: int, size: int, preallocation: Preallocation) -> None:
         """Make the external data file long enough; where it is longer already, it stays so."""
-        image, data = self.image, self.image.data
+        image, data = self.image, self.image.data_file
         if not image.is_external_raw and data.size > old:
             # QEMU: it shows what the file holds there.
             await data.pwrite_zeroes(old, min(size, data.size) - old, flags.MAY_UNMAP)

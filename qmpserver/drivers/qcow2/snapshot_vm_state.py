@@ -36,7 +36,7 @@ async def read_tree(image: Image, l1: "array[int]", offset: int, into: memoryvie
         if host is None:
             part[:] = bytes(len(part))
         else:
-            await image.data.pread(host + within, part)
+            await image.data_at(offset, host + within).pread(host + within, part)
         offset, into = offset + len(part), into[len(part) :]
 
 

@@ -50,9 +50,9 @@ class SubclusterAllocator(Allocator):
         except BaseException:
             self._tables.unpin(table)
             raise
-        made = ClusterAllocation(
-            offset - within + start, end - start, self._image.data, host + start, table=table, index=index
-        )
+        guest = offset - within
+        data = self._image.data_at(guest, host)
+        made = ClusterAllocation(guest + start, end - start, data, host + start, table=table, index=index)
         made.is_kept = is_kept
         return made
 

@@ -1,0 +1,151 @@
+"""Open and make the encryption of an image's guest data.
+
+With `luks`, a LUKS header lies in clusters of the image, and sectors are counted by their host offset.  The
+old `aes` has no header: the passphrase is the key, and sectors are counted by their guest offset.  Either
+way metadata and compressed clusters are stored plainly.
+
+Source: qcow2 specification, "Header" (crypt_method), "Full disk encryption header pointer" and "Data encryption".
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from qmpserver.crypto.ciphers import find_algorithm
+from qmpserver.crypto.sectors import CipherChoice, SectorCipher
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.opening import ImageContext
+from qmpserver.driver_api.secrets import SecretSource
+from qmpserver.drivers.encryption.child import EncryptedChild
+from qmpserver.drivers.encryption.luks_options import LuksOptions, passphrase
+from qmpserver.drivers.encryption.luks_volume import HeaderArea, LuksVolume, NewVolume
+from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2.header import Header
+from qmpserver.errors import QMPError
+
+METHODS: Final = ("", "aes", "luks")
+"""What the values of the header's `crypt_method` are called."""
+_POINTER: Final = struct.Struct(">QQ")
+_PREFIX: Final = "encrypt."
+_AES: Final = CipherChoice(find_algorithm("aes-128"), "cbc", "plain64")
+
+
+@dataclass(slots=True)
+class Encryption:
+    """The encryption of one open image.
+
+    Attributes:
+        method: `aes` or `luks`.
+        key_secret: The id of the secret with the passphrase, or None when the image is only looked at.
+        cipher: What encrypts guest data, or None then.
+        volume: The LUKS header, if there is one.
+    """
+
+    method: str
+    key_secret: str | None
+    cipher: SectorCipher | None
+    volume: LuksVolume | None = None
+
+    def info(self) -> dict[str, Any]:
+        """Return the ``ImageInfoSpecificQCow2Encryption`` members."""
+        shown = self.volume.info() if self.volume is not None else {}
+        return {"format": self.method, **shown}
+
+    def seen_through(self, data: BlockChild) -> BlockChild:
+        """Return the child that guest data is to be moved through, given where it is stored."""
+        return data if self.cipher is None else EncryptedChild(data, self.cipher)
+
+
+def header_pointer(extensions: list[ext.Extension]) -> tuple[int, int]:
+    """Return host offset and length of the LUKS header, or zeroes when there is none."""
+    data = ext.find_extension(extensions, ext.CRYPTO)
+    return (0, 0) if data is None else _POINTER.unpack(data)
+
+
+def check_pointer(header: Header, extensions: list[ext.Extension]) -> None:
+    """Refuse a LUKS header that is missing, or cannot lie where it is said to.
+
+    Raises:
+        QMPError: With QEMU's text.
+    """
+    if METHODS[header.crypt_method] != "luks":
+        return
+    if ext.find_extension(extensions, ext.CRYPTO) is None:
+        raise QMPError("Missing CRYPTO header for crypt method 2")
+    offset, _ = header_pointer(extensions)
+    if offset % header.cluster_size:
+        raise QMPError(
+            f"Encryption header offset '{offset}' is not a multiple of cluster size '{header.cluster_size}'"
+        )
+
+
+async def open_encryption(
+    context: ImageContext, file: BlockChild, header: Header, extensions: list[ext.Extension]
+) -> Encryption | None:
+    """Open the encryption of an image; None when it has none.
+
+    Raises:
+        QMPError: It is another than the options say, or the key is not to be had.
+        OSError: The LUKS header cannot be read.
+    """
+    options = context.options.get("encrypt") or {}
+    method, wanted = METHODS[header.crypt_method], options.get("format")
+    if wanted is not None and wanted != method:
+        if not method:
+            raise QMPError(f"No encryption in image header, but options specified format '{wanted}'")
+        raise QMPError(f"Header reported '{method}' encryption format but options specify '{wanted}'")
+    if not method:
+        return None
+    key_secret, password = options.get("key-secret"), None
+    if not context.no_io:
+        password = passphrase(key_secret, context.secret, option=f"{_PREFIX}key-secret")
+    if method == "aes":
+        return Encryption(method, key_secret, _aes_cipher(password) if password is not None else None)
+    area = HeaderArea(file, *header_pointer(extensions))
+    volume = await LuksVolume.open(area, password)
+    return Encryption(method, key_secret, volume.cipher if volume.key is not None else None, volume)
+
+
+def _aes_cipher(password: bytes) -> SectorCipher:
+    length = _AES.key_bytes
+    return SectorCipher(_AES, password[:length].ljust(length, b"\0"))
+
+
+@dataclass(frozen=True, slots=True)
+class NewEncryption:
+    """The encryption that a new image is to have.
+
+    Attributes:
+        method: `aes` or `luks`.
+        volume: The LUKS header to store, if there is to be one.
+    """
+
+    method: str
+    volume: NewVolume | None = None
+
+    @classmethod
+    async def make(cls, options: dict[str, Any] | None, secrets: SecretSource) -> Self | None:
+        """Make it as the ``QCryptoBlockCreateOptions`` members say; None when there is to be none.
+
+        Raises:
+            QMPError: The passphrase is missing, or something cannot be had.
+        """
+        if options is None:
+            return None
+        if options["format"] != "luks":
+            _aes_cipher(passphrase(options.get("key-secret"), secrets, option=f"{_PREFIX}key-secret"))
+            return cls("aes")
+        return cls("luks", await NewVolume.make(LuksOptions.parse(options, secrets, prefix=_PREFIX)))
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes that the LUKS header takes in the image."""
+        return self.volume.header.payload_offset if self.volume is not None else 0
+
+    def pointer(self, offset: int) -> list[ext.Extension]:
+        """Return the header extension that leads to the LUKS header, as a list of one or none."""
+        if self.volume is None:
+            return []
+        return [ext.Extension(ext.CRYPTO, _POINTER.pack(offset, self.header_bytes))]
+
+
