@@ -22,6 +22,8 @@ from qmpserver.driver_api.registry import DriverRegistry
 from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import NodeInUse, QMPError, error_text
 from qmpserver.events import EventBus
+from qmpserver.exports.nbd_service import NbdService
+from qmpserver.exports.store import ExportStore
 from qmpserver.jobs.block_job import BlockJob
 from qmpserver.jobs.manager import JobManager, not_active
 from qmpserver.journal import EventJournal
@@ -71,6 +73,8 @@ class Daemon:
         fd_sets: The descriptors that clients passed and put in sets.
         opener: Opens images into the graph.
         jobs: All jobs.
+        exports: The nodes offered to others.
+        nbd: The server of those that are offered over NBD.
         chardevs: The ways in that have a label.
         objects: All user-created objects.
     """
@@ -99,6 +103,8 @@ class Daemon:
             ),
         )
         self.jobs = JobManager(self.events, clock)
+        self.exports = ExportStore(self.graph, self.events)
+        self.nbd = NbdService(clock)
         self.chardevs = ChardevStore()
         self.on_shutdown: Callable[[str], None] = lambda _cause: None
 
@@ -226,6 +232,8 @@ class Daemon:
 
     async def close(self) -> None:
         """Cancel all jobs, then write back and close every image."""
+        self.nbd.close()
+        await self.exports.remove_all()
         await self.jobs.cancel_all()
         async with self.graph.lock:
             for node in self.graph:

@@ -1,10 +1,13 @@
 """Find the real programs that behaviour is compared with."""
 
 import contextlib
+import functools
 import json
 import os
+import re
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -28,6 +31,14 @@ def need(program: str) -> str:
     if os.environ.get("QMPSERVER_REQUIRE_PEERS") == "1":
         pytest.fail(f"{program} is not installed, and QMPSERVER_REQUIRE_PEERS=1 requires it")
     pytest.skip(f"{program} is not installed")
+
+
+@functools.cache
+def peer_version(program: str) -> tuple[int, int]:
+    """Return the version of a real peer, or skip the test when there is none."""
+    printed = subprocess.run([need(program), "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = re.findall(r"\d+", printed)[:2]
+    return int(major), int(minor)
 
 
 @contextlib.contextmanager

@@ -84,23 +84,29 @@ class Bits:
         self.length = length
 
     def load(self, first: int, data: bytes) -> None:
-        """Have the bits from `first` on as :meth:`dump` returned them; what is past the end is ignored."""
-        value = int.from_bytes(data, "little")
-        for page, start, end in _spans(first, min(first + 8 * len(data), self.length)):
-            mask = (1 << end - start) - 1
+        """Have the bits from `first` on as :meth:`dump` returned them; what is past the end is ignored.
+
+        Args:
+            first: The first bit of a page.
+            data: The bits, the lowest first.
+        """
+        for page, _, end in _spans(first, min(first + 8 * len(data), self.length)):
+            at = (page * PAGE_BITS - first) // 8
+            bits = int.from_bytes(data[at : at + PAGE_BITS // 8], "little") & (1 << end) - 1
             old = self.page(page)
-            bits = value >> page * PAGE_BITS + start - first & mask
-            self._put(page, old, old & ~(mask << start) | bits << start)
+            new = old >> end << end | bits
+            if new != old:
+                self._put(page, old, new)
 
     # Looking
 
     def dump(self, first: int, stop: int) -> bytes:
-        """Return a range in bytes, the lowest bit first."""
-        value = 0
-        for page, start, end in _spans(first, stop):
-            bits = self.page(page) >> start & (1 << end - start) - 1
-            value |= bits << page * PAGE_BITS + start - first
-        return value.to_bytes((stop - first + 7) // 8, "little")
+        """Return a range that begins with a page, in bytes, the lowest bit first."""
+        pages = (
+            (self.page(page) & (1 << end) - 1).to_bytes(-(-end // 8), "little")
+            for page, _, end in _spans(first, stop)
+        )
+        return b"".join(pages)
 
     def is_set(self, bit: int) -> bool:
         """Say whether one bit is set."""

@@ -293,7 +293,10 @@ def _goes_unnamed(node: NodeView) -> bool:
 def _own_strong_options(node: NodeView) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for key in node.driver.strong_options:
-        value = node.options.get(key)
+        outer, _, member_name = key.partition(".")
+        value = node.options.get(outer)
+        if member_name and value is not None:
+            value = value.get(member_name)
         if isinstance(value, list):
             # QEMU: writes a list's members out one by one.
             for index, member in enumerate(value):

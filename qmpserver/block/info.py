@@ -72,7 +72,7 @@ def block_device_info(
         "file": names.filename(node),
         "ro": node.read_only,
         "active": node.is_active,
-        "encrypted": False,
+        "encrypted": node.driver.image_info().get("encrypted", False),
         "detect_zeroes": node.flags.detect_zeroes,
         "write_threshold": node.write_threshold.offset if node.write_threshold is not None else 0,
         "backing_file_depth": 0 if flat else backing_depth(node),

@@ -51,8 +51,10 @@ class SnapshotImage(NamedTuple):
         """Make a snapshot's state the present one.
 
         Raises:
-            OSError: See :meth:`SupportsSnapshots.apply_snapshot`.
+            OSError: See :meth:`SupportsSnapshots.apply_snapshot`; EBUSY while bitmaps record what changes.
         """
+        if self.node.dirty_bitmaps or self.holder.dirty_bitmaps:
+            raise OSError(errno.EBUSY, "Device has active dirty bitmaps")
         await self._run(self.driver.apply_snapshot, snapshot)
 
     async def delete(self, snapshot: SnapshotInfo) -> None:

@@ -107,7 +107,9 @@ async def block_statuses(node: NodeView, offset: int, length: int) -> list[Block
     if driver is None:
         return [await node.driver.block_status(offset, length)]
     statuses: list[BlockStatus] = []
-    is_written = not (driver.status_follows_child or await driver.has_unwritten_data())
+    is_written = driver.stores_plainly and not (
+        driver.status_follows_child or await driver.has_unwritten_data()
+    )
     for mapping in await driver.map_runs(offset, length):
         if is_written and mapping.kind is MappingKind.DATA:
             # There may be millions of them.
@@ -127,7 +129,7 @@ async def _status_of(node: NodeView, driver: MappingDriver, mapping: Mapping, of
         case MappingKind.DATA:
             return await _data_status(driver, mapping)
         case MappingKind.ZERO:
-            room = mapping.offset if mapping.child is not None else None
+            room = mapping.offset if mapping.child is not None and driver.stores_plainly else None
             return BlockStatus(run, is_data=False, is_zero=True, is_allocated=True, host_offset=room)
         case MappingKind.SPECIAL:
             return BlockStatus(run, is_data=True, is_zero=False, is_allocated=True, is_compressed=True)
@@ -140,8 +142,9 @@ async def _status_of(node: NodeView, driver: MappingDriver, mapping: Mapping, of
 async def _data_status(driver: MappingDriver, mapping: Mapping) -> BlockStatus:
     """Say what is known of a DATA run: what its child knows, or at least where it is a hole there."""
     assert mapping.child is not None
+    place = mapping.offset if driver.stores_plainly else None
     status = BlockStatus(
-        mapping.length, is_data=True, is_zero=False, is_allocated=True, host_offset=mapping.offset
+        mapping.length, is_data=True, is_zero=False, is_allocated=True, host_offset=place
     )
     if driver.status_follows_child:
         return await mapping.child.block_status(mapping.offset, mapping.length)

@@ -169,7 +169,7 @@ def _socket_spec(data: Mapping[str, Any], claim_fd: ClaimFd) -> SocketSpec:
         if data.get(key):
             raise QMPError(f"chardev option '{key}' is not supported")
     return SocketSpec(
-        _address(data["addr"], claim_fd),
+        socket_address(data["addr"], claim_fd),
         is_server=is_server,
         wait=data.get("wait", False),
         nodelay=data.get("nodelay", False),
@@ -177,7 +177,12 @@ def _socket_spec(data: Mapping[str, Any], claim_fd: ClaimFd) -> SocketSpec:
     )
 
 
-def _address(address: Mapping[str, Any], claim_fd: ClaimFd) -> SocketAddress:
+def socket_address(address: Mapping[str, Any], claim_fd: ClaimFd) -> SocketAddress:
+    """Return the address that a ``SocketAddressLegacy`` describes.
+
+    Raises:
+        QMPError: It is of a family that is not served, or names a descriptor that there is not.
+    """
     data = address["data"]
     match address["type"]:
         case "unix":

@@ -13,6 +13,7 @@ _NAMES: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "ripemd1
 _TRIAL_SECONDS: Final = 0.01
 _TRIAL_ITERATIONS: Final = 1 << 12
 _MAX_ITERATIONS: Final = (1 << 32) - 1
+_MAX_PRODUCT: Final = (1 << 64) - 1
 
 
 def check_hash(name: str) -> str:
@@ -70,7 +71,10 @@ def iterations_for(name: str, length: int, milliseconds: int, *, share: int = 1,
     Raises:
         QMPError: They are too many to be stored.
     """
-    wanted = iterations_per_second(name, length) * milliseconds // (1000 * share)
+    rate = iterations_per_second(name, length)
+    if not 0 <= rate * milliseconds <= _MAX_PRODUCT:
+        raise QMPError(f"PBKDF iterations {rate} too large to scale: Numerical result out of range")
+    wanted = rate * milliseconds // (1000 * share)
     if wanted > _MAX_ITERATIONS:
         raise QMPError(f"PBKDF iterations {wanted} larger than {_MAX_ITERATIONS}")
     return max(wanted, least)

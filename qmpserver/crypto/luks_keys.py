@@ -9,7 +9,15 @@ from dataclasses import replace
 from typing import Final
 
 from qmpserver.crypto.hashes import derive_key, iterations_for
-from qmpserver.crypto.luks_header import ALIGNMENT, DIGEST_BYTES, SALT_BYTES, SLOTS, STRIPES, KeySlot, LuksHeader
+from qmpserver.crypto.luks_header import (
+    ALIGNMENT,
+    DIGEST_BYTES,
+    SALT_BYTES,
+    SLOTS,
+    STRIPES,
+    KeySlot,
+    LuksHeader,
+)
 from qmpserver.crypto.sectors import CipherChoice, SectorCipher
 from qmpserver.crypto.splitter import merge_key, split_key
 from qmpserver.units import align_up

@@ -195,6 +195,11 @@ class MappingDriver(BlockDriver):
     `map` and `allocate` have no need to suspend while metadata is cached, and should not.
     """
 
+    @property
+    def stores_plainly(self) -> bool:
+        """Whether the bytes of a DATA run lie in the child as they read, so that their place is worth telling."""
+        return True
+
     status_follows_child: ClassVar[bool] = False
     """Whether the child knows more of a DATA run (that it is a hole) than this driver."""
 

@@ -87,7 +87,9 @@ class LuksDriver(BlockDriver):
         if file is None and header_file is None:
             raise QMPError("Either the parameter 'header' or 'file' must be specified")
         if file is None and mode != "off":
-            raise QMPError("Parameter 'preallocation' requires 'file' to be specified for formatting LUKS disk")
+            raise QMPError(
+                "Parameter 'preallocation' requires 'file' to be specified for formatting LUKS disk"
+            )
         made = await NewVolume.make(LuksOptions.parse(options, secrets), is_detached=header_file is not None)
         payload = made.header.payload_offset
         if not 0 <= size <= _LARGEST - made.header.end:
@@ -171,6 +173,3 @@ class LuksDriver(BlockDriver):
     ) -> None:
         """Add or erase passphrases; see :class:`SupportsAmend`."""
         await amend_slots(self._volume, KeyslotChange.parse(options, self._key_secret, secrets), force=force)
-
-
-

@@ -1,5 +1,6 @@
 """Say what every export is."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from qmpserver.block.backend import BlockBackend
@@ -19,6 +20,7 @@ class BlockExport:
 
     Attributes:
         is_shutting_down: It takes no more clients and ends when the last one has gone.
+        on_end: Called when it begins to end.
     """
 
     export_type: ClassVar[str]
@@ -31,6 +33,7 @@ class BlockExport:
         self.writable = writable
         self.writethrough = writethrough
         self.is_shutting_down = False
+        self.on_end: Callable[[], object] = lambda: None
         self.backend = BlockBackend(graph)
 
     async def open(self, node: Node) -> None:

@@ -16,6 +16,7 @@ from qmpserver.clock import Timer
 from qmpserver.errors import error_text
 from qmpserver.exports.nbd_export import NbdExport
 from qmpserver.exports.nbd_requests import Reply, RequestServer
+from qmpserver.exports.tls import TlsServer
 from qmpserver.log import Logger
 from qmpserver.nbd.constants import Command
 from qmpserver.nbd.server_handshake import Negotiated, ServerHandshake, Turn
@@ -51,11 +52,9 @@ class Host(Protocol):
     def find_export(self, name: str) -> NbdExport | None:
         """Return the export of that name."""
 
-    def tls_context(self) -> ssl.SSLContext:
-        """Return how to encrypt."""
-
-    def admits(self, connection: ssl.SSLSocket) -> bool:
-        """Say whether the client at the other end of an encrypted connection may come in."""
+    @property
+    def tls(self) -> TlsServer:
+        """How to encrypt."""
 
     def call_later_for_handshake(self, callback: Callable[[], object]) -> Timer | None:
         """Call back when a handshake has taken too long; None when it may take any time."""
@@ -270,7 +269,7 @@ class NbdConnection:
         self._pause_reading()
         if self._out:
             raise ProtocolError("client does not read before TLS")
-        self._socket = self._host.tls_context().wrap_socket(
+        self._socket = self._host.tls.context.wrap_socket(
             self._socket, server_side=True, do_handshake_on_connect=False
         )
         self._is_tls_starting = True
@@ -291,7 +290,7 @@ class NbdConnection:
             self.close()
             return
         self._is_tls_starting = False
-        if not self._host.admits(self._socket):
+        if not self._host.tls.admits_peer(self._socket):
             self._host.log.info("nbd client not authorized")
             self.close()
             return

@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from qmpserver.block import chain
+from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.node import Node
 from qmpserver.nbd.constants import StateFlag
-from qmpserver.nbd.contexts import ALLOCATION_DEPTH, BASE_ALLOCATION
+from qmpserver.nbd.contexts import ALLOCATION_DEPTH, BASE_ALLOCATION, DIRTY_BITMAP
 
 MAX_EXTENTS = 4096
 """Extents of one reply; a client that wants more asks again."""
@@ -103,3 +104,39 @@ class DepthContext(_ByStatus):
             if allocated:
                 return length, depth
         return length, 0
+
+
+class BitmapContext(Context):
+    """``qemu:dirty-bitmap:NAME``: what a dirty bitmap says.
+
+    Args:
+        bitmap: The bitmap; it is busy while clients may ask for it.
+    """
+
+    def __init__(self, bitmap: DirtyBitmap) -> None:
+        assert bitmap.name is not None
+        self.name = DIRTY_BITMAP + bitmap.name
+        self._bitmap = bitmap
+        bitmap.is_busy = True
+
+    async def extents(self, node: Node, offset: int, length: int, *, only_one: bool) -> list[Extent]:
+        """Describe the range."""
+        del node
+        found: list[Extent] = []
+        end = offset + length
+        is_dirty = self._bitmap.is_dirty(offset)
+        while offset < end and len(found) < (1 if only_one else MAX_EXTENTS):
+            search = self._bitmap.next_clean if is_dirty else self._bitmap.next_dirty
+            boundary = search(offset, end)
+            stop = end if boundary is None else boundary
+            found.append((stop - offset, _DIRTY if is_dirty else 0))
+            offset, is_dirty = stop, not is_dirty
+        return found
+
+    def release(self) -> None:
+        """Let the bitmap be changed again."""
+        self._bitmap.is_busy = False
+
+
+_DIRTY = 1
+"""What it says of bytes that are dirty."""

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +13,7 @@ from qmpserver.clock import Clock, Timer
 from qmpserver.errors import QMPError, error_text
 from qmpserver.exports.nbd_connection import NbdConnection
 from qmpserver.exports.nbd_export import NbdExport
-from qmpserver.exports.tls import Authorizer, ServerCredentials
+from qmpserver.exports.tls import TlsServer
 from qmpserver.log import get_logger
 from qmpserver.nbd.export_info import ExportInfo
 from qmpserver.nbd.server_handshake import ServerHandshake
@@ -36,15 +35,13 @@ class NbdServerOptions:
         address: Where to listen.
         max_connections: Clients at a time; further ones wait to be let in.  0 is no limit.
         handshake_s: Seconds a client has until it has chosen an export; 0 is no limit.
-        credentials: Encrypt with these, and serve nobody without.
-        authorizer: Says which clients of an encrypted connection may come in.
+        tls: How to encrypt; nobody is served in the clear then.
     """
 
     address: SocketAddress
     max_connections: int = DEFAULT_MAX_CONNECTIONS
     handshake_s: int = DEFAULT_HANDSHAKE_S
-    credentials: ServerCredentials | None = None
-    authorizer: Authorizer | None = None
+    tls: TlsServer | None = None
 
 
 class NbdServer:
@@ -138,18 +135,14 @@ class NbdServer:
 
     def handshake(self) -> ServerHandshake:
         """Return a new client's handshake."""
-        has_tls = self.options.credentials is not None
+        has_tls = self.options.tls is not None
         return ServerHandshake(self, offers_tls=has_tls, requires_tls=has_tls)
 
-    def tls_context(self) -> ssl.SSLContext:
-        """Return how to encrypt."""
-        assert self.options.credentials is not None
-        return self.options.credentials.context
-
-    def admits(self, connection: ssl.SSLSocket) -> bool:
-        """Say whether the client at the other end of an encrypted connection may come in."""
-        authorizer = self.options.authorizer
-        return authorizer is None or authorizer.admits(connection)
+    @property
+    def tls(self) -> TlsServer:
+        """How to encrypt."""
+        assert self.options.tls is not None
+        return self.options.tls
 
     def call_later_for_handshake(self, callback: Callable[[], object]) -> Timer | None:
         """Call back when a handshake has taken too long; None when it may take any time."""

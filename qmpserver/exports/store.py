@@ -79,6 +79,7 @@ class ExportStore:
 
     async def _end(self, export: BlockExport) -> None:
         export.is_shutting_down = True
+        export.on_end()
         export.shut_down()
         async with self._graph.lock:
             await export.close()

@@ -30,8 +30,6 @@ class EncryptedChild:
         turns: Those of other views of the same file, if there are any.
     """
 
-    stores_plainly = False
-
     def __init__(
         self, file: BlockChild, cipher: SectorCipher, shift: int = 0, turns: SectorTurns | None = None
     ) -> None:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 MAX_RUNS = 64
 """Runs that are looked up in one go."""
 
+MAX_REMEMBERED = 4096
+"""Runs that are kept in mind of one file."""
+
 END_OF_OFFSETS = 1 << 63
 
 
@@ -57,21 +60,43 @@ class RunCache:
     def __init__(self) -> None:
         self.generation = 0
         self._runs: list[Run] = []
+        self._starts: list[int] = []
 
     def changed(self) -> None:
         """Forget everything: the file is changing or has changed."""
         self.generation += 1
         if self._runs:
-            self._runs = []
+            self._runs, self._starts = [], []
 
     def find(self, offset: int) -> Run | None:
         """Return the remembered run that holds `offset`."""
-        index = bisect_right(self._runs, offset, key=lambda run: run.start) - 1
+        index = bisect_right(self._starts, offset) - 1
         if index >= 0 and offset < self._runs[index].end:
             return self._runs[index]
         return None
 
     def store(self, runs: list[Run], generation: int) -> None:
-        """Remember runs in ascending order, unless the file changed since `generation` was read."""
-        if generation == self.generation:
-            self._runs = runs
+        """Remember runs in ascending order, unless the file changed since `generation` was read.
+
+        They are joined with what is known of the same run already, so that who jumps about in the file soon
+        knows all of it.
+        """
+        if generation != self.generation:
+            return
+        if len(self._runs) > MAX_REMEMBERED:
+            self._runs, self._starts = [], []
+        runs = list(runs)
+        first = bisect_right(self._starts, runs[0].start) - 1
+        if first < 0 or self._runs[first].end < runs[0].start:
+            first += 1
+        elif self._runs[first].is_data == runs[0].is_data:
+            runs[0] = runs[0]._replace(start=self._runs[first].start)
+        else:
+            first += 1
+        after = bisect_right(self._starts, runs[-1].end, first)
+        if after > first and self._runs[after - 1].is_data == runs[-1].is_data:
+            runs[-1] = runs[-1]._replace(end=max(self._runs[after - 1].end, runs[-1].end))
+        elif after > first and self._runs[after - 1].start == runs[-1].end:
+            after -= 1
+        self._runs[first:after] = runs
+        self._starts[first:after] = [run.start for run in runs]

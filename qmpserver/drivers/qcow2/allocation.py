@@ -123,13 +123,16 @@ class Allocator:
             allocation: The room.
             is_filled: Data was stored there; else a format that can tell says that there is none yet.
         """
-        del is_filled
-        self._image.check_sound()
+        image = self._image
+        image.check_sound()
         table, first = allocation.table, allocation.index
         size = self._image.cluster_size
         end = first + (allocation.length >> self._image.cluster_bits)
         old = table.entries[first:end]
         start = allocation.host_offset | COPIED
+        if not is_filled and image.encryption is not None and image.header.version > 2:
+            # Zeroes in the file decrypt to something else.
+            start |= ZERO
         table.entries[first:end] = array("Q", range(start, start + allocation.length, size))
         self._tables.mark_dirty(table, first, end)
         self._tables.unpin(table)

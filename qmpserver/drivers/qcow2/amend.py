@@ -61,8 +61,6 @@ class Amendment:
             QMPError: An option cannot be changed, or not to this value.
         """
         header = image.header
-        if "encrypt" in options and not header.crypt_method:
-            raise QMPError("image is not encrypted, can't amend")
         for name in options:
             if name not in _AMENDABLE:
                 raise QMPError(

@@ -14,6 +14,7 @@ from qmpserver.drivers.qcow2.opening import OpenImage
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange, big_endian
 from qmpserver.drivers.qcow2.snapshots import Snapshot, pack_table
 from qmpserver.drivers.qcow2.switching import switch_to
+from qmpserver.errors import QMPError
 
 
 async def allocate_zeroes(parts: OpenImage) -> None:
@@ -72,6 +73,8 @@ class _Replacing:
             self._change.add_range(entry & OFFSET_MASK, 1, -users)
         if not self._image.has_backing:
             return 0
+        if self._image.encryption is not None:
+            raise QMPError("Cannot downgrade an encrypted image with zero clusters over a backing file")
         offset = await self._change.store(bytes(self._image.cluster_size))
         self._change.add_range(offset, 1, users - 1)
         return offset | (COPIED if users == 1 else 0)

@@ -5,12 +5,16 @@ Source: qcow2 specification, "Header" (backing_file_offset) and "Header extensio
 
 import errno
 import os
+from dataclasses import replace
+from typing import Final
 
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import Header
 from qmpserver.drivers.qcow2.image import Image
-from qmpserver.units import SECTOR_SIZE
+from qmpserver.units import SECTOR_SIZE, align_up
+
+EXTENSION_HEAD: Final = 8
 
 
 async def store_backing_file(image: Image, filename: str | None, backing_format: str | None) -> None:
@@ -59,6 +63,46 @@ async def store_version(image: Image, header: Header) -> None:
         await _write_first_cluster(image, kept, name, header, in_one_sector=True)
 
 
+async def store_bitmap_extension(image: Image, data: bytes | None, autoclear: int) -> None:
+    """Store what leads to the bitmap directory, or that there is none, with the bits that vouch for it.
+
+    A power cut leaves the old state or the new: all that changes is in the first sector.
+
+    Raises:
+        OSError: ENOSPC when there is no room for it there; the image is unchanged.
+    """
+    header = replace(image.header, autoclear=autoclear)
+    async with image.header_lock:
+        place = _place_in_first_sector(image, ext.BITMAPS)
+        if place is not None and data is not None:
+            sector = await image.read(0, SECTOR_SIZE)
+            fields = header.pack()
+            sector[: len(fields)], sector[place : place + len(data)] = fields, data
+            await image.write(0, sector)
+            image.header = header
+            image.extensions = [
+                Extension(one.kind, data) if one.kind == ext.BITMAPS else one for one in image.extensions
+            ]
+            await image.child.flush()
+            return
+        kept = [one for one in image.extensions if one.kind not in {ext.BITMAPS, ext.FEATURE_NAMES}]
+        if data is not None:
+            kept.append(Extension(ext.BITMAPS, data))
+        name = ext.text_to_name(image.backing_name or "")
+        await _write_first_cluster(image, kept, name, header, in_one_sector=True)
+
+
+def _place_in_first_sector(image: Image, kind: int) -> int | None:
+    """Return where the data of the only extension of that kind lies, if that is in the first sector."""
+    at, places = image.header.header_length, []
+    for one in image.extensions:
+        start = at + EXTENSION_HEAD
+        at = start + align_up(len(one.data), 8)
+        if one.kind == kind:
+            places.append(start if at <= SECTOR_SIZE else None)
+    return places[0] if len(places) == 1 else None
+
+
 async def _write_first_cluster(
     image: Image,
     kept: list[Extension],
@@ -83,7 +127,7 @@ async def _write_first_cluster(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     area = bytearray(laid_out.area)
     # Bytes between the fields we know and the first extension belong to a newer writer: keep them.
-    if header is None:
+    if laid_out.header.header_length == old.header_length:
         known, length = len(old.pack()), old.header_length
         area[known:length] = await image.read(known, length - known)
     if len(area) > SECTOR_SIZE:

@@ -17,8 +17,8 @@ from qmpserver.drivers.qcow2.check_counts import ClusterCounts
 from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
-from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
 from qmpserver.drivers.qcow2.encryption import header_pointer
+from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
 from qmpserver.drivers.qcow2.header import AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange

@@ -16,6 +16,7 @@ from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import opening
 from qmpserver.drivers.qcow2.allocation import ClusterAllocation
 from qmpserver.drivers.qcow2.amend import Amendment, amend_image
+from qmpserver.drivers.qcow2.amend_keyslots import amend_keyslots, parse_keyslots
 from qmpserver.drivers.qcow2.backing import store_backing_file
 from qmpserver.drivers.qcow2.check import check_image
 from qmpserver.drivers.qcow2.cleaning import CacheCleaner
@@ -27,6 +28,7 @@ from qmpserver.drivers.qcow2.runtime import CHANGEABLE, RuntimeOptions
 from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions, describe
 from qmpserver.drivers.qcow2.snapshot_vm_state import VmState
 from qmpserver.errors import QMPError
+from qmpserver.units import SECTOR_SIZE
 
 
 class Qcow2Driver(MappingDriver):
@@ -39,6 +41,7 @@ class Qcow2Driver(MappingDriver):
     format_name: ClassVar[str] = "qcow2"
     supports_backing: ClassVar[bool] = True
     changeable_options: ClassVar[frozenset[str]] = CHANGEABLE
+    strong_options: ClassVar[tuple[str, ...]] = ("encrypt.key-secret",)
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", IMAGE), opening.DATA_FILE_SPEC)
 
     def __init__(self, parts: "opening.OpenImage") -> None:
@@ -103,7 +106,16 @@ class Qcow2Driver(MappingDriver):
     @property
     def limits(self) -> Limits:
         """Zeroing works on whole subclusters, discarding on whole clusters."""
-        return Limits(pwrite_zeroes_alignment=self.subcluster_size, pdiscard_alignment=self.cluster_size)
+        return Limits(
+            request_alignment=1 if self._image.encryption is None else SECTOR_SIZE,
+            pwrite_zeroes_alignment=self.subcluster_size,
+            pdiscard_alignment=self.cluster_size,
+        )
+
+    @property
+    def stores_plainly(self) -> bool:
+        """Encrypted data is not what lies in the file."""
+        return self._image.encryption is None
 
     @property
     def reads_zero_when_new(self) -> bool:
@@ -124,10 +136,14 @@ class Qcow2Driver(MappingDriver):
                 "corrupt": self._image.is_corrupt,
                 "extended-l2": self._image.has_subclusters,
             }
+        encryption = self._image.encryption
+        if encryption is not None:
+            data["encrypt"] = encryption.info()
         return {
             "cluster-size": self.cluster_size,
             "format-specific": {"type": "qcow2", "data": data},
             "dirty-flag": self._image.is_dirty,
+            **({"encrypted": True} if encryption is not None else {}),
         }
 
     def _data_file_info(self) -> dict[str, Any]:
@@ -235,8 +251,13 @@ class Qcow2Driver(MappingDriver):
         self, options: dict[str, Any], secrets: SecretSource = no_secrets, *, force: bool = False
     ) -> None:
         """Change options of the image; see :class:`SupportsAmend`."""
-        wanted = Amendment.parse(self._image, options)
+        others = {name: value for name, value in options.items() if name != "encrypt"}
+        wanted, keyslots = Amendment.parse(self._image, others), None
+        if "encrypt" in options:
+            keyslots = parse_keyslots(self._image, options["encrypt"], secrets)
         await self.flush()
+        if keyslots is not None:
+            await self._parts.committer.run_to_end(amend_keyslots(self._image, keyslots, force=force))
         await self._parts.committer.run_to_end(amend_image(self._parts, wanted))
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:

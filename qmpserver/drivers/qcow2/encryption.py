@@ -147,5 +147,3 @@ class NewEncryption:
         if self.volume is None:
             return []
         return [ext.Extension(ext.CRYPTO, _POINTER.pack(offset, self.header_bytes))]
-
-

@@ -34,7 +34,7 @@ INCOMPAT_KNOWN: Final = (1 << 5) - 1
 COMPAT_LAZY_REFCOUNTS: Final = 1 << 0
 AUTOCLEAR_BITMAPS: Final = 1 << 0
 AUTOCLEAR_DATA_FILE_RAW: Final = 1 << 1
-AUTOCLEAR_KEPT: Final = AUTOCLEAR_DATA_FILE_RAW
+AUTOCLEAR_KEPT: Final = AUTOCLEAR_DATA_FILE_RAW | AUTOCLEAR_BITMAPS
 """What the autoclear bits vouch for that this driver keeps up."""
 
 COMPRESSION_TYPES: Final = ("zlib", "zstd")

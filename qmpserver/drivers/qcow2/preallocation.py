@@ -6,7 +6,7 @@ Source: qcow2 specification, "Cluster mapping".
 from qmpserver.driver_api import flags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.preallocation import Preallocation
-from qmpserver.drivers.qcow2.allocation import Allocator
+from qmpserver.drivers.qcow2.allocation import Allocator, ClusterAllocation
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.errors import error_text
 from qmpserver.units import MiB
@@ -42,11 +42,20 @@ async def map_range(
                 await allocator.release(room)
                 raise
             highest = max(highest, room.host_offset + room.length)
+        if image.encryption is not None and image.header.version < 3:
+            # No marker hides that zeroes in the file decrypt to something else.
+            await _write_zeroes(room)
         # A raw data file may hold something already, and what it holds is what is to be seen.
-        await allocator.link(room, is_filled=image.is_external_raw)
+        await allocator.link(room, is_filled=image.is_external_raw and image.encryption is None)
         start += room.length
     if highest > file.size:
         await file.truncate(highest)
+
+
+async def _write_zeroes(room: ClusterAllocation) -> None:
+    zeroes = memoryview(bytes(min(room.length, _PIECE)))
+    for start in range(0, room.length, _PIECE):
+        await room.child.pwrite(room.host_offset + start, zeroes[: room.length - start])
 
 
 async def _make_zero(file: BlockChild, offset: int, length: int, preallocation: Preallocation) -> None:

@@ -137,6 +137,7 @@ class Refcounts:
         Raises:
             OSError: There is no room that the format can count; nothing is taken.
         """
+        await self._image.event("cluster_alloc_bytes")
         async with self.lock:
             size, bits = self._image.cluster_size, self._image.cluster_bits
             offset = self._packed_to

@@ -62,7 +62,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"data-file": MemoryFile(), "data-file-raw": True, "backing-file": "x"},
         "Backing file and data-file-raw cannot be used at the same time",
     ),
-    ({"encrypt": {"format": "luks"}}, "Parameter 'encrypt' is not supported"),
+    ({"encrypt": {"format": "luks"}}, "Parameter 'encrypt.key-secret' is required for cipher"),
 ]
 
 
