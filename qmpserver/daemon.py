@@ -37,6 +37,7 @@ DRIVERS = {
     "null-co": "qmpserver.drivers.null:NullDriver",
     "raw": "qmpserver.drivers.raw:RawDriver",
     "qcow2": "qmpserver.drivers.qcow2.driver:Qcow2Driver",
+    "luks": "qmpserver.drivers.luks:LuksDriver",
     "copy-on-read": "qmpserver.drivers.copy_on_read:CopyOnReadDriver",
     "copy-before-write": "qmpserver.drivers.copy_before_write:CopyBeforeWriteDriver",
     "snapshot-access": "qmpserver.drivers.snapshot_access:SnapshotAccessDriver",

@@ -6,7 +6,7 @@ wrong by the time it is activated, so the image is opened anew then.
 
 from functools import partial
 
-from qmpserver.block import permissions
+from qmpserver.block import bitmap_store, permissions
 from qmpserver.block.draining import run_drained
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node
@@ -81,15 +81,18 @@ async def _read_anew(node: Node) -> None:
         await node.open_driver_anew()
         # It has nothing to write back: it was shut down when the node became inactive.
         await old.close()
+        node.dirty_bitmaps += await bitmap_store.load(node.driver, read_only=node.read_only)
 
 
 async def _inactivate(graph: Graph, node: Node) -> None:
     try:
         await node.flush()
+        await bitmap_store.store(node)
         node.flags.active = False
         if _keeps_structures(node):
             await node.driver.close()
             await node.open_driver_anew()
+        bitmap_store.forget(node)
     except OSError as error:
         node.flags.active = True
         raise QMPError(f"Could not inactivate '{node.node_name}': {error_text(error)}") from error

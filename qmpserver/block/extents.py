@@ -8,23 +8,23 @@ from qmpserver.block.node import Node
 from qmpserver.driver_api.status import BlockStatus
 
 
-class Extent(NamedTuple):
-    """A run of a disk of which one layer says all there is to say.
+class Extents(NamedTuple):
+    """Runs of a disk, side by side, of which one layer says all there is to say.
 
     Attributes:
-        offset: First byte.
-        status: What the layer says; `length` is that of the run.
+        offset: First byte of the first.
+        statuses: What the layer says of each; there may be thousands.
         depth: How many layers lie above it.
         layer: The layer.
     """
 
     offset: int
-    status: BlockStatus
+    statuses: list[BlockStatus]
     depth: int
     layer: Node
 
 
-async def extents(top: Node, offset: int, end: int) -> AsyncIterator[list[Extent]]:
+async def extents(top: Node, offset: int, end: int) -> AsyncIterator[Extents]:
     """Go through a range of the disk that a chain shows.
 
     Args:
@@ -33,29 +33,36 @@ async def extents(top: Node, offset: int, end: int) -> AsyncIterator[list[Extent
         end: First byte after the range, at most the size of `top`.
 
     Yields:
-        Some extents in order; all of them together cover the range.
+        Extents in order; all of them together cover the range.
     """
+    found: list[Extents] = []
     while offset < end:
-        found: list[Extent] = []
         offset = await _descend(chain.skip_filters(top), 0, offset, end, found)
-        yield found
+        for each in found:
+            yield each
+        found.clear()
 
 
-async def _descend(layer: Node, depth: int, offset: int, end: int, found: list[Extent]) -> int:
+async def _descend(layer: Node, depth: int, offset: int, end: int, found: list[Extents]) -> int:
     """Find the extents that `layer` tells at once from `offset` on; return where they end."""
     statuses = await layer.block_statuses(offset, end - offset)
     if not statuses:
         # The layer ends here, and so reads as zeroes.
-        found.append(Extent(offset, BlockStatus(end - offset, False, True, False), depth, layer))  # noqa: FBT003
-        return end
+        statuses = [BlockStatus(end - offset, is_data=False, is_zero=True, is_allocated=False)]
     below = layer.backing
+    own: list[BlockStatus] = []
+    start = offset
     for status in statuses:
-        stop = offset + status.length
-        if status.is_data or status.is_zero or below is None:
-            found.append(Extent(offset, status, depth, layer))
-            offset = stop
-        else:
-            lower = chain.skip_filters(below)
-            while offset < stop:
-                offset = await _descend(lower, depth + 1, offset, stop, found)
+        offset += status.length
+        if below is None or status.is_data or status.is_zero:
+            own.append(status)
+            continue
+        if own:
+            found.append(Extents(start, own, depth, layer))
+            own = []
+        start = offset - status.length
+        while start < offset:
+            start = await _descend(chain.skip_filters(below), depth + 1, start, offset, found)
+    if own:
+        found.append(Extents(start, own, depth, layer))
     return offset

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from qmpserver.block import permissions
+from qmpserver.block import bitmap_store, permissions
 from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, PermissionSet
@@ -192,7 +192,10 @@ class Graph:
         async with node.drained():
             # Forgotten first: nobody can find a node that is being closed.
             del self._nodes[node.node_name]
-            await node.driver.close()
+            try:
+                await bitmap_store.store(node)
+            finally:
+                await node.driver.close()
 
 
 class NodeLike(Protocol):

@@ -165,6 +165,10 @@ class Edge:
         """Say what is known of the range."""
         return self.node.block_status(offset, length)
 
+    def known_run(self, offset: int) -> tuple[int, int, bool] | None:
+        """Return the run around an offset, if it is known without asking anyone."""
+        return self.node.driver.known_run(offset)
+
     def is_allocated_above(
         self, bottom: str | None, offset: int, length: int
     ) -> Coroutine[Any, Any, tuple[bool, int]]:

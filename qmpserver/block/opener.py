@@ -1,12 +1,13 @@
 """Make nodes of ``blockdev-add`` options, children and backing chain included."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from qmpserver.block import filenames, permissions
+from qmpserver.block import bitmap_store, filenames, permissions
 from qmpserver.block.graph import Graph, check_active
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.opening import CorruptionListener, DuplicateFd, Opening
@@ -279,6 +280,8 @@ class Opener:
             if name is not None:
                 self._graph.check_new_name(name)
             driver = await self._open_driver(driver_class, opening, for_check=for_check)
+            if flags.active and not for_check:
+                await _load_bitmaps(opening, driver)
         except BaseException:
             for edge in opening.edges.values():
                 self._graph.detach(edge)
@@ -421,6 +424,18 @@ class Opener:
 
 
 _PROBED_ROLE = ChildRole.DATA | ChildRole.METADATA | ChildRole.PRIMARY
+
+
+async def _load_bitmaps(opening: Opening, driver: BlockDriver) -> None:
+    """Read what the image holds of bitmaps; close it again when that cannot be done."""
+    try:
+        opening.bitmaps += await bitmap_store.load(driver, read_only=opening.read_only)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            await driver.close()
+        if isinstance(error, OSError):
+            raise QMPError(f"Could not read a bitmap of node '{opening.node_name}': {error_text(error)}") from error
+        raise
 
 
 def _permissions_while_opening(role: ChildRole, *, read_only: bool) -> PermissionSet:

@@ -1,5 +1,6 @@
 """Carry out reads, and say what is known of a range, from a driver's answers."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from qmpserver.block.view import NodeView
@@ -106,19 +107,44 @@ async def block_statuses(node: NodeView, offset: int, length: int) -> list[Block
     driver = node.mapping
     if driver is None:
         return [await node.driver.block_status(offset, length)]
+    runs = await driver.map_runs(offset, length)
+    if driver.status_follows_child or await driver.has_unwritten_data():
+        return await _statuses_with_holes(node, driver, runs, offset)
     statuses: list[BlockStatus] = []
-    is_written = driver.stores_plainly and not (
-        driver.status_follows_child or await driver.has_unwritten_data()
-    )
-    for mapping in await driver.map_runs(offset, length):
-        if is_written and mapping.kind is MappingKind.DATA:
-            # There may be millions of them.
+    stores_plainly = driver.stores_plainly
+    for mapping in runs:
+        if mapping.kind is MappingKind.DATA and stores_plainly:
+            # There may be millions of them, so they cost no coroutine.
             status = BlockStatus(mapping.length, True, False, True, mapping.offset)  # noqa: FBT003
         else:
             status = await _status_of(node, driver, mapping, offset)
         statuses.append(status)
         offset += status.length
         if status.length < mapping.length:
+            break
+    return statuses
+
+
+async def _statuses_with_holes(
+    node: NodeView, driver: MappingDriver, runs: Sequence[Mapping], offset: int
+) -> list[BlockStatus]:
+    """Do as :func:`block_statuses` where DATA may be holes of the child, of which few are asked for twice."""
+    statuses: list[BlockStatus] = []
+    follows = driver.status_follows_child or not driver.stores_plainly
+    start, end, is_zero = 0, 0, False
+    for mapping in runs:
+        _, length, child, host, _ = mapping
+        if mapping.kind is MappingKind.DATA and not follows:
+            if not start <= host < end and child is not None:
+                start, end, is_zero = child.known_run(host) or (0, 0, False)
+            if start <= host and host + length <= end:
+                statuses.append(BlockStatus(length, True, is_zero, True, host))  # noqa: FBT003
+                offset += length
+                continue
+        status = await _status_of(node, driver, mapping, offset)
+        statuses.append(status)
+        offset += status.length
+        if status.length < length:
             break
     return statuses
 
@@ -143,9 +169,7 @@ async def _data_status(driver: MappingDriver, mapping: Mapping) -> BlockStatus:
     """Say what is known of a DATA run: what its child knows, or at least where it is a hole there."""
     assert mapping.child is not None
     place = mapping.offset if driver.stores_plainly else None
-    status = BlockStatus(
-        mapping.length, is_data=True, is_zero=False, is_allocated=True, host_offset=place
-    )
+    status = BlockStatus(mapping.length, is_data=True, is_zero=False, is_allocated=True, host_offset=place)
     if driver.status_follows_child:
         return await mapping.child.block_status(mapping.offset, mapping.length)
     if not await driver.has_unwritten_data():

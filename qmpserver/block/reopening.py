@@ -7,7 +7,7 @@ one, and only then does anything take effect.  The nodes are held still meanwhil
 import contextlib
 from dataclasses import dataclass, field, replace
 
-from qmpserver.block import permissions, reopen_children
+from qmpserver.block import bitmap_store, permissions, reopen_children
 from qmpserver.block import reopen_options as opts
 from qmpserver.block.draining import run_drained
 from qmpserver.block.graph import Graph
@@ -57,6 +57,7 @@ class _Change:
         committed: Those that are in it.
         flags: The nodes whose flags are the new ones already, and what they were.
         children: The links that lead elsewhere already.
+        stored: The nodes whose bitmaps may be in their images, because they were to be read-only.
     """
 
     graph: Graph
@@ -65,6 +66,7 @@ class _Change:
     committed: list[tuple[Reopening, SupportsReopen]] = field(default_factory=list)
     flags: list[tuple[Node, NodeFlags]] = field(default_factory=list)
     children: list[ChildChange] = field(default_factory=list)
+    stored: list[Node] = field(default_factory=list)
 
     @property
     def dropped(self) -> list[Node]:
@@ -91,6 +93,7 @@ class _Change:
             raise
         for entry in self.entries:
             _note_options(entry)
+            bitmap_store.follow_mode(entry.node)
 
     async def _flush(self) -> None:
         for entry in self.entries:
@@ -113,6 +116,9 @@ class _Change:
             change.apply(self.graph)
             self.children.append(change)
         is_read_only = _is_read_only(node, entry.flags)
+        if is_read_only:
+            self.stored.append(node)
+            await bitmap_store.store(node)
         await driver.prepare_reopen(read_only=is_read_only, options=_driver_options(entry))
         self.prepared.append((entry, driver))
         _check_unchanged(entry)
@@ -145,6 +151,10 @@ class _Change:
                 await driver.prepare_reopen(read_only=is_read_only, options=options)
                 await driver.commit_reopen()
         self.children.clear()
+        for node in self.stored:
+            if not node.read_only:
+                with contextlib.suppress(OSError):
+                    await bitmap_store.take_back(node)
 
 
 def _is_read_only(node: Node, flags: NodeFlags) -> bool:

@@ -81,14 +81,13 @@ async def _write_parts(driver: BlockDriver, offset: int, data: memoryview, flags
 
 async def _read_around(driver: BlockDriver, start: int, stop: int, offset: int, end: int) -> memoryview:
     """Return what an aligned range holds of which ``[offset, end)`` is about to be replaced."""
-    hook = driver.debug_hook
     sides = [side for side, is_cut in (("head", start < offset), ("tail", end < stop)) if is_cut]
-    for side in sides if hook is not None else ():
-        await hook(f"pwritev_rmw_{side}")
+    for side in sides:
+        await debug_event(driver, f"pwritev_rmw_{side}")
     padded = memoryview(bytearray(stop - start))
     await reading.read_parts(driver, start, padded, 0)
-    for side in sides if hook is not None else ():
-        await hook(f"pwritev_rmw_after_{side}")
+    for side in sides:
+        await debug_event(driver, f"pwritev_rmw_after_{side}")
     return padded
 
 

@@ -48,12 +48,14 @@ class Structured:
         return value
 
 
-def parse(text: str, implied_key: str, help_text: Callable[[keyval.Keyval], str] | None = None) -> Structured:
+def parse(
+    text: str, implied_key: str | None, help_text: Callable[[keyval.Keyval], str] | None = None
+) -> Structured:
     """Read an argument: as JSON when it begins with a brace.
 
     Args:
         text: What the user wrote.
-        implied_key: The key of a first word without one.
+        implied_key: The key of a first word without one, or None when there is none.
         help_text: Makes the answer for who asks for help; None where there is none.
 
     Raises:

@@ -65,13 +65,6 @@ class SupportsBitmaps(Protocol):
             QMPError: Why not.
         """
 
-    def check_resizable(self) -> None:
-        """Refuse to change the disk's size while a bitmap in the image cannot follow.
-
-        Raises:
-            QMPError: With the reason.
-        """
-
     async def load_bitmap(self, name: str, bits: BitRow) -> None:
         """Set those bits of an empty row that are set in the stored bitmap of that name.
 
@@ -86,6 +79,13 @@ class SupportsBitmaps(Protocol):
         Raises:
             QMPError: One cannot be stored; the image holds what it held.
             OSError: The same.
+        """
+
+    async def mark_bitmaps_in_use(self) -> None:
+        """Have every stored bitmap say, durably, that it may be out of date, because the image is written on.
+
+        Raises:
+            OSError: The image cannot be written.
         """
 
     async def remove_bitmap(self, name: str) -> None:

@@ -72,6 +72,12 @@ class BlockChild(Protocol):
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         """Say what is known of the range, for as long a run as is known."""
 
+    def known_run(self, offset: int) -> tuple[int, int, bool] | None:
+        """Return the run around an offset, from which byte to which, and whether it reads as zeroes.
+
+        None when that is not known without asking anyone.
+        """
+
     async def is_allocated_above(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
         """Say whether the chain from this node down to the node named `bottom` determines the range.
 

@@ -168,6 +168,13 @@ class BlockDriver(ABC):
         del offset
         return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True)
 
+    def known_run(self, offset: int) -> tuple[int, int, bool] | None:
+        """Return the run around an offset, from which byte to which, and whether it reads as zeroes.
+
+        None when that is not known without asking anyone.
+        """
+        return None
+
     async def flush(self) -> None:
         """Bring everything written so far to stable storage, children included."""
 

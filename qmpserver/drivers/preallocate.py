@@ -85,10 +85,11 @@ class PreallocateDriver(FilterDriver):
     async def _make_room(self, offset: int, length: int, *, are_zeroes: bool) -> bool:
         """Let the file end behind a range that goes past what was written; say whether it is zero there."""
         end = offset + length
-        if self._data_end is None or end <= self._data_end:
+        if not self._is_growth(end):
             return False
         async with self._growing:
-            if self._data_end is None or end <= self._data_end:
+            # Another request may have come first.
+            if not self._is_growth(end):
                 return False
             is_zero = offset >= self._zero_start
             file_size = self._file.size
@@ -98,6 +99,9 @@ class PreallocateDriver(FilterDriver):
             if not are_zeroes:
                 self._zero_start = max(self._zero_start, end)
             return is_zero
+
+    def _is_growth(self, end: int) -> bool:
+        return self._data_end is not None and end > self._data_end
 
     async def _reserve(self, file_size: int, end: int) -> bool:
         """Make the file larger than `end`; say whether that could be done, which nothing depends on."""

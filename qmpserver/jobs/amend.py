@@ -6,7 +6,7 @@ from qmpserver.block.draining import run_drained
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node
 from qmpserver.driver_api.driver import BlockDriver
-from qmpserver.driver_api.extras import SupportsAmend
+from qmpserver.driver_api.extras import SupportsAmend, SupportsAmendPermissions
 from qmpserver.driver_api.secrets import SecretSource
 from qmpserver.errors import QMPError
 from qmpserver.jobs.job import JobOwner
@@ -58,7 +58,17 @@ class AmendJob(OneStepJob):
     async def step(self) -> None:
         """Change the image, which nobody uses meanwhile."""
         async with self._graph.lock:
-            await run_drained((self._node,), self._amend)
+            driver = self._node.driver
+            if not isinstance(driver, SupportsAmendPermissions):
+                await run_drained((self._node,), self._amend)
+                return
+            driver.begin_amend()
+            try:
+                await self._graph.refresh(self._node)
+                await run_drained((self._node,), self._amend)
+            finally:
+                driver.end_amend()
+                await self._graph.loosen(self._node)
 
     async def _amend(self) -> None:
         assert isinstance(self._node.driver, SupportsAmend)

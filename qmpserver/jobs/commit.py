@@ -170,7 +170,17 @@ class CommitJob(BlockJob):
             self.progress_current = self._failed_at
         if self._first_error is not None:
             raise self._first_error
+        await self._hide_rest_of_base()
         await self._base.flush()
+
+    async def _hide_rest_of_base(self) -> None:
+        """Make zero what lies in the base past the end of `top`: `top` hid it from the overlays above.
+
+        QEMU: what the base holds there shows in larger overlays afterwards.
+        """
+        rest = self.plan.base.size - self.plan.top.size
+        if rest > 0:
+            await self._base.pwrite_zeroes(self.plan.top.size, rest)
 
     @property
     def _is_done(self) -> bool:

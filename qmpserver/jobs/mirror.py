@@ -59,13 +59,10 @@ class MirrorJob(BlockJob):
         self._is_to_end = False
         self._is_to_replace = False
         self._still: contextlib.AsyncExitStack | None = None
-        self._copy = MirrorCopy(
-            plan,
-            self._target,
-            DirtyBitmap(plan.source.size, plan.granularity),
-            self._on_failure,
-            self._on_dirty,
-        )
+        bitmap = DirtyBitmap(plan.source.size, plan.granularity)
+        # The copy marks what comes through the filter; what it has carried out on both sides needs no mark.
+        bitmap.is_enabled = False
+        self._copy = MirrorCopy(plan, self._target, bitmap, self)
 
     @property
     def is_at_rest(self) -> bool:

@@ -59,7 +59,8 @@ class PskCredentials(TlsCredentials):
     def context(self) -> ssl.SSLContext:
         """Make what connections are encrypted with."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if self.is_server else ssl.PROTOCOL_TLS_CLIENT)
-        if not hasattr(context, "set_psk_server_callback"):
+        use_keys = getattr(context, f"set_psk_{'server' if self.is_server else 'client'}_callback", None)
+        if use_keys is None:
             raise QMPError("TLS with pre-shared keys needs Python 3.13 or newer")
         keys = _read_keys(self._file(_PSK_FILE))
         context.check_hostname = False
@@ -67,12 +68,12 @@ class PskCredentials(TlsCredentials):
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers("PSK")
         if self.is_server:
-            context.set_psk_server_callback(lambda identity: keys.get(identity or "", b""))
-        else:
-            username = self.properties.get("username", "qemu")
-            if username not in keys:
-                raise QMPError(f"Username '{username}' not found in PSK file")
-            context.set_psk_client_callback(lambda _hint: (username, keys[username]))
+            use_keys(lambda identity: keys.get(identity or "", b""))
+            return context
+        username = self.properties.get("username", "qemu")
+        if username not in keys:
+            raise QMPError(f"Username '{username}' not found in PSK file")
+        use_keys(lambda _hint: (username, keys[username]))
         return context
 
     def _file(self, name: str) -> str:

@@ -43,6 +43,47 @@ SAME: list[tuple[list[str], str]] = [
         ["--blockdev", "raw,file=none,node-name=z"],
         "--blockdev raw,file=none,node-name=z: Cannot find device='none' nor node-name='none'",
     ),
+    (
+        ["--export", "nbd,id=a,node-name=b"],
+        "--export nbd,id=a,node-name=b: Cannot find device='' nor node-name='b'",
+    ),
+    (
+        [*MAKE_A, "--export", "nbd,id=a,node-name=a"],
+        "--export nbd,id=a,node-name=a: NBD server not running",
+    ),
+    (
+        ["--export", "bogus,id=a,node-name=b"],
+        "--export bogus,id=a,node-name=b: Parameter 'type' does not accept value 'bogus'",
+    ),
+    (["--export", "id=a"], "--export id=a: Parameter 'type' is missing"),
+    (["--export", "help"], "--export help: Help is not available for this option"),
+    (
+        ["--export", '{"type": "nbd", "id": "x"}'],
+        '--export {"type": "nbd", "id": "x"}: Parameter \'node-name\' is missing',
+    ),
+    (["--nbd-server", "bogus=1"], "--nbd-server bogus=1: Parameter 'addr' is missing"),
+    (
+        ["--nbd-server", "addr.type=unix"],
+        "--nbd-server addr.type=unix: Parameter 'addr.path' is missing",
+    ),
+    (
+        ["--nbd-server", "addr.type=unix,addr.path=n.sock,max-connections=x"],
+        "--nbd-server addr.type=unix,addr.path=n.sock,max-connections=x: "
+        "Parameter 'max-connections' expects integer",
+    ),
+    (
+        [
+            "--nbd-server",
+            "addr.type=unix,addr.path=n.sock",
+            "--nbd-server",
+            "addr.type=unix,addr.path=m.sock",
+        ],
+        "--nbd-server addr.type=unix,addr.path=m.sock: NBD server already running",
+    ),
+    (
+        ["--nbd-server", "addr.type=fd,addr.str=99"],
+        "--nbd-server addr.type=fd,addr.str=99: File descriptor '99' is not a socket",
+    ),
     (["--blockdev", "help"], "--blockdev help: Help is not available for this option"),
     (["--blockdev", "{}"], "--blockdev {}: Parameter 'driver' is missing"),
     (["--blockdev", "{} x"], "--blockdev {} x: Expecting at most one JSON value"),
@@ -150,7 +191,10 @@ OUR_OWN: list[tuple[list[str], str]] = [
         ["--nbd-server", "addr.type=unix,addr.path=x"],
         "--nbd-server addr.type=unix,addr.path=x: --nbd-server is not supported yet",
     ),
-    (["--export", "nbd,id=a,node-name=b"], "--export nbd,id=a,node-name=b: --export is not supported yet"),
+    (
+        [*MAKE_A, "--export", "fuse,id=a,node-name=a,mountpoint=/nonexistent"],
+        "--export fuse,id=a,node-name=a,mountpoint=/nonexistent: Exports of type 'fuse' are not supported",
+    ),
     (["--chardev", "udp,id=a,port=1"], "--chardev udp,id=a,port=1: chardev backend 'udp' is not supported"),
     (["--qmp", "bogus"], "--qmp bogus: 'bogus' is none of unix:PATH, tcp:HOST:PORT, fd:N, stdio and systemd"),
     (["--qmp", "systemd"], "--qmp systemd: no sockets were passed (LISTEN_FDS)"),

@@ -50,9 +50,9 @@ class Startup:
             STRAY: self._stray,
             "blockdev": self._blockdev,
             "chardev": self._chardev,
-            "export": self._not_supported,
+            "export": self._export,
             "monitor": self._monitor,
-            "nbd-server": self._not_supported,
+            "nbd-server": self._nbd_server,
             "object": self._object,
             "qmp": self._qmp,
         }
@@ -86,9 +86,6 @@ class Startup:
     async def _stray(self, option: Option) -> None:
         raise QMPError("Unexpected argument")
 
-    async def _not_supported(self, option: Option) -> None:
-        raise QMPError(f"--{option.name} is not supported yet")
-
     async def _blockdev(self, option: Option) -> None:
         argument = structured.parse(option.value, "driver")
         await self._server.blockdev_add(argument.as_type(self._schema.type("BlockdevOptions")))
@@ -96,6 +93,19 @@ class Startup:
     async def _object(self, option: Option) -> None:
         argument = structured.parse(option.value, "qom-type", lambda asked: object_help(self._schema, asked))
         await self._server.object_add(argument.as_type(self._schema.type("ObjectOptions")))
+
+    async def _nbd_server(self, option: Option) -> None:
+        argument = structured.parse(option.value, None)
+        options = argument.as_type(self._schema.type("NbdServerOptions"))
+        address = options["addr"]
+        data = {name: value for name, value in address.items() if name != "type"}
+        legacy = {**options, "addr": {"type": address["type"], "data": data}}
+        await self._server.execute("nbd-server-start", legacy)
+
+    async def _export(self, option: Option) -> None:
+        argument = structured.parse(option.value, "type")
+        options = argument.as_type(self._schema.type("BlockExportOptions"))
+        await self._server.execute("block-export-add", options)
 
     async def _chardev(self, option: Option) -> None:
         chardev = parse_chardev(option.value, self._warning(option))

@@ -82,7 +82,9 @@ class ImageName:
         return {**common, **options}
 
 
-def cache_mode(given: Given, option: str, what: str = "cache option", default: CacheMode = WRITEBACK) -> CacheMode:
+def cache_mode(
+    given: Given, option: str, what: str = "cache option", default: CacheMode = WRITEBACK
+) -> CacheMode:
     """Return the cache mode that an option asks for.
 
     Raises:

@@ -7,10 +7,9 @@ import sys
 from abc import ABC, abstractmethod
 
 from qmpserver.block import filenames
-from qmpserver.block.extents import Extent
+from qmpserver.block.extents import Extents
 from qmpserver.block.node import Node
 from qmpserver.cli.img.command_line import Failure
-from qmpserver.driver_api.status import BlockStatus
 
 
 class Map(ABC):
@@ -20,7 +19,7 @@ class Map(ABC):
         self._lines: list[str] = []
 
     @abstractmethod
-    def add(self, found: list[Extent]) -> None:
+    def add(self, found: Extents) -> None:
         """Print further extents, as far as they cannot go on."""
 
     @abstractmethod
@@ -43,9 +42,11 @@ class HumanMap(Map):
         self._files: dict[Node, str] = {}
         self._lines.append(f"{'Offset':16}{'Length':16}{'Mapped to':16}File\n")
 
-    def add(self, found: list[Extent]) -> None:
+    def add(self, found: Extents) -> None:
         """Print further extents, as far as they cannot go on."""
-        for start, status, _, layer in found:
+        layer, following = found.layer, found.offset
+        for status in found.statuses:
+            start, following = following, following + status.length
             if not status.is_data or status.is_zero:
                 self._print()
                 continue
@@ -91,6 +92,10 @@ def _file_of(layer: Node) -> str:
     return filenames.filename_of(node)
 
 
+_Like = tuple[bool, bool, bool, bool, int, Node | None]
+"""What extents have in common that are printed as one: data, zero, present, compressed, depth, and layer."""
+
+
 class JsonMap(Map):
     """A list of all there is, one object a line."""
 
@@ -98,54 +103,47 @@ class JsonMap(Map):
         super().__init__()
         self._start, self._length = start, 0
         self._host: int | None = None
-        self._like: tuple[object, ...] = ()
-        self._middles: dict[tuple[object, ...], str] = {}
+        self._like: _Like | tuple[()] = ()
+        self._tails: dict[_Like, str] = {}
         self._separator = "["
 
-    def add(self, found: list[Extent]) -> None:
+    def add(self, found: Extents) -> None:
         """Print further extents, as far as they cannot go on."""
-        for start, status, depth, layer in found:
-            run, is_data, is_zero, is_allocated, host, is_compressed = status
-            like = (depth, layer, is_data, is_zero, is_allocated, is_compressed)
-            if like == self._like:
-                expected = None if self._host is None else self._host + self._length
-                if host == expected:
-                    self._length += run
-                    continue
-            elif like not in self._middles:
-                self._middles[like] = _middle(depth, status)
-            self._print()
-            self._start, self._length, self._host, self._like = start, run, host, like
+        begin, statuses, depth, layer = found
+        start, length, host, like = self._start, self._length, self._host, self._like
+        for status in statuses:
+            run, is_data, is_zero, is_allocated, place, is_compressed = status
+            kind = (is_data, is_zero, is_allocated, is_compressed, depth, layer)
+            if kind == like and place == (None if host is None else host + length):
+                length += run
+            else:
+                if length:
+                    self._put(start, length, host, like)
+                start, length, host, like = begin, run, place, kind
+            begin += run
+        self._start, self._length, self._host, self._like = start, length, host, like
         self.flush()
 
-    def _print(self) -> None:
-        if not self._length:
-            return
-        place = "" if self._host is None else f', "offset": {self._host}'
-        self._lines.append(
-            f'{self._separator}{{ "start": {self._start}, "length": {self._length}'
-            f"{self._middles[self._like]}{place}}}"
-        )
+    def _put(self, start: int, length: int, host: int | None, like: _Like) -> None:
+        tail = self._tails.get(like)
+        if tail is None:
+            tail = self._tails[like] = _tail(like)
+        place = "" if host is None else f', "offset": {host}'
+        self._lines.append(f'{self._separator}{{ "start": {start}, "length": {length}{tail}{place}}}')
         self._separator = ",\n"
 
     def end(self) -> None:
-        """Print what is left."""
-        if not self._like:
-            # QEMU: it prints its empty extent when there is none.
-            self._lines.append(f'[{{ "start": {self._start}, "length": 0')
-            self._lines.append(_middle(0, BlockStatus(0, is_data=False, is_zero=False, is_allocated=False)) + "}")
-        self._print()
+        """Print what is left; QEMU: an empty extent when there is none at all."""
+        if self._length or not self._like:
+            like = self._like or (False, False, False, False, 0, None)
+            self._put(self._start, self._length, self._host, like)
         self._lines.append("]\n")
         self.flush()
 
 
-def _middle(depth: int, status: BlockStatus) -> str:
+def _tail(like: _Like) -> str:
     """Return what all extents of one kind have in common."""
-    claims = {
-        "present": status.is_allocated,
-        "zero": status.is_zero,
-        "data": status.is_data,
-        "compressed": status.is_compressed,
-    }
+    is_data, is_zero, is_allocated, is_compressed, depth, _ = like
+    claims = {"present": is_allocated, "zero": is_zero, "data": is_data, "compressed": is_compressed}
     words = "".join(f', "{name}": {"true" if claim else "false"}' for name, claim in claims.items())
     return f', "depth": {depth}{words}'

@@ -98,6 +98,11 @@ class EncryptedChild:
         del offset
         return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True)
 
+    def known_run(self, offset: int) -> tuple[int, int, bool] | None:
+        """Know nothing: see :meth:`block_status`."""
+        del offset
+        return None
+
     async def is_allocated_above(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
         """Say whether the file's chain determines the range."""
         return await self.file.is_allocated_above(bottom, offset, length)

@@ -257,6 +257,11 @@ class FileDriver(BlockDriver):
             host_offset=offset,
         )
 
+    def known_run(self, offset: int) -> tuple[int, int, bool] | None:
+        """Tell data from holes where nobody can have changed the file since it was last asked."""
+        run = self._runs.find(offset) if self._nobody_else_writes() else None
+        return (run.start, run.end, not run.is_data) if run is not None else None
+
     async def _find_run(self, offset: int, length: int) -> Run:
         generation = self._runs.generation
         runs = await self._run(find_runs, offset, offset + length)

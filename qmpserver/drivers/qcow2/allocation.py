@@ -238,12 +238,25 @@ class Allocator:
 
         await self._change(offset, length, discarded, make_tables=has_backing, unmap=True)
 
-    async def clear(self, offset: int, length: int) -> None:
-        """Make clusters unallocated, whatever shows then."""
-        await self._change(offset, length, lambda _: 0, make_tables=False, unmap=True)
+    async def clear(self, offset: int, length: int, *, discard: bool | None = None) -> None:
+        """Make clusters unallocated, whatever shows then.
+
+        Args:
+            offset: Guest offset, a multiple of the cluster size.
+            length: Bytes.
+            discard: Give what they occupied back to the file below; by default as for a guest's request.
+        """
+        await self._change(offset, length, lambda _: 0, make_tables=False, unmap=True, discard=discard)
 
     async def _change(
-        self, offset: int, length: int, rule: Callable[[int], int], *, make_tables: bool, unmap: bool
+        self,
+        offset: int,
+        length: int,
+        rule: Callable[[int], int],
+        *,
+        make_tables: bool,
+        unmap: bool,
+        discard: bool | None = None,
     ) -> None:
         """Replace each entry of the range by what `rule` makes of it, new for old.
 
@@ -253,7 +266,10 @@ class Allocator:
 
         async def apply(table: L2Table, start: int, stop: int) -> None:
             first = start >> bits & self._l2_mask
-            await self._change_entries(table, first, first + (stop - start >> bits), rule)
+            dropped = self._change_entries(table, first, first + (stop - start >> bits), rule)
+            await self._drop(
+                dropped, discard=self._image.runtime.discard_request if discard is None else discard
+            )
             if unmap:
                 await self._unmap(table.entries[first : first + (stop - start >> bits)])
 
@@ -296,14 +312,14 @@ class Allocator:
             offset = stop
             await self._committer.relieve()
 
-    async def _change_entries(self, table: L2Table, first: int, end: int, rule: Callable[[int], int]) -> None:
+    def _change_entries(
+        self, table: L2Table, first: int, end: int, rule: Callable[[int], int]
+    ) -> "array[int]":
+        """Change entries, and return those that led to what they no longer lead to."""
         old = table.entries[first:end]
         new = array("Q", map(rule, old))
         if new == old:
-            return
+            return array("Q")
         table.entries[first:end] = new
         self._tables.mark_dirty(table, first, end)
-        dropped = array(
-            "Q", (was for was, now in zip(old, new, strict=True) if was and not now & OFFSET_MASK)
-        )
-        await self._drop(dropped, discard=self._image.runtime.discard_request)
+        return array("Q", (was for was, now in zip(old, new, strict=True) if was and not now & OFFSET_MASK))

@@ -9,8 +9,6 @@ bitmaps that are up to date, or such that say that they are not.
 Source: qcow2 specification, "Bitmaps".
 """
 
-import errno
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -71,6 +69,10 @@ class Bitmaps:
             raise QMPError("Broken bitmap directory")
         stored = bytes(await image.read(place.offset, place.length))
         self.entries = directory.parse_directory(stored, place.count, image.header.size, image.cluster_size)
+        for entry in self.entries:
+            # What is damaged is refused before the others are marked as in use.
+            if not entry.flags & IN_USE:
+                await read_table(image, entry)
         self._place = place
         self._stale = {entry.name for entry in self.entries if entry.flags & IN_USE}
 
@@ -141,7 +143,8 @@ class Bitmaps:
 
     async def store(self, bitmaps: Sequence[tuple[StoredBitmap, BitRow]]) -> None:
         """Store bitmaps in place of those of the same name, or after all others; see :class:`SupportsBitmaps`."""
-        if not bitmaps:
+        # QEMU: a disk without bytes has nothing to store, and a bitmap without a table is not allowed.
+        if not bitmaps or not self._image.header.size:
             return
         self._image.check_sound()
         old = {entry.name: entry for entry in self.entries}
@@ -164,8 +167,6 @@ class Bitmaps:
         granularity_bits = wanted.granularity.bit_length() - 1
         length = directory.table_length(self._image.header.size, granularity_bits, self._image.cluster_size)
         flags = AUTO if wanted.is_enabled else 0
-        # QEMU refuses a bitmap without a table, which one of a disk without bytes would have.
-        length = max(length, 1)
         table = await writer.write_bits(bits, length)
         return DirectoryEntry(ext.text_to_name(wanted.name), granularity_bits, flags, table, length)
 
@@ -194,6 +195,8 @@ class Bitmaps:
             data = directory.pack_directory(entries)
             place = DirectoryPlace(len(entries), len(data), await writer.write(data))
         await self._committer.flush()
+        # From here on the new directory may be the valid one, whatever happens.
+        writer.taken.clear()
         autoclear = image.header.autoclear & ~AUTOCLEAR_BITMAPS | (AUTOCLEAR_BITMAPS if entries else 0)
         await store_bitmap_extension(image, place.pack() if place is not None else None, autoclear)
         self.entries, self._place = entries, place
@@ -221,8 +224,3 @@ class Bitmaps:
 
     def _clusters(self, length: int) -> int:
         return align_up(length, self._image.cluster_size) >> self._image.cluster_bits
-
-
-def not_resizable(name: str) -> QMPError:
-    """Make the refusal to resize an image with a bitmap that cannot follow."""
-    return QMPError(f"Cannot resize the image: bitmap '{name}': {os.strerror(errno.ENOTSUP)}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
+from qmpserver.driver_api.bitmaps import BitRow, StoredBitmap
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.extras import CheckMode, CheckResult, SnapshotInfo
@@ -18,6 +19,7 @@ from qmpserver.drivers.qcow2.allocation import ClusterAllocation
 from qmpserver.drivers.qcow2.amend import Amendment, amend_image
 from qmpserver.drivers.qcow2.amend_keyslots import amend_keyslots, parse_keyslots
 from qmpserver.drivers.qcow2.backing import store_backing_file
+from qmpserver.drivers.qcow2.bitmap_directory import AUTO, IN_USE
 from qmpserver.drivers.qcow2.check import check_image
 from qmpserver.drivers.qcow2.cleaning import CacheCleaner
 from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
@@ -131,6 +133,7 @@ class Qcow2Driver(MappingDriver):
                 "compat": "1.1",
                 "compression-type": COMPRESSION_TYPES[header.compression_type],
                 "lazy-refcounts": self._image.lazy_refcounts,
+                **self._bitmaps_info(),
                 "refcount-bits": 1 << header.refcount_order,
                 **self._data_file_info(),
                 "corrupt": self._image.is_corrupt,
@@ -145,6 +148,17 @@ class Qcow2Driver(MappingDriver):
             "dirty-flag": self._image.is_dirty,
             **({"encrypted": True} if encryption is not None else {}),
         }
+
+    def _bitmaps_info(self) -> dict[str, Any]:
+        shown = [
+            {
+                "name": ext.name_to_text(entry.name),
+                "granularity": 1 << entry.granularity_bits,
+                "flags": [name for bit, name in ((IN_USE, "in-use"), (AUTO, "auto")) if entry.flags & bit],
+            }
+            for entry in self._parts.bitmaps.entries
+        ]
+        return {"bitmaps": shown} if shown else {}
 
     def _data_file_info(self) -> dict[str, Any]:
         if not self._image.is_external:
@@ -259,6 +273,31 @@ class Qcow2Driver(MappingDriver):
         if keyslots is not None:
             await self._parts.committer.run_to_end(amend_keyslots(self._image, keyslots, force=force))
         await self._parts.committer.run_to_end(amend_image(self._parts, wanted))
+
+    @property
+    def stored_bitmaps(self) -> tuple[StoredBitmap, ...]:
+        """The bitmaps in the image, in order; see :class:`SupportsBitmaps`."""
+        return self._parts.bitmaps.stored
+
+    def check_new_bitmap(self, wanted: StoredBitmap, others: Sequence[str]) -> None:
+        """Refuse a bitmap that cannot be stored; see :class:`SupportsBitmaps`."""
+        self._parts.bitmaps.check_new(wanted, others)
+
+    async def load_bitmap(self, name: str, bits: BitRow) -> None:
+        """Read a bitmap; see :class:`SupportsBitmaps`."""
+        await self._parts.bitmaps.read(name, bits)
+
+    async def store_bitmaps(self, bitmaps: Sequence[tuple[StoredBitmap, BitRow]]) -> None:
+        """Store bitmaps as no longer in use; see :class:`SupportsBitmaps`."""
+        await self._parts.committer.run_to_end(self._parts.bitmaps.store(bitmaps))
+
+    async def mark_bitmaps_in_use(self) -> None:
+        """Have the bitmaps say that they may be out of date; see :class:`SupportsBitmaps`."""
+        await self._parts.bitmaps.mark_in_use()
+
+    async def remove_bitmap(self, name: str) -> None:
+        """Remove a bitmap from the image; see :class:`SupportsBitmaps`."""
+        await self._parts.committer.run_to_end(self._parts.bitmaps.remove(name))
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the size in bytes; see :meth:`BlockDriver.truncate`."""

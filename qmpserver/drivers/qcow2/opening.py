@@ -10,6 +10,7 @@ from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
+from qmpserver.drivers.qcow2.bitmaps import Bitmaps
 from qmpserver.drivers.qcow2.commit import Committer
 from qmpserver.drivers.qcow2.consistency import repair_dirty
 from qmpserver.drivers.qcow2.encryption import check_pointer, open_encryption
@@ -50,6 +51,7 @@ class OpenImage:
     committer: Committer
     mapper: RangeMapper
     allocator: Allocator
+    bitmaps: Bitmaps
 
     @property
     def tables(self) -> L2Tables:
@@ -97,10 +99,13 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
         mapper = GuestCountedMapper(image, mapper)
     allocator_class = SubclusterAllocator if image.has_subclusters else Allocator
     allocator = allocator_class(image, refcounts, committer, metadata)
-    parts = OpenImage(image, snapshots, metadata, refcounts, committer, mapper, allocator)
+    bitmaps = Bitmaps(image, refcounts, committer, metadata)
+    parts = OpenImage(image, snapshots, metadata, refcounts, committer, mapper, allocator, bitmaps)
     image.when_broken = parts.tables.cached.clear
     await parts.tables.load()
     await refcounts.load()
+    if not for_check:
+        await bitmaps.load()
     if not context.read_only and not for_check:
         await make_writable(parts)
     return parts
@@ -140,7 +145,7 @@ async def make_writable(parts: OpenImage) -> None:
     """Prepare an image that is about to be written.
 
     Autoclear bits go first, where what they vouch for is not kept up here.  An image that was not closed
-    cleanly gets its reference counts repaired.
+    cleanly gets its reference counts repaired.  Stored bitmaps say from now on that they may be out of date.
 
     Raises:
         OSError: It cannot be written.
@@ -154,6 +159,7 @@ async def make_writable(parts: OpenImage) -> None:
         await repair_dirty(image)
         await reload(parts)
         await image.set_incompatible(image.header.incompatible & ~INCOMPAT_DIRTY)
+    await parts.bitmaps.mark_in_use()
     image.writable = True
 
 
@@ -184,6 +190,7 @@ async def _note_structures(parts: OpenImage) -> None:
         if length:
             metadata.add(offset, length, kinds.INACTIVE_L1)
             await _note_inactive_l2(parts, offset, length)
+    parts.bitmaps.note_structures()
 
 
 async def _note_inactive_l2(parts: OpenImage, offset: int, length: int) -> None:

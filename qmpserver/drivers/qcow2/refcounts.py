@@ -316,6 +316,16 @@ class Refcounts:
             # Discarding is a favour; that it cannot be done costs space only.
             return
 
+    async def end_of_used(self) -> int:
+        """Return the first host cluster after all that are counted."""
+        async with self.lock:
+            for index in reversed(range(max(len(self.table), *(new + 1 for new in self.new_blocks), 0))):
+                block = await self._block(index)
+                last = self.width.last_used(block.data) if block is not None else -1
+                if last >= 0:
+                    return index * self.per_block + last + 1
+        return 0
+
     async def count(self, cluster: int) -> int:
         """Return the references that are counted for a host cluster."""
         async with self.lock:

@@ -3,6 +3,7 @@
 Source: qcow2 specification, "Header" (size, l1_size, l1_table_offset).
 """
 
+import contextlib
 import errno
 import os
 from array import array
@@ -65,10 +66,19 @@ class Resizer:
         await self.image.child.flush()
         start = align_up(size, self.image.cluster_size)
         if start < old:
-            await self.allocator.clear(start, old - start)
+            await self.allocator.clear(start, old - start, discard=True)
         await self.committer.flush()
         if self.image.is_external:
             await self.image.data_file.truncate(size)
+        await self._cut_file()
+
+    async def _cut_file(self) -> None:
+        """Give back what the file has after all that is in use."""
+        end = await self.refcounts.end_of_used() << self.image.cluster_bits
+        if end < self.image.child.size:
+            # QEMU: that it cannot be done costs space only.
+            with contextlib.suppress(OSError):
+                await self.image.child.truncate(end)
 
     async def _grow(self, old: int, size: int, preallocation: Preallocation) -> None:
         """Make everything beyond the old end read as zeroes, and only then present more."""

@@ -114,7 +114,7 @@ class SnapshotActions:
         remaining = tuple(entry for entry in self._parts.snapshots.entries if entry is not unwanted)
         fields = await self._store_table(change, remaining)
         await self._finish(change, l1, **fields)
-        if self._image.context.discard and self._image.runtime.discard_snapshot:
+        if self._image.runtime.discard_snapshot:
             await change.discard_freed()
 
     def _drop_active_l1(self, change: SnapshotChange) -> None:

@@ -169,15 +169,27 @@ class SubclusterAllocator(Allocator):
 
         await self._change_pairs(offset, length, discarded, make_tables=has_backing, unmap=True)
 
-    async def clear(self, offset: int, length: int) -> None:
-        """Make clusters unallocated, whatever shows then."""
-        await self._change_pairs(offset, length, lambda *_: (0, 0), make_tables=False, unmap=True)
+    async def clear(self, offset: int, length: int, *, discard: bool | None = None) -> None:
+        """Make clusters unallocated, whatever shows then; see :meth:`Allocator.clear`."""
+        await self._change_pairs(
+            offset, length, lambda *_: (0, 0), make_tables=False, unmap=True, discard=discard
+        )
 
     async def _change_pairs(
-        self, offset: int, length: int, rule: Rule, *, make_tables: bool, unmap: bool
+        self,
+        offset: int,
+        length: int,
+        rule: Rule,
+        *,
+        make_tables: bool,
+        unmap: bool,
+        discard: bool | None = None,
     ) -> None:
         async def apply(table: L2Table, start: int, stop: int) -> None:
-            await self._change_range(table, start, stop, rule)
+            dropped = self._change_range(table, start, stop, rule)
+            await self._drop(
+                dropped, discard=self._image.runtime.discard_request if discard is None else discard
+            )
             if unmap:
                 first = start >> self._image.cluster_bits & self._l2_mask
                 end = first + -(-(stop - start) // self._image.cluster_size)
@@ -189,8 +201,12 @@ class SubclusterAllocator(Allocator):
 
         await self._walk(offset, length, apply, make_tables=make_tables)
 
-    async def _change_range(self, table: L2Table, start: int, stop: int, rule: Rule) -> None:
-        """Replace each entry of a guest range inside one table by what `rule` makes of it."""
+    def _change_range(self, table: L2Table, start: int, stop: int, rule: Rule) -> "array[int]":
+        """Replace each entry of a guest range inside one table by what `rule` makes of it.
+
+        Returns:
+            The entries that led to what they no longer lead to.
+        """
         bits, size, unit = self._image.cluster_bits, self._image.cluster_size, self._image.subcluster_size
         dropped = array("Q")
         changed: list[int] = []
@@ -208,4 +224,4 @@ class SubclusterAllocator(Allocator):
             start += end - within
         if changed:
             self._tables.mark_dirty(table, 2 * changed[0], 2 * changed[-1] + 2)
-            await self._drop(dropped, discard=self._image.runtime.discard_request)
+        return dropped

@@ -56,6 +56,13 @@ class RefcountWidth:
         entries = len(block) // self._size
         return entries - folded.to_bytes(entries, "big").count(0)
 
+    def last_used(self, block: bytearray) -> int:
+        """Return the index of the last count that is not zero, or -1 when all are."""
+        last = len(block.rstrip(b"\0")) - 1
+        if last < 0 or not self._per_byte:
+            return last // (self._size or 1)
+        return last * self._per_byte + (block[last].bit_length() - 1) // self.bits
+
     def find_free(self, block: bytearray, start: int, want: int) -> tuple[int, int] | None:
         """Find the first run of zero counts at or after `start`.
 
