@@ -68,8 +68,10 @@ SAME: list[tuple[list[str], str]] = [
     ),
     (
         ["--nbd-server", "addr.type=unix,addr.path=n.sock,max-connections=x"],
-        "--nbd-server addr.type=unix,addr.path=n.sock,max-connections=x: "
-        "Parameter 'max-connections' expects integer",
+        (
+            "--nbd-server addr.type=unix,addr.path=n.sock,max-connections=x: "
+            "Parameter 'max-connections' expects integer"
+        ),
     ),
     (
         [
@@ -187,10 +189,6 @@ OTHER_THAN_7_2: list[tuple[list[str], str]] = [
 OUR_OWN: list[tuple[list[str], str]] = [
     (["--bogus"], "unrecognized option '--bogus'"),
     (["--pidfile"], "option '--pidfile' requires an argument"),
-    (
-        ["--nbd-server", "addr.type=unix,addr.path=x"],
-        "--nbd-server addr.type=unix,addr.path=x: --nbd-server is not supported yet",
-    ),
     (
         [*MAKE_A, "--export", "fuse,id=a,node-name=a,mountpoint=/nonexistent"],
         "--export fuse,id=a,node-name=a,mountpoint=/nonexistent: Exports of type 'fuse' are not supported",

@@ -4,6 +4,7 @@ Source: LUKS On-Disk Format Specification, sections 2 and 4.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from qmpserver import threads
@@ -156,9 +157,8 @@ class NewVolume:
         Raises:
             QMPError: So many iterations cannot be stored.
         """
-        header, key = await threads.run(
-            new_header, options.choice, options.hash_name, options.iter_time_ms, is_detached=is_detached
-        )
+        made = partial(new_header, is_detached=is_detached)
+        header, key = await threads.run(made, options.choice, options.hash_name, options.iter_time_ms)
         slot, material = await threads.run(fill_slot, header, 0, key, options.password, options.iter_time_ms)
         header = header.with_slot(0, slot)
         return cls(header, key, header.pack().ljust(slot.offset, b"\0") + material)

@@ -1,0 +1,90 @@
+"""Compare sessions with what QEMU 11.1 was recorded to say in them, where an older QEMU may be all there is.
+
+With QMPSERVER_RECORD=1 the storage daemon in use is recorded anew, and has to be of that version.
+"""
+
+import difflib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.differential.duel import OURS, Daemon, Step, _Names, play
+from tests.peers import need
+
+VERSION = 11
+_AUTO = re.compile(r"#block\d+")
+
+
+def compare(recording: Path, name: str, steps: Iterable[Step], images: Path, tmp_path: Path) -> Path:
+    """Play the steps here, and compare the story with the recorded one; return the folder of images."""
+    steps = list(steps)
+    stories = json.loads(recording.read_text()) if recording.exists() else {}
+    if os.environ.get("QMPSERVER_RECORD") == "1":
+        stories[name] = _story([_peer()], steps, images, tmp_path / "theirs")
+        recording.write_text(json.dumps(stories, indent=1, sort_keys=True) + "\n")
+    folder = tmp_path / "ours"
+    _assert_alike(_story(OURS, steps, images, folder), stories[name])
+    return folder
+
+
+def check_recording(recording: Path, name: str, steps: Iterable[Step], images: Path, tmp_path: Path) -> None:
+    """See whether the recorded story is QEMU's, if the storage daemon in use is of that version."""
+    _assert_alike(
+        _story([_peer()], list(steps), images, tmp_path / "theirs"), json.loads(recording.read_text())[name]
+    )
+
+
+def _peer() -> str:
+    peer = need("qemu-storage-daemon")
+    version = subprocess.run([peer, "--version"], capture_output=True, text=True, check=True).stdout
+    if f"version {VERSION}." not in version:
+        pytest.skip(f"compares with QEMU {VERSION}, and this one is older")
+    return peer
+
+
+def _story(command: list[str], steps: list[Step], images: Path, folder: Path) -> list[Any]:
+    shutil.copytree(images, folder)
+    with Daemon(command, folder) as daemon:
+        story = play(daemon, steps)
+    names = _Names()
+    return [[item.execute, *names.plain(_shape(part[1:]))] for item, part in zip(steps, story, strict=True)]
+
+
+def _assert_alike(mine: list[Any], recorded: list[Any]) -> None:
+    for ours, theirs in zip(mine, recorded, strict=True):
+        told = [json.dumps(story, indent=1, sort_keys=True).splitlines() for story in (ours, theirs)]
+        if told[0] != told[1]:
+            pytest.fail("\n".join([f"{ours[0]}: - ours, + QEMU's", *difflib.ndiff(told[0], told[1])]))
+
+
+def _shape(part: Any) -> Any:
+    """Keep of an answer what is worth comparing, and put graphs and nodes in an order of their own."""
+    match part:
+        case {"nodes": nodes, "edges": edges}:
+            names = {node["id"]: _AUTO.sub("#", f"{node['type']} {node['name']}") for node in nodes}
+            return sorted(
+                f"{names[edge['parent']]} -{edge['name']}-> {names[edge['child']]}: "
+                f"{sorted(edge['perm'])} {sorted(edge['shared-perm'])}"
+                for edge in edges
+            )
+        case {"node-name": name, "drv": driver, "file": file, "ro": read_only, "image": image}:
+            children = [f"{child['child']}={child['node-name']}" for child in part["children"]]
+            return {
+                "node": f"{name} {driver} {'ro' if read_only else 'rw'} {children}",
+                "file": file,
+                "backing": [part.get("backing_file"), image.get("backing-filename")],
+                "bitmaps": part.get("dirty-bitmaps", []),
+            }
+        case dict():
+            return {key: _shape(value) for key, value in part.items() if key != "busy"}
+        case list():
+            return [_shape(value) for value in part]
+        case _:
+            return part
