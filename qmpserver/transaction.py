@@ -1,15 +1,21 @@
 """Carry out several actions so that either all of them happen or none."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+
+from qmpserver.errors import QMPError
+from qmpserver.log import get_logger
+
+_log = get_logger("transaction")
 
 
-class TransactionAction(Protocol):
+class TransactionAction(ABC):
     """One action, in steps: what can fail comes first, and can be taken back.
 
-    Each step but the first does nothing unless an action says otherwise.
+    All steps but the first may have nothing to do.
     """
 
+    @abstractmethod
     async def prepare(self) -> None:
         """Do all that can fail.
 
@@ -19,12 +25,15 @@ class TransactionAction(Protocol):
 
     async def commit(self) -> None:
         """Make it stand, once every action of the transaction is prepared."""
+        return
 
     async def abort(self) -> None:
         """Take back what was prepared, because a later action failed; also called where `prepare` itself did."""
+        return
 
     async def clean(self) -> None:
         """End it, after either of the former."""
+        return
 
 
 async def run(actions: Sequence[TransactionAction]) -> None:
@@ -42,7 +51,7 @@ async def run(actions: Sequence[TransactionAction]) -> None:
             await action.prepare()
     except BaseException:
         for action in begun:
-            await action.abort()
+            await _take_back(action)
         raise
     else:
         for action in begun:
@@ -50,3 +59,11 @@ async def run(actions: Sequence[TransactionAction]) -> None:
     finally:
         for action in begun:
             await action.clean()
+
+
+async def _take_back(action: TransactionAction) -> None:
+    """Abort an action; whether it can be undone or not, the others are undone as well."""
+    try:
+        await action.abort()
+    except (OSError, QMPError) as error:
+        _log.error("action not taken back", action=type(action).__name__, error=str(error))

@@ -151,6 +151,10 @@ GOALS = {
     "block-stream, MiB/s": at_least(2),
     "block-stream until on disk, MiB/s": at_least(2),
     "resident at most while streaming, MiB": at_most(120, "MiB"),
+    "blockdev-mirror, MiB/s": at_least(1.2),
+    "blockdev-mirror until on disk, MiB/s": at_least(1.2),
+    "block-commit, MiB/s": at_least(1.2),
+    "block-commit until on disk, MiB/s": at_least(1.2),
     "blockdev-backup, MiB/s": at_least(1.2),
     "blockdev-backup until on disk, MiB/s": at_least(1.2),
 }
@@ -268,7 +272,70 @@ def case_backup(command: str, folder: Path, mib: int) -> dict[str, float]:
     }
 
 
-CASES = {"qmp": case_qmp, "start": case_start, "stream": case_stream, "backup": case_backup}
+def case_mirror(command: str, folder: Path, mib: int) -> dict[str, float]:
+    """A full mirror of a qcow2 image to another, until it is ready; the copy is checked and compared."""
+    data = make_data(folder, mib)
+    source, target = str(folder / "source.qcow2"), str(folder / "target.qcow2")
+    image("convert", "-O", "qcow2", str(data), source)
+    image("create", "-f", "qcow2", target, f"{mib}M")
+    os.sync()
+    server = Server(command, folder)
+    for name, path in (("source", source), ("target", target)):
+        file = {"driver": "file", "filename": path}
+        server.execute("blockdev-add", driver="qcow2", node_name=name, file=file)
+    began = time.perf_counter()
+    server.execute("blockdev-mirror", job_id="j", device="source", target="target", sync="full")
+    server.wait_event("BLOCK_JOB_READY")
+    elapsed = time.perf_counter() - began
+    with Path(target).open("rb") as written:
+        os.fsync(written)
+    elapsed_on_disk = time.perf_counter() - began
+    server.execute("block-job-cancel", device="j")
+    server.wait_event("BLOCK_JOB_COMPLETED")
+    server.close()
+    image("check", "-q", target)
+    image("compare", "-q", "-F", "raw", target, str(data))
+    Path(source).unlink()
+    Path(target).unlink()
+    return {
+        "blockdev-mirror, MiB/s": mib / elapsed,
+        "blockdev-mirror until on disk, MiB/s": mib / elapsed_on_disk,
+    }
+
+
+def case_commit(command: str, folder: Path, mib: int) -> dict[str, float]:
+    """A qcow2 layer with all the data goes into its empty base, under an overlay; the result is checked and compared."""
+    data = make_data(folder, mib)
+    base, middle, top = (str(folder / f"{name}.qcow2") for name in ("base", "middle", "top"))
+    image("create", "-f", "qcow2", base, f"{mib}M")
+    image("convert", "-O", "qcow2", str(data), middle)
+    image("rebase", "-u", "-F", "qcow2", "-b", base, middle)
+    image("create", "-f", "qcow2", "-F", "qcow2", "-b", middle, top)
+    os.sync()
+    server = Server(command, folder)
+    file = {"driver": "file", "filename": top}
+    server.execute("blockdev-add", driver="qcow2", node_name="top", file=file)
+    began = time.perf_counter()
+    server.execute("block-commit", job_id="j", device="top", top=middle, base=base)
+    event = server.wait_event("BLOCK_JOB_COMPLETED")
+    elapsed = time.perf_counter() - began
+    if "error" in event["data"]:
+        raise SystemExit(f"{command}: {event['data']['error']}")
+    with Path(base).open("rb") as written:
+        os.fsync(written)
+    elapsed_on_disk = time.perf_counter() - began
+    server.close()
+    image("check", "-q", base)
+    image("compare", "-q", "-F", "raw", top, str(data))
+    for path in (base, middle, top):
+        Path(path).unlink()
+    return {
+        "block-commit, MiB/s": mib / elapsed,
+        "block-commit until on disk, MiB/s": mib / elapsed_on_disk,
+    }
+
+
+CASES = {"qmp": case_qmp, "start": case_start, "stream": case_stream, "backup": case_backup, "mirror": case_mirror, "commit": case_commit}
 
 
 def main() -> None:

@@ -33,9 +33,7 @@ def check_idle(bitmap: DirtyBitmap) -> None:
         NodeInUse: With QEMU's text.
     """
     if bitmap.is_busy:
-        raise NodeInUse(
-            f"Bitmap '{bitmap.name}' is currently in use by another operation and cannot be used"
-        )
+        raise NodeInUse(f"Bitmap '{bitmap.name}' is currently in use by another operation and cannot be used")
 
 
 def check_readable(bitmap: DirtyBitmap) -> None:

@@ -94,14 +94,12 @@ def check_new(node: Node, wanted: StoredBitmap) -> None:
         QMPError: With QEMU's text.
     """
     if node.read_only or not node.is_active:
-        raise QMPError(
-            f"Cannot add a persistent bitmap to read-only or inactive node '{node.node_name}'"
-        )
+        raise QMPError(f"Cannot add a persistent bitmap to read-only or inactive node '{node.node_name}'")
     if not isinstance(node.driver, SupportsBitmaps):
-        raise QMPError(
-            f"Can't store persistent bitmaps to {node.node_name}: {os.strerror(errno.ENOTSUP)}"
-        )
-    others = [bitmap.name for bitmap in node.dirty_bitmaps if bitmap.is_persistent and bitmap.name is not None]
+        raise QMPError(f"Can't store persistent bitmaps to {node.node_name}: {os.strerror(errno.ENOTSUP)}")
+    others = [
+        bitmap.name for bitmap in node.dirty_bitmaps if bitmap.is_persistent and bitmap.name is not None
+    ]
     node.driver.check_new_bitmap(wanted, others)
 
 

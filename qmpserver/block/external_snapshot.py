@@ -8,7 +8,7 @@ the image of a new overlay is on stable storage before anybody uses it, and the 
 """
 
 import contextlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +26,7 @@ CreateImage = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 """Makes a new image, given file, format and options.  The graph is locked."""
 
 
-class ExternalSnapshot(TransactionAction, ABC):
+class ExternalSnapshot(TransactionAction):
     """One overlay being put over one node.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any
 
 from qmpserver.block import filenames, internal_snapshots
 from qmpserver.block.backend import BlockBackend
+from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.filenames import Names
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node, Parent
@@ -86,7 +87,22 @@ def block_device_info(
     }
     if backing is not None:
         info["backing_file"] = names.filename(backing)
+    if node.dirty_bitmaps:
+        info["dirty-bitmaps"] = [dirty_bitmap_info(bitmap) for bitmap in reversed(node.dirty_bitmaps)]
     return info
+
+
+def dirty_bitmap_info(bitmap: DirtyBitmap) -> dict[str, Any]:
+    """Shape a bitmap as ``BlockDirtyInfo``."""
+    return {
+        **({} if bitmap.name is None else {"name": bitmap.name}),
+        "count": bitmap.count,
+        "granularity": bitmap.granularity,
+        "recording": bitmap.is_recording,
+        "busy": bitmap.is_busy,
+        "persistent": bitmap.is_persistent,
+        **({"inconsistent": True} if bitmap.is_inconsistent else {}),
+    }
 
 
 def backing_depth(node: Node) -> int:

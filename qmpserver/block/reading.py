@@ -115,7 +115,7 @@ async def block_statuses(node: NodeView, offset: int, length: int) -> list[Block
     for mapping in runs:
         if mapping.kind is MappingKind.DATA and stores_plainly:
             # There may be millions of them, so they cost no coroutine.
-            status = BlockStatus(mapping.length, True, False, True, mapping.offset)  # noqa: FBT003
+            status = BlockStatus(mapping.length, True, False, True, mapping.offset)
         else:
             status = await _status_of(node, driver, mapping, offset)
         statuses.append(status)
@@ -138,7 +138,7 @@ async def _statuses_with_holes(
             if not start <= host < end and child is not None:
                 start, end, is_zero = child.known_run(host) or (0, 0, False)
             if start <= host and host + length <= end:
-                statuses.append(BlockStatus(length, True, is_zero, True, host))  # noqa: FBT003
+                statuses.append(BlockStatus(length, True, is_zero, True, host))
                 offset += length
                 continue
         status = await _status_of(node, driver, mapping, offset)

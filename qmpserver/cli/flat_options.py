@@ -53,14 +53,14 @@ class FlatOptions:
 
 
 def parse(
-    text: str, kinds: Mapping[str, Kind], implied_key: str, warn: Callable[[str, str], object]
+    text: str, kinds: Mapping[str, Kind], implied_key: str | None, warn: Callable[[str, str], object]
 ) -> FlatOptions:
     """Parse a whole option argument.
 
     Args:
         text: What the user wrote.
         kinds: The keys there are, and what each holds.
-        implied_key: The key of a first word without one.
+        implied_key: The key of a first word without one; None where such a word is a boolean like any other.
         warn: Told of a short-form boolean: what is deprecated, and what to write instead.
 
     Raises:
@@ -80,7 +80,7 @@ def parse(
         is_first, position = position == 0, end + 1
         if word in HELP_WORDS:
             wants_help = True
-        elif is_first:
+        elif is_first and implied_key is not None:
             value, position = _value(text, 0)
             pairs.append((implied_key, value))
         else:

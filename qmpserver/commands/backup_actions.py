@@ -1,6 +1,6 @@
 """Make the actions that start backups, for a command of their own or for a transaction."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from qmpserver.jobs.bitmap_sync import BitmapSync, BitmapSyncMode
 from qmpserver.jobs.error_policy import OnError
 from qmpserver.jobs.job import Job
 from qmpserver.jobs.transaction import JobTransaction
+from qmpserver.transaction import TransactionAction
 
 _MAX_INT = (1 << 31) - 1
 _MAX_INT64 = (1 << 63) - 1
@@ -42,7 +43,7 @@ class BackupOptions:
     x_perf: dict[str, Any] = field(default_factory=dict)
 
 
-class BackupAction(ABC):
+class BackupAction(TransactionAction):
     """A backup to be started.  The graph is locked from :meth:`prepare` to the end of the others.
 
     Args:

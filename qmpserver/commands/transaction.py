@@ -16,8 +16,7 @@ from qmpserver.jobs.transaction import JobTransaction
 from qmpserver.transaction import TransactionAction
 
 Arguments = dict[str, Any]
-Factory = Callable[[Daemon, Arguments], TransactionAction]
-JobFactory = Callable[[Daemon, Arguments, JobTransaction[Job] | None], TransactionAction]
+Factory = Callable[[Daemon, Arguments, JobTransaction[Job] | None], TransactionAction]
 
 
 async def transaction(
@@ -34,22 +33,18 @@ async def transaction(
 def _make(daemon: Daemon, actions: list[Mapping[str, Any]], mode: str) -> list[TransactionAction]:
     kinds = [action["type"] for action in actions]
     for kind in kinds if mode == "grouped" else ():
-        if kind not in _JOBS:
-            raise QMPError(
-                f"Action '{kind}' does not support transaction property completion-mode = grouped"
-            )
+        if kind not in WITH_JOBS:
+            raise QMPError(f"Action '{kind}' does not support transaction property completion-mode = grouped")
     jobs: JobTransaction[Job] | None = JobTransaction() if mode == "grouped" else None
     return [_action(daemon, action, jobs) for action in actions]
 
 
 def _action(daemon: Daemon, action: Mapping[str, Any], jobs: JobTransaction[Job] | None) -> TransactionAction:
     arguments = {name.replace("-", "_"): value for name, value in action["data"].items()}
-    if action["type"] in _JOBS:
-        return _JOBS[action["type"]](daemon, arguments, jobs)
-    return _Late(partial(_ACTIONS[action["type"]], daemon, arguments))
+    return _Deferred(partial(ACTIONS[action["type"]], daemon, arguments, jobs))
 
 
-class _Late(TransactionAction):
+class _Deferred(TransactionAction):
     """An action that is made when its turn comes: what it names may be made by those before it."""
 
     def __init__(self, make: Callable[[], TransactionAction]) -> None:
@@ -96,20 +91,30 @@ def _backup_to_image(daemon: Daemon, arguments: Arguments, jobs: JobTransaction[
     return BackupToImage(daemon, BackupOptions(**arguments), target, image_format, mode, transaction=jobs)
 
 
-_ACTIONS: Final[dict[str, Factory]] = {
-    "abort": lambda _daemon, _arguments: _Abort(),
-    "block-dirty-bitmap-add": lambda daemon, given: bitmap_actions.Add(daemon, **given),
-    "block-dirty-bitmap-remove": lambda daemon, given: bitmap_actions.Remove(daemon, **given),
-    "block-dirty-bitmap-clear": lambda daemon, given: bitmap_actions.Clear(daemon, **given),
-    "block-dirty-bitmap-enable": lambda daemon, given: bitmap_actions.Switch(daemon, **given, is_enabled=True),
-    "block-dirty-bitmap-disable": lambda daemon, given: bitmap_actions.Switch(daemon, **given, is_enabled=False),
-    "block-dirty-bitmap-merge": lambda daemon, given: bitmap_actions.Merge(daemon, **given),
-    "blockdev-snapshot": lambda daemon, given: snapshot_actions.by_node(daemon, **given),
-    "blockdev-snapshot-internal-sync": lambda daemon, given: snapshot_actions.internal(daemon, **given),
-    "blockdev-snapshot-sync": lambda daemon, given: snapshot_actions.by_file(daemon, **given),
-}
-_JOBS: Final[dict[str, JobFactory]] = {
+def _without_job(make: Callable[..., TransactionAction]) -> Factory:
+    """Make an action that starts no job, of a function that takes its arguments by name."""
+    return lambda daemon, arguments, _jobs: make(daemon, **arguments)
+
+
+def _abort(_daemon: Daemon) -> TransactionAction:
+    return _Abort()
+
+
+WITH_JOBS: Final = frozenset(("blockdev-backup", "drive-backup"))
+"""The actions that start jobs, which may share one fate."""
+
+ACTIONS: Final[dict[str, Factory]] = {
+    "abort": _without_job(_abort),
+    "block-dirty-bitmap-add": _without_job(bitmap_actions.add),
+    "block-dirty-bitmap-remove": _without_job(bitmap_actions.remove),
+    "block-dirty-bitmap-clear": _without_job(bitmap_actions.clear),
+    "block-dirty-bitmap-enable": _without_job(bitmap_actions.enable),
+    "block-dirty-bitmap-disable": _without_job(bitmap_actions.disable),
+    "block-dirty-bitmap-merge": _without_job(bitmap_actions.merge),
     "blockdev-backup": _backup_to_node,
+    "blockdev-snapshot": _without_job(snapshot_actions.by_node),
+    "blockdev-snapshot-internal-sync": _without_job(snapshot_actions.internal),
+    "blockdev-snapshot-sync": _without_job(snapshot_actions.by_file),
     "drive-backup": _backup_to_image,
 }
-"""The actions that start jobs, which may share one fate."""
+"""What makes each kind of action, of its arguments and the jobs that share one fate."""

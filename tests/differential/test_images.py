@@ -247,7 +247,16 @@ def test_snapshots(tmp_path: Path, files: Path) -> None:
 
 def without_times(value: Any) -> Any:
     """Leave out when a snapshot was taken, what a host's file system decides, and what an older QEMU lacks."""
-    decided = ("date-", "vm-clock-", "actual-size", "virtual-size", "active", "children", "limits", "format-sp")
+    decided = (
+        "date-",
+        "vm-clock-",
+        "actual-size",
+        "virtual-size",
+        "active",
+        "children",
+        "limits",
+        "format-sp",
+    )
     match value:
         case dict():
             return {key: without_times(item) for key, item in value.items() if not key.startswith(decided)}
@@ -279,3 +288,62 @@ def test_amending(tmp_path: Path, files: Path) -> None:
         step("x-blockdev-amend", job_id="1", node_name="user", options={"driver": "qcow2"}),
     ]
     duel(tmp_path, files, steps).assert_alike()
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "v2": {"compat": "0.10"},
+    "zstd": {"compression_type": "zstd", "cluster_size": 4096},
+    "extended": {"extended_l2": "on", "lazy_refcounts": "on"},
+    "narrow": {"refcount_bits": 1, "cluster_size": 512},
+    "external": {"data_file": "external.raw"},
+    "raw-external": {"data_file": "raw-external.raw", "data_file_raw": "on"},
+    "over": {"backing_file": "old.img", "backing_fmt": "raw"},
+    "over-two": {"backing_file": "over.qcow2", "backing_fmt": "qcow2"},
+    "over-json": {
+        "backing_file": 'json:{\\"driver\\":\\"qcow2\\",,\\"file.filename\\":\\"plain.qcow2\\"}'.replace(
+            "\\", ""
+        ),
+        "backing_fmt": "qcow2",
+    },
+    "snapshots": {},
+}
+
+
+def test_what_is_told_of_images_of_every_kind(
+    tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    for name, options in KINDS.items():
+        make_qcow2(Path(f"{name}.qcow2"), "1M", **options)
+    for snapshot in ("first", "second"):
+        qemu_img("snapshot", "-c", snapshot, "snapshots.qcow2")
+    # One that another program has open, or has not closed.
+    dirty = bytearray((files / "plain.qcow2").read_bytes())
+    dirty[79] |= 1
+    (files / "dirty.qcow2").write_bytes(dirty)
+    dirty[79] |= 2
+    (files / "corrupt.qcow2").write_bytes(dirty)
+    steps = []
+    for name in (*KINDS, "dirty", "corrupt"):
+        steps += [
+            node("qcow2", file(f"{name}.qcow2"), name, read_only=True),
+            step("query-named-block-nodes"),
+            step("blockdev-del", node_name=name),
+        ]
+    duel(tmp_path, files, steps).assert_alike(without_new)
+
+
+def without_new(value: Any) -> Any:
+    """Leave out what an older QEMU lacks."""
+    match value:
+        case dict():
+            return {
+                key: without_new(item)
+                for key, item in value.items()
+                if key not in {"active", "limits", "children"}
+            }
+        case list():
+            return [without_new(item) for item in value]
+        case _:
+            return value

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_under_writes_every_write_is_in_the_chain(tmp_path: Path) -> None:
         async with serving(tmp_path / "top.qcow2") as (server, backend):
             writer = asyncio.create_task(keep_writing(backend, model, random.Random(1)))
             nodes = ["top", *(f"s{index}" for index in range(5))]
-            for below, name in zip(nodes, nodes[1:], strict=False):
+            for below, name in itertools.pairwise(nodes):
                 await take(server, tmp_path, below, name)
                 await asyncio.sleep(0)
                 assert server.daemon.graph.find(below).read_only

@@ -10,7 +10,9 @@ import pytest
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.extras import SnapshotInfo, SupportsAmend
+from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
+from qmpserver.drivers.qcow2.header import Header
 from qmpserver.errors import QMPError
 from tests.contract.engine import Context, Engine, MemoryFile
 from tests.contract.power import after_power_cut
@@ -140,6 +142,8 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"backing_file": "other"}, "backing_file=other"),
     ({}, {"backing_fmt": "raw"}, "backing_fmt=raw"),
     ({}, {"refcount_bits": 1}, "refcount_bits=1"),
+    ({}, {"data_file": "other"}, "data_file=other"),
+    ({}, {"data_file_raw": True}, "data_file_raw=on"),
 ]
 
 
@@ -157,6 +161,45 @@ def test_what_cannot_be_had_is_refused_in_qemus_words(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert caught.value.description in done.stderr
     assert image.read_bytes() == before
+
+
+async def amend_data_file(**options: Any) -> tuple[str | None, bool, list[int]]:
+    """Amend an image with a raw data file; return its name, whether it is raw, and the extensions there are."""
+    file, data = MemoryFile(), MemoryFile()
+    await Qcow2Driver.create(file, {"size": SIZE, "data-file": data, "data-file-raw": True})
+    driver = await Qcow2Driver.open(Context({"file": file, "data-file": data}))
+    await driver.amend(options)
+    await driver.close()
+    again = await Qcow2Driver.open(Context({"file": file, "data-file": data}))
+    told = again.image_info()["format-specific"]["data"]
+    header = Header.parse(bytes(file.data[:112]))
+    extensions = ext.parse_extensions(bytes(file.data[: header.cluster_size]), header)
+    assert judge(file.data) == ([], 0)
+    return told.get("data-file"), told["data-file-raw"], [one.kind for one in extensions]
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "is_raw"),
+    [
+        ({"data-file": "other.raw"}, "other.raw", True),
+        ({"data-file": ""}, None, True),
+        ({"data-file-raw": False}, MemoryFile.filename, False),
+        ({"data-file-raw": True}, MemoryFile.filename, True),
+        ({"data-file": "x" * 300, "data-file-raw": False, "size": 2 * SIZE}, "x" * 300, False),
+    ],
+    ids=str,
+)
+def test_the_data_files_name_changes_as_with_qemu_img(
+    options: dict[str, Any], name: str | None, is_raw: bool
+) -> None:
+    stored, raw, kinds = asyncio.run(amend_data_file(**options))
+    assert (stored, raw) == (name, is_raw)
+    assert (ext.DATA_FILE in kinds) is (name is not None)
+
+
+def test_a_data_files_name_that_does_not_fit_changes_nothing() -> None:
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(amend_data_file(**{"data-file": "x" * 600}))
 
 
 def test_what_only_creation_decides_is_refused_by_name() -> None:

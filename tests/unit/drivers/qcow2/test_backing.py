@@ -3,9 +3,12 @@
 import asyncio
 import errno
 import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
+from qmpserver.driver_api.extras import CheckMode, SnapshotInfo
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.drivers.qcow2.header import Header
@@ -41,6 +44,52 @@ def test_unknown_extensions_and_header_fields_are_preserved(name: str) -> None:
         assert extensions == [ext.Extension(ext.BACKING_FORMAT, b"raw"), ext.Extension(0x12345678, b"hello")]
         again = await Qcow2Driver.open(Context({"file": file}))
         assert (again.backing_filename, again.backing_format) == (name, "raw")
+
+    asyncio.run(run())
+
+
+async def _take_snapshot(driver: Qcow2Driver) -> None:
+    await driver.create_snapshot(SnapshotInfo("", "s"))
+    await driver.apply_snapshot("1", None)
+    await driver.delete_snapshot("1", None)
+
+
+REWRITES: list[Callable[[Qcow2Driver], Awaitable[Any]]] = [
+    lambda driver: driver.amend({"lazy-refcounts": True}),
+    lambda driver: driver.amend({"refcount-bits": 64}),
+    lambda driver: driver.truncate(1 << 30),
+    lambda driver: driver.truncate(512),
+    lambda driver: driver.check(CheckMode.ALL),
+    _take_snapshot,
+]
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_every_other_change_of_the_header_preserves_them_too(
+    rewrite: Callable[[Qcow2Driver], Awaitable[Any]],
+) -> None:
+    async def run() -> None:
+        file = await with_unknown_parts()
+        before = bytes(file.data[112:4096])
+        driver = await Qcow2Driver.open(Context({"file": file}))
+        await Engine(driver).write(0, b"x" * 4096)
+        await rewrite(driver)
+        await driver.close()
+        assert file.data[112:4096] == before
+        assert parse(file)[1] == [ext.Extension(0x12345678, b"hello")]
+
+    asyncio.run(run())
+
+
+def test_the_names_of_features_stay_while_the_backing_file_does() -> None:
+    async def run() -> None:
+        file = MemoryFile()
+        await Qcow2Driver.create(file, {"size": 1 << 20, "backing-file": "base"})
+        driver = await Qcow2Driver.open(Context({"file": file}))
+        for rewrite in REWRITES:
+            await rewrite(driver)
+        await driver.close()
+        assert [one.kind for one in parse(file)[1]] == [ext.FEATURE_NAMES]
 
     asyncio.run(run())
 

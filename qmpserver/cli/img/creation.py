@@ -1,0 +1,165 @@
+"""Make new images from the options that ``-o`` gives."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qmpserver.block import filenames
+from qmpserver.block.backend import BlockBackend
+from qmpserver.cli.flat_options import Value
+from qmpserver.cli.img.command_line import Failure
+from qmpserver.cli.img.creation_options import FORMATS, CreationOption, to_members
+from qmpserver.daemon import Daemon
+from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.extras import SupportsCreate, SupportsCreateFile
+from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+from qmpserver.errors import QMPError, error_text
+from qmpserver.units import SECTOR_SIZE, align_up
+
+_HELD = PermissionSet(Permission.CONSISTENT_READ | Permission.WRITE | Permission.RESIZE, PERM_ALL)
+
+
+def options_of(image_format: str, about: str = "") -> tuple[CreationOption, ...]:
+    """Return the options that images of a format are made with.
+
+    Args:
+        image_format: The format.
+        about: What stands before a message.
+
+    Raises:
+        Failure: There is no such format, or no new images can be made of it.
+    """
+    from qmpserver.daemon import DRIVERS  # noqa: PLC0415
+
+    if image_format in FORMATS:
+        return FORMATS[image_format]
+    if image_format in DRIVERS:
+        raise Failure(f"{about}Format driver '{image_format}' does not support image creation")
+    raise Failure(f"{about}Unknown file format '{image_format}'")
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """An image to be made.
+
+    Attributes:
+        filename: Where.
+        image_format: Its format.
+        values: The options by their names in ``-o``, `size` among them.
+    """
+
+    filename: str
+    image_format: str
+    values: Mapping[str, Value]
+
+    async def make(self, daemon: Daemon) -> None:
+        """Make it.
+
+        Raises:
+            QMPError: An option cannot be had.
+            OSError: A file cannot be written.
+        """
+        driver_class = daemon.registry.find(self.image_format)
+        protocol_options = filenames.protocol_options(self.filename)
+        protocol = daemon.registry.find(protocol_options["driver"])
+        if not issubclass(protocol, SupportsCreateFile):
+            raise QMPError(f"Protocol driver '{protocol.format_name}' does not support image creation")
+        size = align_up(int(self.values["size"]), SECTOR_SIZE)
+        members = self._members(daemon, size)
+        of_file = self._of_file(protocol_options["filename"])
+        if not issubclass(driver_class, SupportsCreate):
+            await protocol.create_file({**of_file, "size": size})
+            return
+        keeps_data = bool(members.pop("keep-data-file", False))
+        await protocol.create_file({**of_file, "size": 0})
+        try:
+            await self._format(daemon, driver_class, members, protocol, keeps_data=keeps_data)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(protocol_options["filename"])
+            raise
+
+    def _of_file(self, filename: str) -> dict[str, Any]:
+        options = tuple(option for option in FORMATS[self.image_format] if option.of_file)
+        return {"filename": filename, **to_members(options, self.values)}
+
+    def _members(self, daemon: Daemon, size: int) -> dict[str, Any]:
+        """Return the format's own options, held against the schema."""
+        options = tuple(option for option in FORMATS[self.image_format] if not option.of_file)
+        members = {**to_members(options, self.values), "size": size}
+        if members.pop("encryption", False):
+            members.setdefault("encrypt", {})["format"] = "aes"
+        keeps_data = members.pop("keep-data-file", None)
+        if "encrypt" in members and "format" not in members["encrypt"]:
+            raise QMPError("Parameter 'encrypt.format' is missing")
+        if self.image_format not in {"raw", "file"}:
+            described = daemon.schema.type("BlockdevCreateOptions")
+            members = described.from_image({"driver": self.image_format, "file": "", **members})
+            del members["driver"], members["file"]
+        return members if keeps_data is None else {**members, "keep-data-file": keeps_data}
+
+    async def _format(
+        self,
+        daemon: Daemon,
+        driver_class: type[SupportsCreate],
+        members: dict[str, Any],
+        protocol: type[SupportsCreateFile],
+        *,
+        keeps_data: bool,
+    ) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            data_file = members.get("data-file")
+            if data_file is not None:
+                if not keeps_data:
+                    await protocol.create_file({"filename": data_file, "size": 0})
+                members["data-file"] = await stack.enter_async_context(_file(daemon, data_file))
+            file = await stack.enter_async_context(_file(daemon, self.filename))
+            await driver_class.create(file, members, daemon.objects.secret)
+
+
+@contextlib.asynccontextmanager
+async def _file(daemon: Daemon, filename: str) -> AsyncIterator[BlockChild]:
+    """Use a file for the time."""
+    backend = BlockBackend(daemon.graph)
+    async with daemon.graph.lock:
+        node = await daemon.opener.open_unowned(filenames.protocol_options(filename))
+        try:
+            await backend.insert(node, _HELD)
+        except BaseException:
+            await daemon.graph.discard(node)
+            raise
+    try:
+        assert backend.root is not None
+        yield backend.root
+    finally:
+        async with daemon.graph.lock:
+            await backend.remove()
+
+
+async def make(daemon: Daemon, image: NewImage, about: str) -> None:
+    """Make an image, and put into words why it cannot be.
+
+    Raises:
+        Failure: It cannot be made.
+    """
+    try:
+        await image.make(daemon)
+    except QMPError as error:
+        raise Failure(f"{about}{error.description}") from error
+    except OSError as error:
+        if error_text(error) == os.strerror(27):
+            raise Failure(_too_large(image, about)) from error
+        raise Failure(f"{about}{error.strerror or error_text(error)}") from error
+
+
+def _too_large(image: NewImage, about: str) -> str:
+    advice = " (try using a larger cluster size)" if image.image_format == "qcow2" else ""
+    return f"{about}The image size is too large for file format '{image.image_format}'{advice}"
+
+
+def is_creatable(driver_class: type[BlockDriver]) -> bool:
+    """Say whether new images can be made of a format or protocol."""
+    return issubclass(driver_class, SupportsCreate | SupportsCreateFile)
