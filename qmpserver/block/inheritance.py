@@ -12,9 +12,16 @@ def descends_from(node: Node, ancestor: Node) -> bool:
     return parent is not None
 
 
-def disown(parent: Node, edge: Edge) -> None:
-    """Let everything below a child that is about to go no longer take over what `parent` says."""
-    others = {id(other.node) for other in parent.children.values() if other is not edge}
-    for node in topological((edge.node,)):
-        if node.inherits_from is parent and id(node) not in others:
-            node.inherits_from = None
+def disown(parent: Node, edge: Edge) -> list[Node]:
+    """Let everything below a child that is about to go no longer take over what `parent` says.
+
+    Returns:
+        The nodes that did.
+    """
+    others = {other.node for other in parent.children.values() if other is not edge}
+    heirs = [
+        node for node in topological((edge.node,)) if node.inherits_from is parent and node not in others
+    ]
+    for node in heirs:
+        node.inherits_from = None
+    return heirs

@@ -1,7 +1,7 @@
 """Lead the `file` and `backing` children of a node that is reopened elsewhere."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qmpserver.block import chain, inheritance
 from qmpserver.block.graph import Graph, check_active
@@ -27,13 +27,25 @@ class ChildChange:
     old: Node | None
     new: Node | None
 
+    heirs: dict[Node, Node | None] = field(default_factory=dict)
+    """Nodes that inherit from somebody else now, and from whom they did."""
+
     def apply(self, graph: Graph) -> None:
         """Make the change, without a look at permissions."""
-        _replace(graph, self.parent, self.name, self.new)
+        new, edge = self.new, self.parent.children.get(self.name)
+        adopts = new is not None and inheritance.descends_from(new, self.parent)
+        if edge is not None:
+            self.heirs |= dict.fromkeys(inheritance.disown(self.parent, edge), self.parent)
+        if new is not None and adopts:
+            self.heirs.setdefault(new, new.inherits_from)
+            new.inherits_from = self.parent
+        _lead(graph, self.parent, self.name, new)
 
     def undo(self, graph: Graph) -> None:
         """Make the change undone."""
-        _replace(graph, self.parent, self.name, self.old)
+        _lead(graph, self.parent, self.name, self.old)
+        for node, ancestor in self.heirs.items():
+            node.inherits_from = ancestor
 
 
 def changes(graph: Graph, entry: Reopening) -> Iterator[ChildChange]:
@@ -93,19 +105,14 @@ def _check_not_frozen(edge: Edge) -> None:
         )
 
 
-def _replace(graph: Graph, parent: Node, name: str, new: Node | None) -> None:
+def _lead(graph: Graph, parent: Node, name: str, node: Node | None) -> None:
     edge = parent.children.get(name)
-    inherits = new is not None and inheritance.descends_from(new, parent)
-    if edge is not None:
-        inheritance.disown(parent, edge)
-    if inherits and new is not None:
-        new.inherits_from = parent
     if edge is None:
-        assert new is not None
-        graph.attach(parent, name, new, ChildRole.COW)
-    elif new is None:
+        assert node is not None
+        graph.attach(parent, name, node, ChildRole.COW)
+    elif node is None:
         graph.detach(edge)
     else:
-        graph.lead(edge, new)
+        graph.lead(edge, node)
         # The latest child comes last.
         parent.children[name] = parent.children.pop(name)

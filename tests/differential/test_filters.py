@@ -200,9 +200,20 @@ ROWS: dict[str, list[Step]] = {
 }
 
 
+_NOW_SAID_OTHERWISE = {
+    "object 'g' is in use, can not be deleted": "Cannot delete throttle group 'g' with active references",
+    "Could not read blkdebug config file: No such file or directory": (
+        "Could not open 'none': No such file or directory"
+    ),
+}
+"""What QEMU 7.2 says, and QEMU 11.1 and we say instead."""
+
+
 def _shape(part: Any) -> Any:
     """Leave out what an older QEMU does not show, the order of edges, and the pauses while the graph changes."""
     match part:
+        case {"error": {"desc": desc, **others}}:
+            return {"error": {**others, "desc": _NOW_SAID_OTHERWISE.get(desc, desc)}}
         case {"return": [*nodes]}:
             return [
                 {name: node.get(name) for name in ("node-name", "drv", "file", "ro", "backing_file")}
