@@ -34,6 +34,7 @@ from qmpserver.schema.model import Schema
 
 DRIVERS = {
     "file": "qmpserver.drivers.file.driver:FileDriver",
+    "nbd": "qmpserver.drivers.nbd.driver:NbdDriver",
     "null-co": "qmpserver.drivers.null:NullDriver",
     "raw": "qmpserver.drivers.raw:RawDriver",
     "qcow2": "qmpserver.drivers.qcow2.driver:Qcow2Driver",
@@ -100,6 +101,7 @@ class Daemon:
                 clock=clock,
                 secret=self.objects.secret,
                 throttle_group=self.objects.throttle_group,
+                tls_client=lambda name: self.objects.credentials(name, is_server=False).context(),
                 emit=self.events.emit,
             ),
         )

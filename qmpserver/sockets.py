@@ -1,5 +1,6 @@
 """Say where sockets are, open them as QEMU does, and tell who is at the other end."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -270,6 +271,29 @@ def candidates(address: TcpAddress | UnixAddress) -> Iterator[tuple[socket.socke
         opened = socket.socket(family, kind, protocol)
         opened.setblocking(False)
         yield opened, name
+
+
+async def connect(address: UnixAddress | TcpAddress) -> socket.socket:
+    """Return a connected socket.
+
+    Raises:
+        QMPError: Nobody listens there, or the address means nothing.
+    """
+    loop = asyncio.get_running_loop()
+    shown = f"'{address.path}'" if isinstance(address, UnixAddress) else f"'{address.host}:{address.port}'"
+    last_error = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    for candidate, name in candidates(address):
+        try:
+            await loop.sock_connect(candidate, name)  # type: ignore[arg-type]
+        except OSError as error:
+            candidate.close()
+            last_error = error
+        except asyncio.CancelledError:
+            candidate.close()
+            raise
+        else:
+            return candidate
+    raise QMPError(f"Failed to connect to {shown}: {error_text(last_error)}") from last_error
 
 
 def activated_fds(environment: MutableMapping[str, str], pid: int) -> list[int]:

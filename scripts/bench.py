@@ -8,6 +8,8 @@ holds on a machine whose speed drifts.  The last column is the goal the project 
 """
 
 import argparse
+import functools
+import itertools
 import json
 import os
 import selectors
@@ -143,6 +145,12 @@ def at_most(value: float, unit: str) -> Goal:
 
 
 GOALS = {
+    "chain of 200: images opened/s": at_least(0.5),
+    "chain of 200: shown flat/s": at_least(0.5),
+    "chain of 200: shown whole/s": at_least(0.5),
+    "1,000 nodes: added/s": at_least(0.5),
+    "1,000 nodes: shown flat/s": at_least(0.5),
+    "1,000 nodes: shown whole/s": at_least(0.5),
     "one at a time, commands/s": at_least(5),
     "pipelined, commands/s": at_least(15),
     "rejected, commands/s": at_least(10),
@@ -335,7 +343,62 @@ def case_commit(command: str, folder: Path, mib: int) -> dict[str, float]:
     }
 
 
-CASES = {"qmp": case_qmp, "start": case_start, "stream": case_stream, "backup": case_backup, "mirror": case_mirror, "commit": case_commit}
+CHAIN_LENGTH = 200
+PAIRS = 500
+
+
+def make_chain(folder: Path) -> Path:
+    """Make a chain of empty images, and keep it between runs; return the top."""
+    names = [f"chain-{index}.qcow2" for index in range(CHAIN_LENGTH)]
+    if not (folder / names[-1]).exists():
+        image("create", "-f", "qcow2", str(folder / names[0]), "1M")
+        for below, name in itertools.pairwise(names):
+            image("create", "-u", "-f", "qcow2", "-F", "qcow2", "-b", below, str(folder / name), "1M")
+    return folder / names[-1]
+
+
+def case_graph(command: str, folder: Path, _mib: int) -> dict[str, float]:
+    """A long chain, and many nodes: opened, and shown."""
+    top = make_chain(folder)
+    server = Server(command, folder)
+
+    def per_second(count: int, run: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        run()
+        return count / (time.perf_counter() - began)
+
+    def add_pairs() -> None:
+        for index in range(PAIRS):
+            server.execute("blockdev-add", driver="null-co", node_name=f"n{index}")
+            server.execute("blockdev-add", driver="raw", node_name=f"r{index}", file=f"n{index}")
+
+    file = {"driver": "file", "filename": str(top)}
+    show = functools.partial(server.execute, "query-named-block-nodes")
+    add_top = functools.partial(server.execute, "blockdev-add", driver="qcow2", node_name="top", file=file)
+    figures = {
+        "chain of 200: images opened/s": per_second(CHAIN_LENGTH, add_top),
+        "chain of 200: shown flat/s": per_second(1, functools.partial(show, flat=True)),
+        "chain of 200: shown whole/s": per_second(1, show),
+    }
+    server.execute("blockdev-del", node_name="top")
+    figures |= {
+        "1,000 nodes: added/s": per_second(2 * PAIRS, add_pairs),
+        "1,000 nodes: shown flat/s": per_second(1, functools.partial(show, flat=True)),
+        "1,000 nodes: shown whole/s": per_second(1, show),
+    }
+    server.close()
+    return figures
+
+
+CASES = {
+    "qmp": case_qmp,
+    "start": case_start,
+    "stream": case_stream,
+    "backup": case_backup,
+    "mirror": case_mirror,
+    "commit": case_commit,
+    "graph": case_graph,
+}
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ The engine owns the bytes and never names a format; it meets drivers through ``d
 - :mod:`graph`: all nodes by name, and how edges come and go.
 - :mod:`opener`: from ``blockdev-add`` options to nodes; :mod:`opening`: a node in the making.
 - :mod:`reopening`: changing an open node between read-only and read-write.
+- :mod:`resizing`: changing a node's size.
+- :mod:`internal_snapshots`: snapshots that images keep inside themselves.
 - :mod:`filenames`: image names, ``json:`` names, and names relative to an overlay.
 - :mod:`backend`: a user's own handle on a root node.
 - :mod:`info`: what queries show of a node.

@@ -64,6 +64,10 @@ async def _activate(graph: Graph, node: Node) -> None:
     node.flags.active = True
     try:
         await graph.refresh(node)
+        for below in [edge.node.driver for edge in node.children.values()]:
+            # It may have been active all the time, and written by another process all the same.
+            if isinstance(below, SupportsRereading):
+                await below.reread()
         await _read_anew(node)
     except BaseException as error:
         node.flags.active = False

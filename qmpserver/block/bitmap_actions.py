@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from qmpserver.block import bitmap_store
-from qmpserver.block.bitmap_lookup import check_idle, check_readable, check_writable, find, on_node
+from qmpserver.block.bitmap_checks import check_idle, check_readable, check_writable
+from qmpserver.block.bitmap_lookup import find, on_node
 from qmpserver.block.chain import skip_filters
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph

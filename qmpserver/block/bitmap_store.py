@@ -30,7 +30,7 @@ async def load(driver: BlockDriver, *, read_only: bool) -> list[DirtyBitmap]:
         bitmap.is_persistent = True
         bitmap.is_inconsistent = stored.is_in_use
         bitmap.is_enabled = stored.is_enabled and not stored.is_in_use
-        bitmap.is_read_only = read_only and not stored.is_in_use
+        bitmap.is_read_only = read_only
         if not stored.is_in_use:
             await driver.load_bitmap(stored.name, bitmap.bits)
         bitmaps.append(bitmap)
@@ -79,7 +79,7 @@ async def take_back(node: Node) -> None:
 def follow_mode(node: Node) -> None:
     """Note that a node's bitmaps may be changed, or may not, as the node itself."""
     for bitmap in node.dirty_bitmaps:
-        bitmap.is_read_only = bitmap.is_persistent and not bitmap.is_inconsistent and node.read_only
+        bitmap.is_read_only = bitmap.is_persistent and node.read_only
 
 
 def forget(node: Node) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from qmpserver.block.view import NodeView
 from qmpserver.errors import QMPError
+from qmpserver.nbd import names as nbd_names
 
 _PROTOCOL = re.compile(r"[A-Za-z0-9+.\-]+:")
 _JSON_PREFIX = "json:"
@@ -146,6 +147,8 @@ def protocol_options(filename: str) -> dict[str, Any]:
         return {"driver": "file", "filename": rest}
     if protocol == "null-co":
         return {"driver": "null-co"}
+    if protocol in nbd_names.SCHEMES:
+        return nbd_names.parse_filename(filename)
     if protocol == "blkdebug":
         return _blkdebug_options(filename, rest)
     if protocol == "blkverify":
@@ -166,9 +169,7 @@ def _blkverify_options(filename: str, rest: str) -> dict[str, Any]:
     """Read ``blkverify:RAW:TEST``, where RAW has no colon of its own."""
     raw, colon, test = rest.partition(":")
     if not colon:
-        raise QMPError(
-            f"Could not open '{filename}': blkverify requires raw copy and original image path"
-        )
+        raise QMPError(f"Could not open '{filename}': blkverify requires raw copy and original image path")
     return {"driver": "blkverify", "raw": protocol_options(raw), "test": {"file": protocol_options(test)}}
 
 

@@ -2,11 +2,11 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qmpserver.block import filenames, internal_snapshots
+from qmpserver.block import chain, filenames, internal_snapshots
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.filenames import Names
@@ -106,12 +106,8 @@ def dirty_bitmap_info(bitmap: DirtyBitmap) -> dict[str, Any]:
 
 
 def backing_depth(node: Node) -> int:
-    """Count the images below `node` in its backing chain."""
-    depth = 0
-    while (backing := node.backing) is not None:
-        node = backing
-        depth += 1
-    return depth
+    """Count the nodes below `node` in its backing chain, filters included."""
+    return sum(1 for _ in chain.nodes(node)) - 1
 
 
 def image_info(node: Node, sizes: Sizes, *, flat: bool, shown: Shown | None = None) -> dict[str, Any]:
@@ -120,19 +116,14 @@ def image_info(node: Node, sizes: Sizes, *, flat: bool, shown: Shown | None = No
     if flat:
         return _own_image_info(node, sizes, shown.names)
     # From below, so that the chain's length is not bounded by the stack.
-    missing = list(itertools.takewhile(lambda one: one not in shown.images, _backing_chain(node)))
+    missing = list(itertools.takewhile(lambda one: one not in shown.images, chain.nodes(node)))
     for one in reversed(missing):
         info = shown.images[one] = _own_image_info(one, sizes, shown.names)
-        if one.backing is not None:
-            info["backing-image"] = shown.images[one.backing]
+        # QEMU: counts what a filter filters as its backing image, too.
+        below = chain.below(one)
+        if below is not None:
+            info["backing-image"] = shown.images[below]
     return shown.images[node]
-
-
-def _backing_chain(top: Node) -> Iterator[Node]:
-    node: Node | None = top
-    while node is not None:
-        yield node
-        node = node.backing
 
 
 def _own_image_info(node: Node, sizes: Sizes, names: Names) -> dict[str, Any]:

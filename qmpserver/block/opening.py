@@ -1,10 +1,10 @@
 """Stand in for a node in the making: what its driver is shown, and the user of its children till then."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qmpserver.block import chain, copy_before_write
+from qmpserver.block import bitmap_lookup, chain, copy_before_write
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node
@@ -13,7 +13,6 @@ from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 from qmpserver.driver_api.surroundings import Surroundings
-from qmpserver.errors import QMPError
 
 CorruptionListener = Callable[[str, str, int | None, int | None, bool], None]
 """Called with node name, message, host offset, length, and whether the image is lost."""
@@ -55,6 +54,10 @@ class Opening:
         """Whether falling back to read-only is wanted rather than an error."""
         return self.flags.auto_read_only
 
+    def fall_back_to_read_only(self) -> None:
+        """Make the node read-only, as is wanted when it cannot be written."""
+        self.flags = replace(self.flags, read_only=True)
+
     @property
     def no_flush(self) -> bool:
         """Whether flushes need not reach the disk."""
@@ -90,21 +93,12 @@ class Opening:
 
     def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
         """Begin to keep what the child `file` holds now, in the child `target`."""
-        bitmap = None if options.bitmap is None else self._find_bitmap(*options.bitmap)
+        bitmap = None if options.bitmap is None else bitmap_lookup.find(self.graph, *options.bitmap)[1]
         kept = copy_before_write.keep(
             self.edges["file"], self.edges["target"], options, bitmap, self.surroundings.clock
         )
         self.bitmaps.extend(kept.bitmaps)
         return kept
-
-    def _find_bitmap(self, node_name: str, name: str) -> DirtyBitmap:
-        node = self.graph.get(node_name)
-        if node is None:
-            raise QMPError(f"Node '{node_name}' not found")
-        for bitmap in node.dirty_bitmaps:
-            if bitmap.name == name:
-                return bitmap
-        raise QMPError(f"Dirty bitmap '{name}' not found")
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         """Say whether the node of that name is in the child's chain; None when there is none."""

@@ -112,13 +112,13 @@ class _Change:
                 "reopening files"
             )
         _check_left_out(entry)
-        for change in reopen_children.changes(self.graph, entry):
-            change.apply(self.graph)
-            self.children.append(change)
         is_read_only = _is_read_only(node, entry.flags)
         if is_read_only:
             self.stored.append(node)
             await bitmap_store.store(node)
+        for change in reopen_children.changes(self.graph, entry):
+            change.apply(self.graph)
+            self.children.append(change)
         await driver.prepare_reopen(read_only=is_read_only, options=_driver_options(entry))
         self.prepared.append((entry, driver))
         _check_unchanged(entry)

@@ -3,7 +3,9 @@
 import errno
 import os
 
+from qmpserver.block.bitmap_checks import check_writable
 from qmpserver.block.view import NodeView
+from qmpserver.driver_api.bitmaps import SupportsBitmaps
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.units import GiB, align_down
@@ -17,11 +19,17 @@ def check(node: NodeView, size: int) -> None:
 
     Raises:
         OSError: EFBIG or EACCES; `strerror` is QEMU's text.
+        QMPError: A bitmap in the image could not follow.
     """
     if size > MAX_LENGTH:
         raise OSError(errno.EFBIG, f"offset({size}) exceeds maximum({MAX_LENGTH})")
     if node.flags.read_only:
         raise OSError(errno.EACCES, "Image is read-only")
+    if isinstance(node.driver, SupportsBitmaps):
+        for stored in node.driver.stored_bitmaps:
+            for bitmap in node.dirty_bitmaps:
+                if bitmap.name == stored.name:
+                    check_writable(bitmap)
 
 
 async def resize(driver: BlockDriver, size: int, preallocation: Preallocation) -> None:

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
+from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
@@ -94,6 +95,7 @@ class NodeView(Protocol):
     flags: NodeFlags
     options: dict[str, Any]
     requests: TrackedRequests
+    dirty_bitmaps: list[DirtyBitmap]
     is_implicit: bool
     backing_filename: str | None
     auto_backing_filename: str | None

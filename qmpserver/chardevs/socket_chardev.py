@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from qmpserver import sockets
 from qmpserver.chardevs.chardev import Chardev
-from qmpserver.monitor.doors import Endpoint, connect_to
+from qmpserver.monitor.doors import Endpoint
 from qmpserver.sockets import FdAddress, SocketAddress, UnixAddress
 
 
@@ -128,7 +128,7 @@ class ConnectedChardev(Chardev):
         if isinstance(address, FdAddress):
             self._connection = sockets.socket_of(address.fd)
         elif not self._spec.reconnect_ms:
-            self._connection = await connect_to(address)
+            self._connection = await sockets.connect(address)
 
     def hand_over(self) -> list[Endpoint]:
         """Return a copy of the connection, or where to connect to."""

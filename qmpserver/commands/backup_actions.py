@@ -4,8 +4,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from qmpserver.block import chain
-from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver.block import bitmap_lookup, chain
 from qmpserver.block.graph import check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.commands.target_image import TargetImage, open_target
@@ -92,8 +91,8 @@ class BackupAction(TransactionAction):
         _check_nodes(source, target, is_compressed=options.compress)
         perf = options.x_perf
         _check_perf(perf)
-        if bitmap is not None:
-            bitmap.check()
+        if bitmap is not None and bitmap.mode is not BitmapSyncMode.NEVER:
+            bitmap_lookup.check_writable(bitmap.bitmap)
         if source.size != target.size:
             raise QMPError("Source and target image have different sizes")
         plan = BackupPlan(
@@ -207,26 +206,20 @@ def _bitmap_sync(source: Node, options: BackupOptions, sync: SyncMode) -> tuple[
         if given_mode is not None:
             raise QMPError("Cannot specify bitmap sync mode without a bitmap")
         return None, sync
-    bitmap = _find_bitmap(source, name)
+    bitmap = bitmap_lookup.on_node(source, name)
+    if bitmap is None:
+        raise QMPError(f"Bitmap '{name}' could not be found")
     if given_mode is None:
         raise QMPError("Bitmap sync mode must be given when providing a bitmap")
     mode = BitmapSyncMode(given_mode)
-    bitmap_sync = BitmapSync(source, bitmap, mode)
-    bitmap_sync.check_readable()
+    bitmap_lookup.check_readable(bitmap)
     if sync is SyncMode.NONE:
         raise QMPError("sync mode 'none' does not produce meaningful bitmap outputs")
     if mode is BitmapSyncMode.NEVER and sync is not SyncMode.BITMAP:
         raise QMPError(
             f"Bitmap sync mode 'never' has no meaningful effect when combined with sync mode '{sync.value}'"
         )
-    return bitmap_sync, sync
-
-
-def _find_bitmap(node: Node, name: str) -> DirtyBitmap:
-    for bitmap in node.dirty_bitmaps:
-        if bitmap.name == name:
-            return bitmap
-    raise QMPError(f"Bitmap '{name}' could not be found")
+    return BitmapSync(source, bitmap, mode), sync
 
 
 def _check_nodes(source: Node, target: Node, *, is_compressed: bool) -> None:

@@ -10,6 +10,7 @@
 - :mod:`debug_events`: the moments at which a test may provoke an error.
 - :mod:`secrets`: how a driver gets a password or key by the id that an option gives.
 - :mod:`surroundings`: the time, the objects and the listeners that a server lends its drivers.
+- :mod:`preallocation`: how much of a new or grown image is set aside.
 - :mod:`opening`: what the engine hands a driver that opens an image.
 - :mod:`driver`: the drivers' own interface, :class:`BlockDriver` and :class:`MappingDriver`.
 - :mod:`interception`: how a job takes part in what goes through its filter.

@@ -89,6 +89,9 @@ class OpenContext(ImageContext, Protocol):
     def auto_read_only(self) -> bool:
         """Whether falling back to read-only is wanted rather than an error."""
 
+    def fall_back_to_read_only(self) -> None:
+        """Make the node read-only, as `auto_read_only` wants it when it cannot be written."""
+
     @property
     def no_flush(self) -> bool:
         """Whether flushes need not reach the disk (``cache.no-flush``)."""

@@ -1,5 +1,6 @@
 """Say what a driver finds around it beyond the nodes: the time, the objects, who listens."""
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,10 @@ def _no_group(name: str) -> ThrottleGroup:
     raise QMPError(f"Throttle group '{name}' does not exist")
 
 
+def _no_credentials(name: str) -> ssl.SSLContext:
+    raise QMPError(f"No TLS credentials with id '{name}'")
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the server lends its drivers.
@@ -22,10 +27,12 @@ class Surroundings:
         clock: What to tell the time by.
         secret: Finds a secret object's bytes by its id.
         throttle_group: Finds a group by its id; raises QMPError when there is none.
+        tls_client: Makes what a client encrypts with, of the credentials of that id; raises QMPError.
         emit: Tells clients of an event, by its name and data.
     """
 
     clock: Clock = field(default_factory=SystemClock)
     secret: SecretSource = no_secrets
     throttle_group: Callable[[str], ThrottleGroup] = _no_group
+    tls_client: Callable[[str], ssl.SSLContext] = _no_credentials
     emit: Callable[[str, dict[str, Any]], None] = lambda _name, _data: None

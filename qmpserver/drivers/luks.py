@@ -16,6 +16,7 @@ from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import IMAGE, ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
+from qmpserver.driver_api.reopening import ReopensAsItIs
 from qmpserver.driver_api.secrets import SecretSource, no_secrets
 from qmpserver.drivers.encryption.child import EncryptedChild
 from qmpserver.drivers.encryption.luks_amend import KeyslotChange, amend_slots
@@ -27,7 +28,7 @@ from qmpserver.units import SECTOR_SIZE, align_up, signed64
 _LARGEST = (1 << 63) - 1
 
 
-class LuksDriver(BlockDriver):
+class LuksDriver(ReopensAsItIs, BlockDriver):
     """One open LUKS volume.
 
     Args:
@@ -95,8 +96,9 @@ class LuksDriver(BlockDriver):
         if not 0 <= size <= _LARGEST - made.header.end:
             raise QMPError("The requested file size is too large")
         if file is not None:
-            await file.truncate(0)
             wanted = Preallocation(mode)
+            if header_file is None:
+                await file.truncate(0)
             await file.truncate(payload + size, Preallocation.OFF if mode == "metadata" else wanted)
         holder = header_file if header_file is not None else file
         assert holder is not None

@@ -35,6 +35,7 @@ class PreallocateDriver(FilterDriver):
 
     format_name: ClassVar[str] = "preallocate"
     changeable_options: ClassVar[frozenset[str]] = frozenset(("prealloc-align", "prealloc-size"))
+    lasting_options: ClassVar[frozenset[str]] = changeable_options
 
     def __init__(self, file: BlockChild, align: int, ahead: int) -> None:
         super().__init__(file)

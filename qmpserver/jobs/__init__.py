@@ -7,6 +7,8 @@
 - :mod:`block_job`: a job on nodes: the nodes it reserves, error policy, BLOCK_JOB_* events.
 - :mod:`manager`: all jobs by id.
 - :mod:`stream`: block-stream.
+- :mod:`one_step`: a job whose work is one step; :mod:`create` makes an image, :mod:`amend` changes one,
+  :mod:`snapshots` saves, loads and deletes snapshots of several images, with a :mod:`machine_state` in one.
 
 Used by the daemon and the commands; uses the engine.
 """

@@ -104,7 +104,12 @@ class CommitJob(BlockJob):
                 await reopening.set_read_only(self.graph, plan.base, read_only=False)
                 self._made_writable = True
             options = {"driver": "commit_top", "read-only": True}
-            await self._filter.insert(opener, options, plan.filter_node_name)
+            try:
+                await self._filter.insert(opener, options, plan.filter_node_name)
+            except QMPError:
+                # QEMU: the job is there before its filter, so clients hear of it.
+                self.manager.add(self)
+                raise
             await self._reserve_nodes()
             self.manager.add(self)
             self.set_speed(speed_bps)

@@ -152,17 +152,22 @@ class JobManager:
         if transaction.is_aborting:
             return
         transaction.is_aborting = True
-        others = [member for member in transaction.jobs if member is not job]
+        self._note_aborting(job)
+        members = list(transaction.jobs)
+        others = [member for member in members if member is not job]
         for member in others:
             member.mark_cancelled()
             member.wake()
         for member in others:
             if member.status is not JobStatus.CREATED:
                 await member.work_ended.wait()
-        for member in [*others, job]:
-            member.note_cancelled()
-            member.set_status(JobStatus.ABORTING)
+            self._note_aborting(member)
+        for member in members:
             await self._conclude(member)
+
+    def _note_aborting(self, job: Job) -> None:
+        job.note_cancelled()
+        job.set_status(JobStatus.ABORTING)
 
     async def _conclude(self, job: Job) -> None:
         if job.has_failed:

@@ -212,7 +212,6 @@ class MirrorJob(BlockJob):
                 pass
         finally:
             await self._copy.settle()
-            self.copy_progressed()
 
     async def _match_sizes(self) -> None:
         size, target = self.plan.source.size, self._target.node
@@ -315,7 +314,6 @@ class MirrorJob(BlockJob):
     async def before_pause(self) -> None:
         """Let the copies in flight end."""
         await self._copy.settle()
-        self.copy_progressed()
 
     # The end
 

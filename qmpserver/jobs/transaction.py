@@ -9,7 +9,7 @@ class JobTransaction(Generic[M]):
     """The jobs that share one fate.  A job that is given none is alone in one of its own.
 
     Attributes:
-        jobs: The members that have not concluded, in the order they joined.
+        jobs: The members that have not concluded, newest first, as QEMU goes through them.
         is_aborting: A member failed or was cancelled, and the others are being called off.
         is_finalizing: The results are being made to stand; it is too late to cancel.
     """
@@ -21,7 +21,7 @@ class JobTransaction(Generic[M]):
 
     def join(self, job: M) -> None:
         """Add a member."""
-        self.jobs.append(job)
+        self.jobs.insert(0, job)
 
     def leave(self, job: M) -> None:
         """Take out a member that has concluded."""

@@ -230,7 +230,7 @@ class Connector(_Admission):
             case FdAddress(fd):
                 self._admit_socket(sockets.socket_of(fd))
             case UnixAddress() | TcpAddress() as address:
-                self._admit_socket(await connect_to(address))
+                self._admit_socket(await sockets.connect(address))
 
     def _client_ended(self) -> None:
         super()._client_ended()
@@ -280,29 +280,6 @@ async def open_door(
     door: Door = (Listener if is_server else Connector)(endpoint, monitor, clock, on_client_end)
     await door.open()
     return door
-
-
-async def connect_to(address: UnixAddress | TcpAddress) -> socket.socket:
-    """Return a connected socket.
-
-    Raises:
-        QMPError: Nobody listens there, or the address means nothing.
-    """
-    loop = asyncio.get_running_loop()
-    shown = f"'{address.path}'" if isinstance(address, UnixAddress) else f"'{address.host}:{address.port}'"
-    last_error = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-    for candidate, name in sockets.candidates(address):
-        try:
-            await loop.sock_connect(candidate, name)  # type: ignore[arg-type]
-        except OSError as error:
-            candidate.close()
-            last_error = error
-        except asyncio.CancelledError:
-            candidate.close()
-            raise
-        else:
-            return candidate
-    raise QMPError(f"Failed to connect to {shown}: {error_text(last_error)}") from last_error
 
 
 def _identity(path: str) -> tuple[int, int] | None:

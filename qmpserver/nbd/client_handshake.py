@@ -47,17 +47,19 @@ Talk: TypeAlias = Generator[bytes | Need | Turn, bytes, T]
 
 
 class HandshakeRefused(Exception):
-    """Report that the server does not give what was asked; its text says why.
+    """Report that the server does not give what was asked.
 
     Args:
         text: What to tell the user.
-        reply: The server's reply.
+        reply: The server's reply, where there was one.
+        reported: What the server itself said of it; empty for nothing.
     """
 
-    def __init__(self, text: str, reply: OptionReply | None = None) -> None:
+    def __init__(self, text: str, reply: OptionReply | None = None, reported: str = "") -> None:
         super().__init__(text)
         self.text = text
         self.reply = reply
+        self.reported = reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,7 @@ def _ask(option: Option, data: bytes = b"") -> Talk[list[_Reply]]:
 def _start_tls() -> Talk[None]:
     (*_, reply) = yield from _ask(Option.STARTTLS)
     if reply.is_error:
-        raise HandshakeRefused(_said("Server rejected STARTTLS", reply), _known(reply))
+        raise _refusal(f"Denied by server for option {Option.STARTTLS.value} (starttls)", reply)
     yield Turn.START_TLS
 
 
@@ -253,9 +255,7 @@ def _choose_mode() -> Talk[HeaderMode]:
         if not reply.is_error:
             return mode
         if reply.kind == OptionReply.ERR_TLS_REQD:
-            raise HandshakeRefused(
-                _said("TLS negotiation required before choosing an export", reply), _known(reply)
-            )
+            raise _refusal("Server requires TLS before an export is chosen", reply)
     return HeaderMode.SIMPLE
 
 
@@ -282,7 +282,7 @@ def _context_of(reply: _Reply) -> tuple[int, str]:
 def _list_names() -> Talk[list[tuple[str, str]]]:
     replies = yield from _ask(Option.LIST)
     if replies[-1].is_error:
-        raise HandshakeRefused(_said("Server does not list its exports", replies[-1]), _known(replies[-1]))
+        raise _refusal("Server does not list its exports", replies[-1])
     names: list[tuple[str, str]] = []
     for reply in replies[:-1]:
         fields = Fields(reply.data)
@@ -310,7 +310,7 @@ def _go(name: str) -> Talk[ExportInfo | None]:
 def _export_of(replies: list[_Reply], name: str, description: str) -> ExportInfo:
     """Put together what a server told of an export."""
     if replies[-1].is_error:
-        raise HandshakeRefused(_said("Requested export not available", replies[-1]), _known(replies[-1]))
+        raise _refusal("Requested export not available", replies[-1])
     size: int | None = None
     flags = 0
     minimum, preferred, maximum = 1, 4096, MAX_PAYLOAD
@@ -354,9 +354,6 @@ def _choose_the_oldest_way(name: str, mode: HeaderMode, flags: HandshakeFlag) ->
     return Agreed(ExportInfo(name, size, TransmissionFlag(transmission)), mode, {})
 
 
-def _said(what: str, reply: _Reply) -> str:
-    return f"{what}: {reply.text}" if reply.data else what
-
-
-def _known(reply: _Reply) -> OptionReply | None:
-    return OptionReply(reply.kind) if reply.kind in frozenset(OptionReply) else None
+def _refusal(text: str, reply: _Reply) -> HandshakeRefused:
+    known = OptionReply(reply.kind) if reply.kind in frozenset(OptionReply) else None
+    return HandshakeRefused(text, known, reply.text)

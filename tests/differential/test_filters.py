@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.differential.duel import Step, duel, step
-from tests.images import make_qcow2, qemu_io
+from tests.images import make_qcow2, qemu_img, qemu_io
 
 SIZE = 256 << 10
 
@@ -25,6 +25,15 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "rules").write_text('[inject-error]\nevent = "none"\niotype = "read"\nsector = "300"\n')
     qemu_io(make_qcow2(folder / "image.qcow2", str(SIZE)), "write -P 1 0 64k")
     make_qcow2(folder / "top.qcow2", str(SIZE))
+    for name, backing, backing_format in (
+        ("over", "image.qcow2", "qcow2"),
+        ("faulty", "blkdebug:rules:a.raw", "raw"),
+        ("compared", "blkverify:a.raw:b.raw", "raw"),
+        ("unreadable", "blkdebug:a.raw", "raw"),
+        ("alone", "blkverify:a.raw", "raw"),
+    ):
+        path = folder / f"{name}.qcow2"
+        qemu_img("create", "-q", "-u", "-f", "qcow2", "-F", backing_format, "-b", backing, path, str(SIZE))
     return folder
 
 
@@ -122,6 +131,21 @@ ROWS: dict[str, list[Step]] = {
         _add("qcow2", file={"driver": "blkdebug", "node-name": "d", "image": _file("image.qcow2")}),
         NODES,
         GRAPH,
+    ],
+    "images that name filters below them": [
+        *(
+            _add("qcow2", name, file=_file(f"{name}.qcow2"))
+            for name in ("faulty", "compared", "unreadable", "alone")
+        ),
+        NODES,
+    ],
+    "a relative name below a filter": [
+        GROUP,
+        _add(
+            "qcow2",
+            file={"driver": "throttle", "node-name": "t", "throttle-group": "g", "file": _file("over.qcow2")},
+        ),
+        NODES,
     ],
     "blkverify": [_add("blkverify", test=A, raw=B), NODES, GRAPH, _delete()],
     "blklogwrites": [

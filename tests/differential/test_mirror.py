@@ -1,5 +1,6 @@
 """Whole sessions around mirrors and commits: what is said, in which order, and what is left, is as on QEMU 11.1."""
 
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.differential.duel import Step, step
-from tests.differential.recorded import check_recording, compare
+from tests.differential.recorded import PROGRESS, check_recording, compare
 from tests.images import make_qcow2, qemu_check, qemu_img, qemu_io
 
 RECORDING = Path(__file__).parent / "recorded_mirror.json"
@@ -36,10 +37,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     qemu_io(folder / "bad.qcow2", "write -P 1 0 8M")
     spoil_cluster(folder / "bad.qcow2", 2 << 20)
     chain(folder, "over-bad.qcow2", "bad.qcow2")
-    chain(folder, "bad-mid.qcow2", "base.qcow2")
+    make_qcow2(folder / "under-bad.qcow2", "8M")
+    chain(folder, "bad-mid.qcow2", "under-bad.qcow2")
     qemu_io(folder / "bad-mid.qcow2", "write -P 1 0 8M")
     spoil_cluster(folder / "bad-mid.qcow2", 2 << 20)
     chain(folder, "over-bad-mid.qcow2", "bad-mid.qcow2")
+    shutil.copy(folder / "base.qcow2", folder / "stored.qcow2")
     for image, raw in SEEN.items():
         qemu_img("convert", "-O", "raw", folder / image, folder / raw)
     return folder
@@ -290,11 +293,7 @@ SESSIONS: dict[str, list[Step]] = {
         add("top", "over-bad.qcow2"),
         add("target"),
         mirror("STATUS=null"),
-        mirror("STATUS=paused", on_source_error="stop"),
-        *JOBS,
-        step("block-job-resume", "STATUS=paused", device="j"),
-        *JOBS,
-        cancel(force=True),
+        mirror("STATUS=null", on_source_error="stop"),
         *NODES,
     ],
     "images are made and opened": [
@@ -423,8 +422,17 @@ SESSIONS: dict[str, list[Step]] = {
         job("complete", "STATUS=null"),
         *NODES,
     ],
-    "an active commit ends as a copy": [add("base"), add("mid", backing="base"), add("top", backing="mid")]
-    + [commit("BLOCK_JOB_READY"), cancel(), *NODES, commit("BLOCK_JOB_READY"), cancel(force=True), *NODES],
+    "an active commit ends as a copy": [
+        add("base"),
+        add("mid", backing="base"),
+        add("top", backing="mid"),
+        commit("BLOCK_JOB_READY"),
+        cancel(),
+        *NODES,
+        commit("BLOCK_JOB_READY"),
+        cancel(force=True),
+        *NODES,
+    ],
     "commits that are refused": [
         *CHAIN,
         add("target"),
@@ -473,20 +481,27 @@ COPIES = {
 }
 """What must equal what afterwards, beyond that every chain shows what it showed."""
 
+TIMED = {
+    "a mirror from state to state": PROGRESS,
+    "a mirror is called off early": PROGRESS,
+    "a commit in the middle, from state to state": PROGRESS,
+}
+"""Sessions in which a job is looked at while it moves data."""
+
 BAD = ("bad.qcow2", "bad-mid.qcow2")
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_a_session_goes_as_on_qemu(name: str, tmp_path: Path, images: Path) -> None:
-    folder = compare(RECORDING, name, SESSIONS[name], images, tmp_path)
+    folder = compare(RECORDING, name, SESSIONS[name], images, tmp_path, ignoring=TIMED.get(name, frozenset()))
     for image in sorted(folder.glob("*.qcow2")):
         if image.name not in BAD:
             assert qemu_check(image) == {}
-    if "stored" not in name:
+    if name != "a commit in the middle, another name stored":
         for image, raw in (*SEEN.items(), *([COPIES[name]] if name in COPIES else [])):
             qemu_img("compare", "-q", "-F", "raw", folder / image, folder / raw)
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_the_recording_is_true(name: str, tmp_path: Path, images: Path) -> None:
-    check_recording(RECORDING, name, SESSIONS[name], images, tmp_path)
+    check_recording(RECORDING, name, SESSIONS[name], images, tmp_path, ignoring=TIMED.get(name, frozenset()))

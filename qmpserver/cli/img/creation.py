@@ -1,6 +1,7 @@
 """Make new images from the options that ``-o`` gives."""
 
 import contextlib
+import errno
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -11,9 +12,8 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.cli.flat_options import Value
 from qmpserver.cli.img.command_line import Failure
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption, to_members
-from qmpserver.daemon import Daemon
+from qmpserver.daemon import DRIVERS, Daemon
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsCreate, SupportsCreateFile
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.errors import QMPError, error_text
@@ -32,8 +32,6 @@ def options_of(image_format: str, about: str = "") -> tuple[CreationOption, ...]
     Raises:
         Failure: There is no such format, or no new images can be made of it.
     """
-    from qmpserver.daemon import DRIVERS  # noqa: PLC0415
-
     if image_format in FORMATS:
         return FORMATS[image_format]
     if image_format in DRIVERS:
@@ -91,7 +89,7 @@ class NewImage:
         options = tuple(option for option in FORMATS[self.image_format] if not option.of_file)
         members = {**to_members(options, self.values), "size": size}
         if members.pop("encryption", False):
-            members.setdefault("encrypt", {})["format"] = "aes"
+            members.setdefault("encrypt", {})["format"] = "qcow"
         keeps_data = members.pop("keep-data-file", None)
         if "encrypt" in members and "format" not in members["encrypt"]:
             raise QMPError("Parameter 'encrypt.format' is missing")
@@ -148,9 +146,11 @@ async def make(daemon: Daemon, image: NewImage, about: str) -> None:
     try:
         await image.make(daemon)
     except QMPError as error:
+        if error.description.endswith(os.strerror(errno.EFBIG)):
+            raise Failure(_too_large(image, about)) from error
         raise Failure(f"{about}{error.description}") from error
     except OSError as error:
-        if error_text(error) == os.strerror(27):
+        if error.errno == errno.EFBIG:
             raise Failure(_too_large(image, about)) from error
         raise Failure(f"{about}{error.strerror or error_text(error)}") from error
 
@@ -158,8 +158,3 @@ async def make(daemon: Daemon, image: NewImage, about: str) -> None:
 def _too_large(image: NewImage, about: str) -> str:
     advice = " (try using a larger cluster size)" if image.image_format == "qcow2" else ""
     return f"{about}The image size is too large for file format '{image.image_format}'{advice}"
-
-
-def is_creatable(driver_class: type[BlockDriver]) -> bool:
-    """Say whether new images can be made of a format or protocol."""
-    return issubclass(driver_class, SupportsCreate | SupportsCreateFile)

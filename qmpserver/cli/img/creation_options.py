@@ -42,7 +42,7 @@ _EXTENT_SIZE = CreationOption(
 
 _QCOW2 = (
     CreationOption("encryption", Kind.BOOLEAN, "Encrypt with the old AES format", "encryption"),
-    CreationOption("encrypt.format", Kind.STRING, "Encrypt: aes or luks", "encrypt.format"),
+    CreationOption("encrypt.format", Kind.STRING, "Encrypt: aes or luks", "encrypt.format", words={"aes": "qcow"}),
     CreationOption("encrypt.key-secret", Kind.STRING, "Secret object with the key", "encrypt.key-secret"),
     CreationOption("encrypt.cipher-alg", Kind.STRING, "Cipher", "encrypt.cipher-alg"),
     CreationOption("encrypt.cipher-mode", Kind.STRING, "Cipher mode", "encrypt.cipher-mode"),

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from qmpserver.cli.img.cache_modes import MODES, WRITEBACK, CacheMode
 from qmpserver.cli.img.command_line import Answer, Failure, Given
 from qmpserver.clock import SystemClock
 from qmpserver.daemon import Daemon
+from qmpserver.driver_api.flags import FUA
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.errors import QMPError, error_text
 from qmpserver.schema.loader import load
@@ -123,8 +124,6 @@ class Image:
     @property
     def write_flags(self) -> int:
         """What each write asks for: to be on the disk at once, when the cache mode says so."""
-        from qmpserver.driver_api.flags import FUA  # noqa: PLC0415
-
         return FUA if self.name.cache.writethrough else 0
 
 
@@ -257,8 +256,3 @@ def _warn_of_probing(name: ImageName, node: Node) -> None:
             "         Specify the 'raw' format explicitly to remove this warning.",
             file=sys.stderr,
         )
-
-
-def read_only(name: ImageName) -> ImageName:
-    """Return the same name, to be read only."""
-    return replace(name, writable=False)

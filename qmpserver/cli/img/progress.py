@@ -27,8 +27,8 @@ class Progress:
             sys.stdout.flush()
 
     def end(self) -> None:
-        """Begin a new line."""
+        """Say that all is done, and begin a new line."""
         if self._is_wanted:
-            sys.stdout.write("\n")
+            sys.stdout.write("    (100.00/100%)\r\n")
             sys.stdout.flush()
             self._is_wanted = False

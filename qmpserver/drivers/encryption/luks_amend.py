@@ -106,6 +106,7 @@ async def amend_slots(volume: LuksVolume, change: KeyslotChange, *, force: bool)
         QMPError: It is not to be done; the header is as it was.
         OSError: The header cannot be read or written; some passphrase still opens it.
     """
+    await volume.reread()
     if change.activates:
         await _add(volume, change, force=force)
     else:

@@ -60,11 +60,13 @@ class LuksVolume:
         area: Where it lies.
         header: The header.
         key: The key, or None where the volume was opened only to be looked at.
+        is_detached: The header is kept apart from the data.
     """
 
     area: HeaderArea
     header: LuksHeader
     key: bytes | None = None
+    is_detached: bool = False
 
     @classmethod
     async def open(cls, area: HeaderArea, password: bytes | None, *, is_detached: bool = False) -> Self:
@@ -79,8 +81,7 @@ class LuksVolume:
             QMPError: It is none or damaged, or that is not the passphrase.
             OSError: It cannot be read.
         """
-        header = LuksHeader.parse(await area.read(0, HEADER_BYTES), is_detached=is_detached)
-        volume = cls(area, header)
+        volume = cls(area, await _read_header(area, is_detached=is_detached), is_detached=is_detached)
         if password is not None:
             volume.key = await volume.unlock(password)
         return volume
@@ -94,6 +95,10 @@ class LuksVolume:
         """
         assert self.key is not None
         return SectorCipher(self.header.choice, self.key)
+
+    async def reread(self) -> None:
+        """Take note of what another user of the file may have done to the key slots."""
+        self.header = await _read_header(self.area, is_detached=self.is_detached)
 
     async def unlock(self, password: bytes) -> bytes:
         """Return the key.
@@ -117,7 +122,7 @@ class LuksVolume:
         header, choice = self.header, self.header.choice
         shown: dict[str, Any] = {
             "ivgen-alg": choice.iv_name,
-            "detached-header": header.payload_offset == 0,
+            "detached-header": self.is_detached,
             "hash-alg": header.hash_name,
             "cipher-alg": choice.algorithm.name,
             "uuid": header.uuid,
@@ -134,6 +139,10 @@ class LuksVolume:
                 about |= {"iters": slot.iterations, "stripes": STRIPES}
             shown["slots"].append(about)
         return shown
+
+
+async def _read_header(area: HeaderArea, *, is_detached: bool) -> LuksHeader:
+    return LuksHeader.parse(await area.read(0, HEADER_BYTES), is_detached=is_detached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ State of one open image, each on top of the former:
 - :mod:`external`: what is owed to an external data file.
 - :mod:`subclusters`, :mod:`subcluster_allocation`: the same two for extended L2 entries.
 - :mod:`compressed`: reading and writing compressed clusters.
-- :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work.
+- :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work; :mod:`preallocation`: ranges mapped before use.
 - :mod:`check`: every reference counted and compared, by :mod:`check_walk` (mapping tables, helped by
   :mod:`check_spans` and :mod:`check_counts`), :mod:`check_bitmaps`, :mod:`check_stored` (refcounts) and
   :mod:`check_copied` (flags);

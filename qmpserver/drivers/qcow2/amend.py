@@ -146,6 +146,9 @@ def _check_downgrade(parts: OpenImage, wanted: Amendment) -> None:
     header = parts.image.header
     if parts.image.is_external:
         raise QMPError("Cannot downgrade an image with a data file")
+    if parts.bitmaps.entries:
+        # QEMU does it, and the bitmaps are lost.
+        raise QMPError("Cannot downgrade an image with persistent bitmaps")
     if header.incompatible:
         raise QMPError(f"Cannot downgrade an image with incompatible features {header.incompatible:#x} set")
     if any(entry.disk_size not in {None, wanted.size} for entry in parts.snapshots.entries):

@@ -15,7 +15,7 @@ from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.errors import QMPError
-from qmpserver.units import align_up
+from qmpserver.units import SECTOR_SIZE, align_up
 
 _ALL_ONES: Final = 1
 _OFFSET_MASK: Final = 0x00FFFFFFFFFFFE00
@@ -111,7 +111,8 @@ class BitmapWriter:
         count = length >> image.cluster_bits
         offset, _ = await self._refcounts.allocate(count, whole=True)
         self.taken.append((offset, count))
-        await image.write(offset, data.ljust(length, b"\0"))
+        # What is behind it in the cluster is nothing to anybody.
+        await image.write(offset, data.ljust(align_up(len(data), SECTOR_SIZE), b"\0"))
         return offset
 
     async def write_bits(self, bits: BitRow, entries: int) -> int:

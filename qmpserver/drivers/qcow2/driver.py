@@ -25,7 +25,8 @@ from qmpserver.drivers.qcow2.cleaning import CacheCleaner
 from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
 from qmpserver.drivers.qcow2.create import create_image
 from qmpserver.drivers.qcow2.create_options import CreateOptions
-from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC
+from qmpserver.drivers.qcow2.encryption import check_format
+from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC, Header
 from qmpserver.drivers.qcow2.runtime import CHANGEABLE, RuntimeOptions
 from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions, describe
 from qmpserver.drivers.qcow2.snapshot_vm_state import VmState
@@ -42,7 +43,8 @@ class Qcow2Driver(MappingDriver):
 
     format_name: ClassVar[str] = "qcow2"
     supports_backing: ClassVar[bool] = True
-    changeable_options: ClassVar[frozenset[str]] = CHANGEABLE
+    changeable_options: ClassVar[frozenset[str]] = CHANGEABLE | {"encrypt"}
+    lasting_options: ClassVar[frozenset[str]] = frozenset(("encrypt",))
     strong_options: ClassVar[tuple[str, ...]] = ("encrypt.key-secret",)
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", IMAGE), opening.DATA_FILE_SPEC)
 
@@ -54,7 +56,8 @@ class Qcow2Driver(MappingDriver):
         self._allocator = parts.allocator
         self._cleaner = CacheCleaner(parts.tables, parts.refcounts, parts.image.runtime.clean_interval)
         self._cleaner.start()
-        self._reopened: tuple[bool, RuntimeOptions] | None = None
+        self._next_key_secret: str | None = None
+        self._reopened: tuple[bool, RuntimeOptions, Header, list[ext.Extension]] | None = None
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
@@ -340,16 +343,23 @@ class Qcow2Driver(MappingDriver):
         await self.flush()
         if not read_only and self._image.is_corrupt:
             raise QMPError("qcow2: Image is corrupt; cannot be opened read/write")
-        self._reopened = read_only, runtime
+        encrypt = options.get("encrypt") or {}
+        check_format(self._image.header, encrypt)
+        self._next_key_secret = encrypt.get("key-secret")
+        self._reopened = read_only, runtime, *await opening.read_header_anew(self._image)
 
     async def commit_reopen(self) -> None:
         """Enter the prepared state."""
         assert self._reopened is not None
-        (read_only, runtime), self._reopened = self._reopened, None
         image = self._image
-        old, image.runtime = image.runtime, runtime
-        if runtime.guarded != old.guarded:
-            await opening.reload(self._parts)
+        old = image.runtime
+        (read_only, runtime, image.header, image.extensions), self._reopened = self._reopened, None
+        image.runtime = runtime
+        if image.encryption is not None:
+            # QEMU: the image stays open with the key it has; the new secret is for amending.
+            image.encryption.key_secret = self._next_key_secret
+        # The file below may be another one now.
+        await opening.reload(self._parts)
         if runtime.clean_interval != old.clean_interval:
             self._cleaner.restart(runtime.clean_interval)
         if read_only:

@@ -8,6 +8,7 @@ Source: qcow2 specification, "Header" (crypt_method), "Full disk encryption head
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -51,6 +52,17 @@ class Encryption:
         shown = self.volume.info() if self.volume is not None else {}
         return {"format": self.method, **shown}
 
+    async def check_same(self, file: BlockChild, extensions: list[ext.Extension]) -> None:
+        """Refuse a file whose LUKS header is for another key than that of the open image.
+
+        Raises:
+            QMPError: It is.
+        """
+        if self.volume is not None:
+            other = await LuksVolume.open(HeaderArea(file, *header_pointer(extensions)), None)
+            if other.header.digest != self.volume.header.digest:
+                raise QMPError("The new file holds an image with another key")
+
     def seen_through(self, data: BlockChild) -> BlockChild:
         """Return the child that guest data is to be moved through, given where it is stored."""
         return data if self.cipher is None else EncryptedChild(data, self.cipher)
@@ -79,6 +91,20 @@ def check_pointer(header: Header, extensions: list[ext.Extension]) -> None:
         )
 
 
+def check_format(header: Header, options: Mapping[str, Any]) -> None:
+    """Refuse ``BlockdevQcow2Encryption`` members that mean another encryption than the image has.
+
+    Raises:
+        QMPError: With QEMU's text.
+    """
+    method, wanted = METHODS[header.crypt_method], options.get("format")
+    if wanted is None or wanted == method:
+        return
+    if not method:
+        raise QMPError(f"No encryption in image header, but options specified format '{wanted}'")
+    raise QMPError(f"Header reported '{method}' encryption format but options specify '{wanted}'")
+
+
 async def open_encryption(
     context: ImageContext, file: BlockChild, header: Header, extensions: list[ext.Extension]
 ) -> Encryption | None:
@@ -89,11 +115,8 @@ async def open_encryption(
         OSError: The LUKS header cannot be read.
     """
     options = context.options.get("encrypt") or {}
-    method, wanted = METHODS[header.crypt_method], options.get("format")
-    if wanted is not None and wanted != method:
-        if not method:
-            raise QMPError(f"No encryption in image header, but options specified format '{wanted}'")
-        raise QMPError(f"Header reported '{method}' encryption format but options specify '{wanted}'")
+    method = METHODS[header.crypt_method]
+    check_format(header, options)
     if not method:
         return None
     key_secret, password = options.get("key-secret"), None

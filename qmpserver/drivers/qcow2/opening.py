@@ -19,7 +19,9 @@ from qmpserver.drivers.qcow2.guest_counted import GuestCountedMapper
 from qmpserver.drivers.qcow2.header import (
     AUTOCLEAR_KEPT,
     HEADER_LENGTH,
+    INCOMPAT_DATA_FILE,
     INCOMPAT_DIRTY,
+    INCOMPAT_EXTENDED_L2,
     Header,
     check_backing_name,
     check_features,
@@ -139,6 +141,26 @@ async def _read_header(child: BlockChild, *, read_only: bool) -> tuple[Header, l
     check_tables(header)
     check_backing_name(header)
     return header, extensions
+
+
+async def read_header_anew(image: Image) -> tuple[Header, list[ext.Extension]]:
+    """Read the header from the file below, which may be another one since the image was opened.
+
+    Raises:
+        QMPError: It holds no image, or one that is laid out in another way.
+    """
+    header, extensions = await _read_header(image.child, read_only=True)
+    if _layout(header) != _layout(image.header):
+        raise QMPError("The new file holds an image of another kind")
+    if image.encryption is not None:
+        await image.encryption.check_same(image.child, extensions)
+    return header, extensions
+
+
+def _layout(header: Header) -> tuple[int, ...]:
+    kinds_of_data = header.incompatible & (INCOMPAT_DATA_FILE | INCOMPAT_EXTENDED_L2)
+    kinds_of_clusters = (header.crypt_method, header.compression_type, kinds_of_data)
+    return (header.version, header.cluster_bits, header.size, header.refcount_order, *kinds_of_clusters)
 
 
 async def make_writable(parts: OpenImage) -> None:

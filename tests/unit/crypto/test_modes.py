@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
@@ -15,6 +16,8 @@ from qmpserver.errors import QMPError
 
 SECTOR = 512
 AES = ("aes-128", "aes-192", "aes-256")
+COMPARABLE = [pair for pair in itertools.product(AES, MODE_NAMES) if pair != ("aes-192", "xts")]
+"""The library has no XTS with keys of 192 bits."""
 
 
 def by_the_library(choice: CipherChoice, key: bytes, ivs: list[bytes], data: bytes) -> bytes:
@@ -38,18 +41,13 @@ def ivs_of(choice: CipherChoice, key: bytes, sectors: range) -> list[bytes]:
         return [iv[:4].ljust(16, b"\0") for iv in plain]
     if choice.iv_name == "plain64":
         return plain
-    from hashlib import sha256
-
     cipher = Cipher(algorithms.AES(sha256(key).digest()), reference.ECB())
     return [cipher.encryptor().update(iv) for iv in plain]
 
 
-@pytest.mark.parametrize("mode", MODE_NAMES)
 @pytest.mark.parametrize("iv_name", IV_NAMES)
-@pytest.mark.parametrize("name", AES)
+@pytest.mark.parametrize(("name", "mode"), COMPARABLE)
 def test_many_sectors_at_once_are_what_each_is_alone(name: str, iv_name: str, mode: str) -> None:
-    if (name, mode) == ("aes-192", "xts"):
-        pytest.skip("the library has no XTS with keys of this length to compare with")
     rng = random.Random(f"{name} {iv_name} {mode}")
     choice = CipherChoice(find_algorithm(name), mode, iv_name, "sha256")
     key = rng.randbytes(choice.key_bytes)

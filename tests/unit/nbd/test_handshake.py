@@ -55,21 +55,20 @@ def test_all_exports_are_listed_with_what_is_known_of_them() -> None:
 
 def test_an_export_that_is_not_there_is_refused() -> None:
     client = Conversation(choose_export("nope"))
-    with pytest.raises(
-        HandshakeRefused, match="Requested export not available: export 'nope' not present"
-    ) as refused:
+    with pytest.raises(HandshakeRefused, match="Requested export not available") as refused:
         talk(client, ServerHandshake(Catalog()))
     assert refused.value.reply is OptionReply.ERR_UNKNOWN
+    assert refused.value.reported == "export 'nope' not present"
 
 
 def test_without_tls_a_server_that_requires_it_shows_nothing() -> None:
     for conversation in (choose_export("disk"), list_exports()):
-        with pytest.raises(HandshakeRefused, match="TLS negotiation required before choosing an export"):
+        with pytest.raises(HandshakeRefused, match="Server requires TLS before an export is chosen"):
             talk(Conversation(conversation), ServerHandshake(Catalog(), offers_tls=True, requires_tls=True))
 
 
 def test_a_server_without_tls_rejects_it() -> None:
-    with pytest.raises(HandshakeRefused, match="Server rejected STARTTLS: TLS not configured"):
+    with pytest.raises(HandshakeRefused, match=r"Denied by server for option 5 \\(starttls\\)"):
         talk(Conversation(choose_export("disk", wants_tls=True)), ServerHandshake(Catalog()))
 
 

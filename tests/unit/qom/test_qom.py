@@ -6,6 +6,7 @@ import pytest
 
 from qmpserver.clock import ManualClock
 from qmpserver.commands import qom
+from qmpserver.commands.object import query_iothreads
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
 from qmpserver.schema.loader import load
@@ -202,3 +203,18 @@ def test_what_limits_says_counts_more_than_what_single_properties_say(daemon: Da
         {"qom-type": "throttle-group", "id": "new", "x-iops-total": 1, "limits": {"iops-total": 2}}
     )
     assert qom.qom_get(daemon, path="new", property="x-iops-total") == 2
+
+
+def test_iothreads_are_shown_newest_first(daemon: Daemon) -> None:
+    daemon.objects.add({"qom-type": "iothread", "id": "new", "poll-grow": 5})
+    shown = query_iothreads(daemon)
+    assert [entry["id"] for entry in shown] == ["new", "io"]
+    assert shown[0].pop("thread-id") > 0
+    assert shown[0] == {
+        "id": "new",
+        "poll-max-ns": 32768,
+        "poll-grow": 5,
+        "poll-shrink": 2,
+        "poll-weight": 3,
+        "aio-max-batch": 0,
+    }

@@ -57,6 +57,7 @@ async def openers(file: BlockChild) -> set[str]:
 
 
 ADD = {"state": "active", "new_secret": "t", "iter_time": 0}
+_NAMED = "To erase keyslot(s), either explicit keyslot index or the password currently contained in them must be given"
 _LAST = "which will erase all the data in the image irreversibly - refusing operation"
 
 
@@ -100,8 +101,7 @@ def test_passphrases_come_and_go(steps: list[dict[str, Any]], left: set[str]) ->
         (ADD | {"secret": "t"}, "Invalid password, cannot unlock any keyslot"),
         (
             {"state": "inactive"},
-            "To erase keyslot(s), either explicit keyslot index or the password currently contained in them "
-            "must be given",
+            _NAMED,
         ),
         ({"state": "inactive", "keyslot": 5}, "Given keyslot 5 is already erased (inactive) "),
         ({"state": "inactive", "keyslot": 9}, "Invalid keyslot 9 specified, must be between 0 and 7"),
@@ -124,8 +124,7 @@ def test_passphrases_come_and_go(steps: list[dict[str, Any]], left: set[str]) ->
         ({"state": "inactive", "keyslot": 0}, f"Attempt to erase the only active keyslot 0 {_LAST}"),
         (
             {"state": "inactive", "old_secret": "s"},
-            "All the active keyslots match the (old) password that was given and erasing them will erase all "
-            "the data in the image irreversibly - refusing operation",
+            f"All the active keyslots match the (old) password that was given and erasing them {_LAST[6:]}",
         ),
     ],
 )
@@ -174,7 +173,7 @@ def test_some_passphrase_opens_the_volume_whenever_the_power_fails(
         start = bytes(file.data)
         file.log.clear()
         await amend(file, **step)
-        for _ in range(12):
+        for _ in range(5):
             left = MemoryFile(after_power_cut(start, file.log, rng.randrange(len(file.log) + 1), rng))
             opening = await openers(left)
             assert opening

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from qmpserver.block.node import Node
+from qmpserver.block.view import NodeFlags
 from qmpserver.clock import ManualClock
 from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.drivers.throttle import ThrottleDriver
@@ -70,16 +72,19 @@ def test_each_kind_of_request_waits_and_a_flush_does_not(kind: str) -> None:
     asyncio.run(main())
 
 
-def test_a_drained_node_lets_what_waits_go() -> None:
+def test_draining_the_node_lets_what_waits_go() -> None:
     async def main() -> None:
-        driver = await Lending().open(MemoryFile(bytes(8192)), "slow")
-        await driver.pwrite(0, memoryview(b"x" * 4096), 0)
-        waiting = asyncio.create_task(driver.pwrite(0, memoryview(b"y" * 4096), 0))
+        node = Node("n", await Lending().open(MemoryFile(bytes(8192)), "slow"), NodeFlags(), {})
+        await node.pwrite(0, memoryview(b"x" * 4096))
+        waiting = [asyncio.create_task(node.pwrite(0, memoryview(b"y" * 4096))) for _ in range(3)]
         await asyncio.sleep(0)
-        assert not waiting.done()
-        driver.drain_begin()
-        await waiting
-        driver.drain_end()
+        assert not any(task.done() for task in waiting)
+        async with node.drained():
+            assert all(task.done() for task in waiting)
+        late = asyncio.create_task(node.pwrite(0, memoryview(b"z" * 4096)))
+        await asyncio.sleep(0)
+        assert not late.done()
+        late.cancel()
 
     asyncio.run(main())
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qmpserver.driver_api.extras import SnapshotInfo
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.drivers.qcow2.header import Header
 from qmpserver.drivers.qcow2.runtime import RuntimeOptions
@@ -218,6 +219,28 @@ def test_without_unreferencing_a_discarded_cluster_keeps_its_place(options: dict
         await driver.close()
         assert len(file.data) == size
         assert judge(file.data) == ([], 0)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("options", "is_given_back"), [({}, True), ({"pass-discard-snapshot": False}, False)]
+)
+def test_what_only_a_deleted_snapshot_held_is_given_back(
+    options: dict[str, Any], is_given_back: bool
+) -> None:
+    """QEMU: whether or not a guest's own discards are."""
+
+    async def run() -> None:
+        file, engine = await new_image(options)
+        driver = engine.driver
+        assert isinstance(driver, Qcow2Driver)
+        await engine.write(0, b"old" * 21845 + b"o")
+        await driver.create_snapshot(SnapshotInfo("", "s"))
+        await engine.write(0, b"x" * 65536)
+        await driver.delete_snapshot("1", None)
+        assert (b"old" not in file.data) is is_given_back
+        assert await engine.read(0, 65536) == b"x" * 65536
 
     asyncio.run(run())
 

@@ -1,0 +1,235 @@
+"""Copy what images show into another: data is moved, zeroes are left out or written as such."""
+
+import contextlib
+import errno
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from qmpserver.block import copy_range
+from qmpserver.block.copy import CHUNK, CopyEngine
+from qmpserver.block.extents import extents
+from qmpserver.block.node import Node
+from qmpserver.block.zeroes import fill_zeroes, zero_runs
+from qmpserver.cli.img.command_line import Failure
+from qmpserver.cli.img.progress import Progress
+from qmpserver.clock import Clock
+from qmpserver.driver_api import flags as request_flags
+from qmpserver.errors import error_text
+from qmpserver.units import NS_PER_SECOND, SECTOR_SIZE, align_down, align_up
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to convert.
+
+    Attributes:
+        is_compressed: Store whole clusters compressed.
+        sparse_size: So many zero bytes in a row are not stored as data; 0 to store them all.
+        is_zero: The target reads as zeroes already.
+        keeps_backing: What the source itself does not hold is left to the target's backing file.
+        salvage: What cannot be read becomes zeroes.
+        rate: The most bytes a second, or 0.
+        write_flags: What each write asks for.
+    """
+
+    is_compressed: bool = False
+    sparse_size: int = 4096
+    is_zero: bool = True
+    keeps_backing: bool = False
+    salvage: bool = False
+    rate: int = 0
+    write_flags: int = 0
+
+
+class Converter:
+    """Copies sources, one behind the other, into one target.
+
+    Args:
+        sources: What to copy.
+        target: Where to.
+        settings: How.
+        progress: Told how much is done.
+        clock: What a rate is measured by.
+    """
+
+    def __init__(
+        self, sources: list[Node], target: Node, settings: Settings, progress: Progress, clock: Clock
+    ) -> None:
+        self._sources = sources
+        self._target = target
+        self._settings = settings
+        self._progress = progress
+        self._clock = clock
+        self._total = sum(source.size for source in sources)
+        self._done = 0
+        self._failure: Failure | None = None
+        self._base = 0
+        self._source = sources[0]
+        mapping = target.mapping
+        cluster = mapping.cluster_size if mapping is not None else 1
+        self._unit = cluster if settings.is_compressed else 1
+        subcluster = mapping.subcluster_size if mapping is not None else 1
+        self._zero_unit = max(cluster if settings.is_compressed else subcluster, settings.sparse_size)
+
+    async def run(self) -> None:
+        """Copy everything.
+
+        Raises:
+            Failure: Something could not be read or written; the rest was not tried.
+        """
+        began = self._clock.monotonic_ns()
+        engine = CopyEngine(self._move, self._on_done)
+        self._engine = engine
+        for source in self._sources:
+            self._source = source
+            async for offset, length, is_zero in self._areas(source):
+                if self._failure is not None:
+                    break
+                await self._throttle(began)
+                if is_zero:
+                    await self._write_zeroes(offset, length)
+                    self._on_done(offset, length, None)
+                else:
+                    await engine.submit(offset, length)
+            await engine.settle()
+            self._base += source.size
+            if self._failure is not None:
+                raise self._failure
+        try:
+            await self._target.flush()
+        except OSError as error:
+            raise Failure(f"error while flushing: {error_text(error)}") from error
+
+    async def _areas(self, source: Node) -> AsyncIterator[tuple[int, int, bool]]:
+        """Split a source into areas of data, at most a chunk long and whole units, and areas of zeroes."""
+        reached = 0
+        try:
+            async for offset, length, is_data, is_zero in self._runs(source):
+                end = offset + length
+                if is_data:
+                    start = max(align_down(offset, self._unit), reached)
+                    reached = min(align_up(end, self._unit), source.size)
+                    while start < reached:
+                        stop = min(align_down(start, CHUNK) + CHUNK, reached)
+                        yield start, stop - start, False
+                        start = stop
+                elif end > reached:
+                    start, reached = max(offset, reached), end
+                    if is_zero:
+                        yield start, end - start, True
+        except OSError as error:
+            raise Failure(f"error while reading block status: {error_text(error)}") from error
+
+    async def _runs(self, source: Node) -> AsyncIterator[tuple[int, int, bool, bool]]:
+        """Say of each run whether it is data and whether it is zero; what is neither is left to the backing file."""
+        offset = 0
+        shown = self._target_backing_size - self._base if self._settings.keeps_backing else 0
+        while offset < min(shown, source.size):
+            for status in await source.block_statuses(offset, min(shown, source.size) - offset):
+                yield offset, status.length, status.is_data and not status.is_zero, status.is_zero and status.is_allocated
+                offset += status.length
+        async for found in extents(source, offset, source.size):
+            for status in found.statuses:
+                is_data = status.is_data and not status.is_zero
+                yield offset, status.length, is_data, not is_data
+                offset += status.length
+
+    @property
+    def _target_backing_size(self) -> int:
+        backing = self._target.backing
+        return backing.size if backing is not None else 0
+
+    async def _throttle(self, began: int) -> None:
+        if self._settings.rate:
+            due = began + self._done * NS_PER_SECOND // self._settings.rate
+            await self._clock.sleep(max(due - self._clock.monotonic_ns(), 0))
+
+    def _on_done(self, offset: int, length: int, error: OSError | None) -> None:
+        if isinstance(error, _MoveError):
+            self._failure = self._failure or Failure(
+                f"error while {error.verb} at byte {self._base + offset}: {error_text(error)}"
+            )
+        self._done += length
+        self._progress.show(self._done, self._total)
+
+    async def _write_zeroes(self, offset: int, length: int) -> None:
+        if self._settings.is_zero and self._base + offset >= self._target_backing_size:
+            return
+        with _blaming("writing"):
+            await self._target.pwrite_zeroes(self._base + offset, length, request_flags.MAY_UNMAP)
+
+    async def _move(self, offset: int, length: int) -> None:
+        done = 0
+        while done < length and self._can_be_copied_by_host:
+            # What fails here is tried again through memory, where it shows whose fault it is.
+            moved = 0
+            with contextlib.suppress(OSError):
+                moved = await copy_range.copy_between(
+                    self._source, self._target, offset + done, length - done
+                )
+            if not moved:
+                break
+            done += moved
+        if done < length:
+            await self._move_through_memory(offset + done, length - done)
+
+    @property
+    def _can_be_copied_by_host(self) -> bool:
+        settings = self._settings
+        mapping = self._target.mapping
+        if mapping is None or not 0 < settings.sparse_size <= mapping.subcluster_size:
+            # It tells no zeroes apart that are fewer than a cluster.
+            return False
+        return not (settings.is_compressed or self._base or settings.write_flags)
+
+    async def _move_through_memory(self, offset: int, length: int) -> None:
+        buffer = self._engine.buffer(length)
+        try:
+            await self._read(offset, buffer)
+            with _blaming("writing"):
+                await self._store(self._base + offset, buffer)
+        finally:
+            self._engine.give_back(buffer)
+
+    async def _read(self, offset: int, buffer: memoryview) -> None:
+        try:
+            await self._source.pread(offset, buffer)
+            return
+        except OSError as error:
+            if not self._settings.salvage:
+                raise _MoveError(error, "reading") from error
+        for start in range(0, len(buffer), SECTOR_SIZE):
+            sector = buffer[start : start + SECTOR_SIZE]
+            try:
+                await self._source.pread(offset + start, sector)
+            except OSError:
+                fill_zeroes(sector)
+
+    async def _store(self, offset: int, data: memoryview) -> None:
+        settings, target = self._settings, self._target
+        flags = settings.write_flags | (request_flags.WRITE_COMPRESSED if settings.is_compressed else 0)
+        if not settings.sparse_size and not settings.is_compressed:
+            await target.pwrite(offset, data, flags)
+            return
+        for start, length, all_zero in zero_runs(data, self._zero_unit):
+            if not all_zero:
+                await target.pwrite(offset + start, data[start : start + length], flags)
+            elif not settings.is_zero or target.backing is not None:
+                await target.pwrite_zeroes(offset + start, length, request_flags.MAY_UNMAP)
+
+
+class _MoveError(OSError):
+    """Bytes could not be moved, and it is known which way."""
+
+    def __init__(self, error: OSError, verb: str) -> None:
+        super().__init__(error.errno or errno.EIO, error.strerror or os.strerror(errno.EIO))
+        self.verb = verb
+
+
+@contextlib.contextmanager
+def _blaming(verb: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _MoveError(error, verb) from error

@@ -1,0 +1,449 @@
+"""Carry one connection to an NBD server: its handshake, then many requests at once."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Final
+
+from qmpserver.nbd import client_replies, wire
+from qmpserver.nbd.client_handshake import Agreed, Conversation, HandshakeRefused, T, choose_export
+from qmpserver.nbd.client_replies import Chunk, ReplyReader, RequestWriter
+from qmpserver.nbd.constants import ChunkType, Command, CommandFlag, errno_of
+from qmpserver.nbd.server_handshake import Turn
+from qmpserver.nbd.wire import ProtocolError
+
+BUFFER: Final = 256 << 10
+"""Bytes taken from the socket at once."""
+
+DIRECT: Final = 16 << 10
+"""What is at least so long is read to where it stays."""
+
+_BLOCKED: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request whose reply has not come whole.
+
+    Attributes:
+        done: Completed when it has.
+        offset: The request's.
+        into: Where a read's data goes.
+        extents: What a request for block status was told, by context.
+        error: Why it failed; the first reason that was told.
+    """
+
+    done: asyncio.Future[None]
+    offset: int
+    into: memoryview
+    extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    error: OSError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How to encrypt.
+
+    Attributes:
+        context: Made of the credentials.
+        hostname: Whose certificate the server must have, or None for anybody's whom the authority knows.
+    """
+
+    context: ssl.SSLContext
+    hostname: str | None
+
+
+async def connect(
+    connection: socket.socket, export: str, contexts: tuple[str, ...], encryption: Encryption | None
+) -> "NbdConnection":
+    """Come to terms with a server over a connected socket, which is ours from now on.
+
+    Raises:
+        OSError: The connection was lost, or the server cannot be believed.
+        HandshakeRefused: The server does not give what was asked.
+        ProtocolError: The server does not keep to the protocol.
+    """
+    connection.setblocking(False)
+    wants_tls = encryption is not None
+    talk = Conversation(choose_export(export, wants_tls=wants_tls, wanted_contexts=contexts))
+    try:
+        connection = await _converse(connection, talk, encryption)
+    except BaseException:
+        connection.close()
+        raise
+    return NbdConnection(connection, talk.result, talk.leftover())
+
+
+async def _converse(
+    connection: socket.socket, talk: Conversation[T], encryption: Encryption | None
+) -> socket.socket:
+    """Drive a handshake to its end; return the socket to go on with, which may be an encrypted one."""
+    stream = _Stream(connection)
+    while True:
+        item = talk.next()
+        if isinstance(item, bytes):
+            await stream.send(item)
+        elif item is Turn.START_TLS:
+            assert encryption is not None
+            await stream.encrypt(encryption)
+        elif talk.is_over:
+            return stream.socket
+        else:
+            talk.feed(await stream.receive())
+
+
+class _Stream:
+    """A socket that does not block, for a conversation in turns.
+
+    Attributes:
+        socket: The socket; another one once it is encrypted.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._loop = asyncio.get_running_loop()
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.socket.send(rest) :]
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, writing=True)
+
+    async def receive(self) -> bytes:
+        """Return some bytes.
+
+        Raises:
+            OSError: The server has closed the connection.
+        """
+        while True:
+            try:
+                data = self.socket.recv(BUFFER)
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, writing=False)
+                continue
+            if not data:
+                raise OSError(errno.EINVAL, "Failed to read data")
+            return data
+
+    async def encrypt(self, encryption: Encryption) -> None:
+        """Encrypt from here.
+
+        Raises:
+            OSError: The server cannot be believed.
+        """
+        context = encryption.context
+        context.check_hostname = encryption.hostname is not None and context.verify_mode is not ssl.CERT_NONE
+        self.socket = encrypted = context.wrap_socket(
+            self.socket, server_hostname=encryption.hostname, do_handshake_on_connect=False
+        )
+        while True:
+            try:
+                encrypted.do_handshake()
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, writing=False)
+            else:
+                return
+
+    async def _until_ready(self, blocked: OSError, *, writing: bool) -> None:
+        if isinstance(blocked, ssl.SSLWantReadError):
+            writing = False
+        elif isinstance(blocked, ssl.SSLWantWriteError):
+            writing = True
+        ready = self._loop.create_future()
+        fd = self.socket.fileno()
+        add, remove = (
+            (self._loop.add_writer, self._loop.remove_writer)
+            if writing
+            else (self._loop.add_reader, self._loop.remove_reader)
+        )
+        add(fd, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            remove(fd)
+
+
+class NbdConnection:
+    """A connection that has chosen its export.
+
+    Args:
+        connection: The socket, which is the connection's from now on.
+        agreed: What was agreed on.
+        leftover: What was read beyond the handshake.
+
+    Attributes:
+        agreed: As given.
+        lost: Completed when the connection is of no use any more.
+    """
+
+    def __init__(self, connection: socket.socket, agreed: Agreed, leftover: bytes) -> None:
+        self.agreed = agreed
+        self._socket = connection
+        self._fd = connection.fileno()
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self._writer = RequestWriter(agreed.mode)
+        self._reader = ReplyReader(agreed.mode)
+        self._pending: dict[int, _Pending] = {}
+        self._last_cookie = 0
+        self._out: list[memoryview] = []
+        self._is_writing = False
+        self._buffer = memoryview(bytearray(BUFFER))
+        self._start = 0
+        self._end = len(leftover)
+        self._buffer[: self._end] = leftover
+        self._parser = self._parse()
+        self._target = next(self._parser)
+        self._filled = 0
+        self._loop.add_reader(self._fd, self._readable)
+
+    # Requests
+
+    async def request(
+        self,
+        command: Command,
+        offset: int,
+        length: int,
+        *,
+        flags: CommandFlag = CommandFlag.NONE,
+        data: memoryview | None = None,
+        into: memoryview | None = None,
+    ) -> dict[int, list[tuple[int, int]]]:
+        """Send a request and wait for its reply.
+
+        Args:
+            command: What to do.
+            offset: First byte.
+            length: Bytes concerned.
+            flags: How to do it.
+            data: What to write.
+            into: Where a read's data goes; some may be there although the read failed.
+
+        Returns:
+            What a request for block status was told, by context.
+
+        Raises:
+            ConnectionError: The connection was lost; nobody knows what became of the request.
+            OSError: The server refused it.
+        """
+        if self.lost.done():
+            raise _lost_error()
+        self._last_cookie += 1
+        cookie = self._last_cookie
+        pending = _Pending(self._loop.create_future(), offset, into if into is not None else _NOWHERE)
+        self._pending[cookie] = pending
+        line = self._writer.write(command, cookie, offset, length, flags)
+        self._send(line, data)
+        # A reply that nobody waits for any more still goes where it was to go: the memory must stay lent.
+        await _finish(pending.done)
+        if pending.error is not None:
+            raise pending.error
+        return pending.extents
+
+    def close(self, *, politely: bool = False) -> None:
+        """End the connection; requests under way fail."""
+        if self.lost.done():
+            return
+        if politely and not self._out:
+            with contextlib.suppress(OSError):
+                self._socket.send(self._writer.write(Command.DISC, 0))
+        self._lose()
+
+    # Output
+
+    def _send(self, line: bytes, data: memoryview | None) -> None:
+        self._out.append(memoryview(line))
+        if data is not None:
+            self._out.append(data)
+        if not self._is_writing:
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            while self._out:
+                self._consume(self._transmit())
+        except _BLOCKED:
+            if not self._is_writing:
+                self._is_writing = True
+                self._loop.add_writer(self._fd, self._write)
+            return
+        except (OSError, ssl.SSLError):
+            self._loop.call_soon(self._lose)
+            self._out.clear()
+            return
+        if self._is_writing:
+            self._is_writing = False
+            self._loop.remove_writer(self._fd)
+
+    def _transmit(self) -> int:
+        if len(self._out) == 1 or isinstance(self._socket, ssl.SSLSocket):
+            return self._socket.send(self._out[0])
+        return self._socket.sendmsg(self._out[:64])
+
+    def _consume(self, sent: int) -> None:
+        gone = 0
+        while gone < len(self._out) and sent >= len(self._out[gone]):
+            sent -= len(self._out[gone])
+            gone += 1
+        del self._out[:gone]
+        if sent:
+            self._out[0] = self._out[0][sent:]
+
+    # Input
+
+    def _readable(self) -> None:
+        try:
+            while True:
+                if not self._receive():
+                    self._lose()
+                    return
+                self._advance()
+                if not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+                    return
+        except _BLOCKED:
+            return
+        except (OSError, ssl.SSLError, ProtocolError):
+            self._lose()
+
+    def _receive(self) -> int:
+        """Read what there is: to where it stays when that is long, else to the buffer."""
+        wanted = len(self._target) - self._filled
+        if self._start == self._end and wanted >= DIRECT:
+            count = self._socket.recv_into(self._target[self._filled :])
+            self._filled += count
+            return count
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == BUFFER:
+            rest = bytes(self._buffer[self._start : self._end])
+            self._buffer[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        count = self._socket.recv_into(self._buffer[self._end :])
+        self._end += count
+        return count
+
+    def _advance(self) -> None:
+        """Give the parser what it wants, for as long as that is there."""
+        while True:
+            taken = min(len(self._target) - self._filled, self._end - self._start)
+            self._target[self._filled : self._filled + taken] = self._buffer[
+                self._start : self._start + taken
+            ]
+            self._start += taken
+            self._filled += taken
+            if self._filled < len(self._target):
+                return
+            self._target, self._filled = next(self._parser), 0
+
+    def _parse(self) -> Generator[memoryview, None, None]:
+        """Take replies apart; yields memory that is to be filled with what comes next.
+
+        Raises:
+            ProtocolError: The server does not keep to the protocol.
+        """
+        while True:
+            magic = bytearray(4)
+            yield memoryview(magic)
+            header = bytearray(self._reader.header_size(int.from_bytes(magic, "big")))
+            header[:4] = magic
+            yield memoryview(header)[4:]
+            chunk = self._reader.read(bytes(header))
+            pending = self._pending.get(chunk.cookie)
+            if pending is None:
+                raise ProtocolError("Reply to no request")
+            yield from self._take_content(chunk, pending)
+            if chunk.is_last:
+                del self._pending[chunk.cookie]
+                pending.done.set_result(None)
+
+    def _take_content(self, chunk: Chunk, pending: _Pending) -> Generator[memoryview, None, None]:
+        if chunk.kind is None:
+            if chunk.error:
+                pending.error = pending.error or _error(chunk.error)
+            elif pending.into:
+                yield pending.into
+        elif chunk.kind == ChunkType.OFFSET_DATA:
+            place = bytearray(wire.U64.size)
+            if chunk.length <= len(place):
+                raise ProtocolError("Data chunk without data")
+            yield memoryview(place)
+            yield _part(pending, int.from_bytes(place, "big"), chunk.length - len(place))
+        elif chunk.length:
+            content = bytearray(chunk.length)
+            yield memoryview(content)
+            _apply(chunk.kind, bytes(content), pending)
+
+    # The end
+
+    def _lose(self) -> None:
+        if self.lost.done():
+            return
+        self._loop.remove_reader(self._fd)
+        if self._is_writing:
+            self._loop.remove_writer(self._fd)
+        self._socket.close()
+        self._out.clear()
+        self.lost.set_result(None)
+        for pending in self._pending.values():
+            pending.error = pending.error or _lost_error()
+            if not pending.done.done():
+                pending.done.set_result(None)
+        self._pending.clear()
+
+
+_NOWHERE: Final = memoryview(bytearray())
+
+
+def _part(pending: _Pending, offset: int, length: int) -> memoryview:
+    start = offset - pending.offset
+    if start < 0 or start + length > len(pending.into):
+        raise ProtocolError("Data that was not asked for")
+    return pending.into[start : start + length]
+
+
+def _apply(kind: int, content: bytes, pending: _Pending) -> None:
+    """Take note of what a chunk says."""
+    if client_replies.is_error(kind):
+        error, text = client_replies.read_error(content)
+        pending.error = pending.error or _error(error, text)
+    elif kind == ChunkType.OFFSET_HOLE:
+        part = _part(pending, *client_replies.read_hole(content))
+        part[:] = bytes(len(part))
+    elif kind in (ChunkType.BLOCK_STATUS, ChunkType.BLOCK_STATUS_EXT):
+        context, extents = client_replies.read_block_status(kind, content)
+        pending.extents[context] = extents
+    else:
+        raise ProtocolError(f"Chunk of type {kind}")
+
+
+def _error(error: int, text: str = "") -> OSError:
+    number = errno_of(error)
+    del text
+    return OSError(number, os.strerror(number))
+
+
+def _lost_error() -> ConnectionError:
+    return ConnectionError(errno.EIO, os.strerror(errno.EIO))
+
+
+async def _finish(done: asyncio.Future[None]) -> None:
+    """Wait to the end, even when cancelled meanwhile."""
+    cancelled = False
+    while not done.done():
+        try:
+            await asyncio.shield(done)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+__all__ = ["Encryption", "HandshakeRefused", "NbdConnection", "connect"]

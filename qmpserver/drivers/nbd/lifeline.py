@@ -1,0 +1,145 @@
+"""Keep a connection to a server, and make another when it is lost."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from qmpserver.clock import Clock, Timer
+from qmpserver.drivers.nbd.connection import NbdConnection
+from qmpserver.errors import QMPError
+from qmpserver.log import get_logger
+from qmpserver.units import NS_PER_SECOND
+
+FIRST_PAUSE_NS: Final = NS_PER_SECOND
+"""How long to wait after the first attempt in vain; after each further one twice as long."""
+
+LONGEST_PAUSE_NS: Final = 16 * NS_PER_SECOND
+
+Connect = Callable[[], Awaitable[NbdConnection]]
+"""Makes a connection; raises QMPError."""
+
+_log = get_logger("nbd")
+
+
+class Lifeline:
+    """A connection that is made anew when it was lost.
+
+    For `patience_ns` after a loss requests are held back, for another connection to come; then they fail, and so
+    do further ones, until there is one.
+
+    Args:
+        connect: Makes connections.
+        clock: What to wait by.
+        patience_ns: How long requests are held back after a loss; 0 for not at all.
+    """
+
+    def __init__(self, connect: Connect, clock: Clock, patience_ns: int) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._patience_ns = patience_ns
+        self._connection: NbdConnection | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._changed: asyncio.Future[None] | None = None
+        self._is_patient = True
+        self._deadline: Timer | None = None
+        self._is_closed = False
+
+    @property
+    def connection(self) -> NbdConnection | None:
+        """The connection there is, or None."""
+        connection = self._connection
+        return connection if connection is not None and not connection.lost.done() else None
+
+    async def open(self, timeout_ns: int) -> NbdConnection:
+        """Make the first connection.
+
+        Args:
+            timeout_ns: For how long to try again when it cannot be made; 0 for not at all.
+
+        Raises:
+            QMPError: It cannot be made.
+        """
+        end_ns = self._clock.monotonic_ns() + timeout_ns
+        pause_ns = FIRST_PAUSE_NS
+        while True:
+            try:
+                connection = await self._connect()
+            except QMPError:
+                left_ns = end_ns - self._clock.monotonic_ns()
+                if left_ns <= 0:
+                    raise
+                await self._clock.sleep(min(pause_ns, left_ns))
+                pause_ns = min(2 * pause_ns, LONGEST_PAUSE_NS)
+            else:
+                self._adopt(connection)
+                return connection
+
+    def _adopt(self, connection: NbdConnection) -> None:
+        self._connection = connection
+        self._is_patient = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        connection.lost.add_done_callback(lambda _: self._on_loss(connection))
+        self._tell()
+
+    def _on_loss(self, connection: NbdConnection) -> None:
+        if self._is_closed or connection is not self._connection:
+            return
+        _log.warning("nbd connection lost", export=connection.agreed.export.name)
+        self._is_patient = self._patience_ns > 0
+        if self._is_patient:
+            self._deadline = self._clock.call_later(self._patience_ns, self._lose_patience)
+        self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
+        self._tell()
+
+    def _lose_patience(self) -> None:
+        self._deadline = None
+        self._is_patient = False
+        self._tell()
+
+    def _tell(self) -> None:
+        """Have those who wait look at what has changed."""
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set_result(None)
+
+    async def _reconnect(self) -> None:
+        pause_ns = FIRST_PAUSE_NS
+        while True:
+            try:
+                connection = await self._connect()
+            except QMPError as error:
+                _log.debug("nbd server not there", reason=error.description)
+                await self._clock.sleep(pause_ns)
+                pause_ns = min(2 * pause_ns, LONGEST_PAUSE_NS)
+            else:
+                self._adopt(connection)
+                return
+
+    async def current(self) -> NbdConnection:
+        """Return a connection, waiting for one for as long as there is patience.
+
+        Raises:
+            OSError: EIO when there is none.
+        """
+        while (connection := self.connection) is None:
+            if self._is_closed or not self._is_patient:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            self._changed = self._changed or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._changed)
+        return connection
+
+    async def close(self) -> None:
+        """Take leave of the server; requests that wait fail."""
+        self._is_closed = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.gather(self._reconnecting, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.close(politely=True)
+        self._tell()
