@@ -17,14 +17,16 @@ class Client(Protocol):
         peer: Who it is.
         fds: The descriptors it passed.
         fd_sets: The sets that all clients share.
-        features: What is switched on for it.
     """
 
     client_id: int
     peer: Peer
     fds: FdStore
     fd_sets: FdSets
-    features: Features
+
+    @property
+    def features(self) -> Features:
+        """What is switched on for it."""
 
 
 @dataclass(frozen=True, slots=True)

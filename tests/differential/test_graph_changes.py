@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.differential.duel import SCHEMA, Step, duel, step
+from tests.differential.duel import Step, duel, step
 from tests.images import make_qcow2, qemu_io
 from tests.peers import peer_version
 
@@ -239,10 +239,6 @@ OVERLAYS = {
         _sync("d", "n.qcow2"),
         NODES,
     ],
-}
-
-
-TRANSACTIONS = {
     "several in a transaction, or none": [
         _add("d"),
         _add("e"),
@@ -271,8 +267,6 @@ TRANSACTIONS = {
         GRAPH,
     ],
 }
-if "transaction" in SCHEMA.commands:
-    OVERLAYS |= TRANSACTIONS
 
 
 def _name(device: str, image: str, name: str) -> Step:

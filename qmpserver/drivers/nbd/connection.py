@@ -157,16 +157,16 @@ class _Stream:
             writing = False
         elif isinstance(blocked, ssl.SSLWantWriteError):
             writing = True
-        ready = self._loop.create_future()
+        ready = asyncio.Event()
         fd = self.socket.fileno()
         add, remove = (
             (self._loop.add_writer, self._loop.remove_writer)
             if writing
             else (self._loop.add_reader, self._loop.remove_reader)
         )
-        add(fd, lambda: ready.done() or ready.set_result(None))
+        add(fd, ready.set)
         try:
-            await ready
+            await ready.wait()
         finally:
             remove(fd)
 

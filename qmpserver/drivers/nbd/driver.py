@@ -16,6 +16,7 @@ from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.driver import BlockDriver, not_supported
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import OpenContext
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.nbd.connection import Encryption, HandshakeRefused, NbdConnection, connect
 from qmpserver.drivers.nbd.lifeline import Lifeline
@@ -186,15 +187,16 @@ class NbdDriver(BlockDriver):
             host_offset=offset,
         )
 
-    async def truncate(self, size: int) -> None:
-        """Refuse another size; the protocol has no way to ask for it.
+    async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
+        """Refuse another size: the protocol has no way to ask for it.
 
         Raises:
-            OSError: ENOTSUP unless the size is what it is.
+            QMPError: The export would have to grow.
+            OSError: ENOTSUP for any other change.
         """
         if size > self._info.size:
             raise QMPError("Cannot grow NBD nodes")
-        if size < self._info.size:
+        if size < self._info.size or preallocation is not Preallocation.OFF:
             raise not_supported()
 
 

@@ -68,7 +68,7 @@ def test_without_tls_a_server_that_requires_it_shows_nothing() -> None:
 
 
 def test_a_server_without_tls_rejects_it() -> None:
-    with pytest.raises(HandshakeRefused, match=r"Denied by server for option 5 \\(starttls\\)"):
+    with pytest.raises(HandshakeRefused, match=r"Denied by server for option 5 \(starttls\)"):
         talk(Conversation(choose_export("disk", wants_tls=True)), ServerHandshake(Catalog()))
 
 
