@@ -87,8 +87,8 @@ class AddBitmap(TransactionAction):
 
 def default_granularity(node: Node) -> int:
     """Return the granularity of a bitmap of which nothing is said: the image's cluster, from 4 to 64 KiB."""
-    mapping = skip_filters(node).mapping
-    return max(4 * KiB, min(mapping.cluster_size, 64 * KiB)) if mapping is not None else 64 * KiB
+    cluster_size = skip_filters(node).driver.image_info().get("cluster-size", 64 * KiB)
+    return max(4 * KiB, min(int(cluster_size), 64 * KiB))
 
 
 class RemoveBitmap(TransactionAction):

@@ -174,7 +174,8 @@ class BlockCopy:
                 run = min(run, known)
             if is_wanted:
                 await self._copy_whole(offset, run)
-            self._note_done(offset, run, copied=run if is_wanted else 0)
+            # QEMU: the last cluster counts as a whole.
+            self._note_done(offset, run, copied=align_up(run, self.cluster_size) if is_wanted else 0)
             offset += run
 
     async def _wanted_run(self, offset: int) -> tuple[bool, int]:

@@ -113,10 +113,11 @@ class KeptPointInTime:
         task = spawn(self._late, self.copy.copy(start, length))
         # Nobody may be left to hear how it ended.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        too_late = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(self._timeout_ns, lambda: too_late.done() or too_late.set_result(None))
+        too_late = asyncio.Event()
+        timer = self._clock.call_later(self._timeout_ns, too_late.set)
+        task.add_done_callback(lambda _task: too_late.set())
         try:
-            await asyncio.wait((task, too_late), return_when=asyncio.FIRST_COMPLETED)
+            await too_late.wait()
         finally:
             timer.cancel()
         if not task.done():

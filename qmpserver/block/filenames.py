@@ -131,7 +131,14 @@ def _nested(options: dict[str, Any]) -> dict[str, Any]:
         if last in place:
             raise QMPError(f"Cannot mix scalar and non-scalar keys at '{key}'")
         place[last] = _nested(value) if isinstance(value, dict) else value
-    return result
+    return {key: _with_protocol(value) for key, value in result.items()}
+
+
+def _with_protocol(value: Any) -> Any:
+    """Name the protocol of a child that a ``json:`` name describes by a file name alone: a path, as it stands."""
+    if not isinstance(value, dict) or "driver" in value or "filename" not in value:
+        return value
+    return {"driver": "file", **value}
 
 
 def protocol_options(filename: str) -> dict[str, Any]:
@@ -150,26 +157,26 @@ def protocol_options(filename: str) -> dict[str, Any]:
     if protocol in nbd_names.SCHEMES:
         return nbd_names.parse_filename(filename)
     if protocol == "blkdebug":
-        return _blkdebug_options(filename, rest)
+        return _blkdebug_options(rest)
     if protocol == "blkverify":
-        return _blkverify_options(filename, rest)
+        return _blkverify_options(rest)
     raise QMPError(f"Unknown protocol '{protocol}'")
 
 
-def _blkdebug_options(filename: str, rest: str) -> dict[str, Any]:
+def _blkdebug_options(rest: str) -> dict[str, Any]:
     """Read ``blkdebug:CONFIG:IMAGE``, where there need be no CONFIG."""
     config, colon, image = rest.partition(":")
     if not colon:
-        raise QMPError(f"Could not open '{filename}': blkdebug requires both config file and image path")
+        raise QMPError("blkdebug requires both config file and image path")
     options = {"driver": "blkdebug", "image": protocol_options(image)}
     return {**options, "config": config} if config else options
 
 
-def _blkverify_options(filename: str, rest: str) -> dict[str, Any]:
+def _blkverify_options(rest: str) -> dict[str, Any]:
     """Read ``blkverify:RAW:TEST``, where RAW has no colon of its own."""
     raw, colon, test = rest.partition(":")
     if not colon:
-        raise QMPError(f"Could not open '{filename}': blkverify requires raw copy and original image path")
+        raise QMPError("blkverify requires raw copy and original image path")
     return {"driver": "blkverify", "raw": protocol_options(raw), "test": {"file": protocol_options(test)}}
 
 

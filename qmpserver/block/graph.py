@@ -128,6 +128,9 @@ class Graph:
         edge.node.parents.remove(edge)
         edge.node = node
         node.parents.append(edge)
+        if isinstance(edge.parent, Node):
+            # QEMU: the link that changed last is the latest child.
+            edge.parent.children[edge.name] = edge.parent.children.pop(edge.name)
 
     def check_acyclic(self, parent: Node, name: str, child: Node) -> None:
         """Refuse to make `child` a child of what it uses itself.

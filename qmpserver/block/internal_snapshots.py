@@ -51,11 +51,19 @@ class SnapshotImage(NamedTuple):
         """Make a snapshot's state the present one.
 
         Raises:
-            OSError: See :meth:`SupportsSnapshots.apply_snapshot`; EBUSY while bitmaps record what changes.
+            OSError: See :meth:`SupportsSnapshots.apply_snapshot` and :meth:`check_applicable`.
+        """
+        self.check_applicable()
+        await self._run(self.driver.apply_snapshot, snapshot)
+
+    def check_applicable(self) -> None:
+        """Refuse to replace the present state.
+
+        Raises:
+            OSError: EBUSY while bitmaps record what changes.
         """
         if self.node.dirty_bitmaps or self.holder.dirty_bitmaps:
             raise OSError(errno.EBUSY, "Device has active dirty bitmaps")
-        await self._run(self.driver.apply_snapshot, snapshot)
 
     async def delete(self, snapshot: SnapshotInfo) -> None:
         """Forget a snapshot.
@@ -144,6 +152,7 @@ class InternalSnapshot(TransactionAction):
             )
         if not name:
             raise QMPError("Name is empty")
+        _check_list(image)
         if image.find(name=name) is not None:
             raise QMPError(f"Snapshot with name '{name}' already exists on device '{node.node_name}'")
         return image
@@ -186,8 +195,8 @@ async def delete(node: Node, snapshot_id: str | None, name: str | None) -> Snaps
     check_not_busy(node)
     device = node.node_name
     image = image_of(node)
-    if image is None:
-        raise QMPError(f"Failed to get a snapshot list: {os.strerror(errno.ENOTSUP)}")
+    _check_list(image)
+    assert image is not None
     fitting = (
         one
         for one in image.driver.snapshots
@@ -199,13 +208,20 @@ async def delete(node: Node, snapshot_id: str | None, name: str | None) -> Snaps
         raise QMPError(
             f"Snapshot with id '{wanted_id}' and name '{wanted_name}' does not exist on device '{device}'"
         )
-    if writable_image_of(node) is None:
-        raise QMPError(f"Device '{device}' is read only")
     try:
+        if writable_image_of(node) is None:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         await image.delete(found)
     except OSError as error:
-        raise QMPError(
-            f"Failed to delete snapshot '{found.name}' on device '{device}': "
-            f"{error.strerror or error_text(error)}"
-        ) from error
+        raise QMPError(f"Failed to remove snapshot from snapshot list: {error_text(error)}") from error
     return found
+
+
+def _check_list(image: SnapshotImage | None) -> None:
+    """Refuse what has no list of snapshots.
+
+    Raises:
+        QMPError: With QEMU's text.
+    """
+    if image is None or not image.driver.can_hold_snapshots:
+        raise QMPError(f"Failed to get a snapshot list: {os.strerror(errno.ENOTSUP)}")

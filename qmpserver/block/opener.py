@@ -55,6 +55,14 @@ class _ChainLink:
     flags: NodeFlags
 
 
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """A backing node, and its options if it was opened just now and so may want one too."""
+
+    node: Node
+    options: dict[str, Any] | None = None
+
+
 def _no_fd_sets(set_id: int, flags: int) -> int:
     del flags
     raise QMPError(f"Failed to find fdset /dev/fdset/{set_id}")
@@ -123,7 +131,8 @@ class Opener:
         Raises:
             QMPError: Something cannot be opened; nothing remains of the attempt.
         """
-        return await self._open_tree(options, NodeFlags(), with_backing=with_backing, for_check=for_check)
+        flags = NodeFlags(no_io=not with_backing)
+        return await self._open_tree(options, flags, with_backing=with_backing, for_check=for_check)
 
     async def open_overlay(self, options: dict[str, Any], flags: NodeFlags) -> Node:
         """Open an image without what it names as its backing file, for the caller to put it over a node.
@@ -182,14 +191,24 @@ class Opener:
     async def _open_chain(self, top: Node, options: dict[str, Any], made: list[Node]) -> None:
         """Open backing nodes one below the other, until there is none or it exists already."""
         seen = _identities(top)
-        lowest: tuple[Node, dict[str, Any]] | None = (top, options)
-        opened: list[Node] = []
-        while lowest is not None:
-            opened.append(lowest[0])
+        lowest, wanted = top, options
+        opened = [top]
+        while True:
             try:
-                lowest = await self._open_below(*lowest, seen, made)
+                below = await self._find_below(lowest, wanted, seen, made)
             except QMPError as error:
                 raise error.within(_AT_BACKING * len(opened)) from error
+            if below is None:
+                break
+            try:
+                self._graph.attach(lowest, "backing", below.node, ChildRole.COW)
+            except QMPError as error:
+                raise error.within(_AT_BACKING * (len(opened) - 1)) from error
+            if below.options is None:
+                break
+            below.node.inherits_from = lowest
+            lowest, wanted = below.node, below.options
+            opened.append(lowest)
         self._refuse_cycle(opened)
 
     def _refuse_cycle(self, opened: list[Node]) -> None:
@@ -206,16 +225,15 @@ class Opener:
             f"'{edge.node.node_name}' would create a cycle"
         )
 
-    async def _open_below(
+    async def _find_below(
         self, node: Node, options: dict[str, Any], seen: set[str], made: list[Node]
-    ) -> tuple[Node, dict[str, Any]] | None:
-        """Give `node` its backing node; return that and its options, if it is new and may have one too."""
+    ) -> _Below | None:
+        """Return what is to be the backing node of `node`, opened if it is not there already."""
         link = self._backing_of(node, options)
         if link is None:
             return None
         if isinstance(link.options, str):
-            self._attach_backing(node, self._graph.find(link.options))
-            return None
+            return _Below(self._graph.find(link.options))
         below = await self._open_one(link.options, link.flags, made)
         ids = _identities(below)
         if not seen.isdisjoint(ids):
@@ -224,12 +242,7 @@ class Opener:
                 f"'{filenames.filename_of(below)}' is in it already"
             )
         seen |= ids
-        self._attach_backing(node, below)
-        below.inherits_from = node
-        return below, link.options
-
-    def _attach_backing(self, node: Node, backing: Node) -> None:
-        self._graph.attach(node, "backing", backing, ChildRole.COW)
+        return _Below(below, link.options)
 
     def _backing_of(self, node: Node, options: dict[str, Any]) -> _ChainLink | None:
         driver = node.driver

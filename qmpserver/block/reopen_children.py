@@ -114,5 +114,3 @@ def _lead(graph: Graph, parent: Node, name: str, node: Node | None) -> None:
         graph.detach(edge)
     else:
         graph.lead(edge, node)
-        # The latest child comes last.
-        parent.children[name] = parent.children.pop(name)

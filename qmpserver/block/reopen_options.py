@@ -28,10 +28,10 @@ COMMON: Final = frozenset(
 )
 """What is not the driver's own."""
 
-RESETTABLE: Final = COMMON - {"driver", "force-share"}
+RESETTABLE: Final = COMMON - {"driver", "force-share", "active"}
 """What of it may be left out, and so goes back to its default."""
 
-CHANGEABLE: Final = RESETTABLE - {"node-name", "active"}
+CHANGEABLE: Final = RESETTABLE - {"node-name"}
 """What of it may be given another value."""
 
 _HANDED_DOWN: Final = ("cache.direct", "cache.no-flush")

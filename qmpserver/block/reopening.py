@@ -141,9 +141,9 @@ class _Change:
             node.flags.become(old)
         for change in reversed(self.children):
             change.undo(self.graph)
-        await self.graph.loosen(*(entry.node for entry in self.entries), *self.dropped)
         for _, driver in self.prepared:
             await driver.abort_reopen()
+        await self.graph.loosen(*(entry.node for entry in self.entries), *self.dropped)
         for entry, driver in reversed(self.committed):
             with contextlib.suppress(OSError, QMPError):
                 options = _options(entry.node.explicit, entry.node.flags)

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from qmpserver.block import bitmap_lookup, chain
+from qmpserver.block import bitmap_checks, bitmap_lookup, chain
 from qmpserver.block.graph import check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.commands.target_image import TargetImage, open_target
@@ -92,7 +92,7 @@ class BackupAction(TransactionAction):
         perf = options.x_perf
         _check_perf(perf)
         if bitmap is not None and bitmap.mode is not BitmapSyncMode.NEVER:
-            bitmap_lookup.check_writable(bitmap.bitmap)
+            bitmap_checks.check_writable(bitmap.bitmap)
         if source.size != target.size:
             raise QMPError("Source and target image have different sizes")
         plan = BackupPlan(
@@ -212,7 +212,7 @@ def _bitmap_sync(source: Node, options: BackupOptions, sync: SyncMode) -> tuple[
     if given_mode is None:
         raise QMPError("Bitmap sync mode must be given when providing a bitmap")
     mode = BitmapSyncMode(given_mode)
-    bitmap_lookup.check_readable(bitmap)
+    bitmap_checks.check_readable(bitmap)
     if sync is SyncMode.NONE:
         raise QMPError("sync mode 'none' does not produce meaningful bitmap outputs")
     if mode is BitmapSyncMode.NEVER and sync is not SyncMode.BITMAP:

@@ -144,4 +144,4 @@ class Xts:
                 folded ^= over << numpy.uint64(exponent)
             tweaks[:, known : known + more, 0] = folded
             known += more
-        return tweaks.tobytes()
+        return bytes(tweaks)

@@ -330,6 +330,10 @@ class SupportsSnapshots(Protocol):
     """
 
     @property
+    def can_hold_snapshots(self) -> bool:
+        """Whether this image can have any."""
+
+    @property
     def snapshots(self) -> tuple[SnapshotInfo, ...]:
         """The snapshots, in the order they were taken."""
 

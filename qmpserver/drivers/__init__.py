@@ -4,6 +4,7 @@
 - :mod:`null`: the `null-co` and `null-aio` protocols.
 - :mod:`raw`: the `raw` format.
 - ``qcow2/``: the `qcow2` format.
+- :mod:`luks`: the `luks` format, and ``encryption/``: what it shares with qcow2.
 - :mod:`copy_on_read`: the `copy-on-read` filter.
 
 The rooms know neither the engine nor one another; a registry above finds them by name.

@@ -19,7 +19,7 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.filter import FilterDriver, merged_limits
 from qmpserver.log import get_logger
 
-_log = get_logger("blkverify")
+_log = get_logger("block")
 
 
 class BlkverifyDriver(FilterDriver):

@@ -9,7 +9,6 @@ from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
-from qmpserver.errors import QMPError
 
 FILTERED_FILE = ChildSpec("file", ChildRole.FILTERED | ChildRole.PRIMARY)
 """The one child of most filters."""
@@ -84,16 +83,6 @@ class FilterDriver(BlockDriver):
     async def allocated_size(self) -> int | None:
         """Return what the child occupies."""
         return await self._file.allocated_size()
-
-
-def check_size(name: str, value: int) -> None:
-    """Refuse a size that is less than nothing; QEMU's text.
-
-    Raises:
-        QMPError: It is.
-    """
-    if value < 0:
-        raise QMPError(f"Value '{value}' is out of range for parameter '{name}'")
 
 
 def merged_limits(*children: BlockChild) -> Limits:

@@ -14,7 +14,8 @@ from qmpserver.driver_api.flags import NO_FALLBACK
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
-from qmpserver.drivers.filter import FilterDriver, check_size
+from qmpserver.drivers.filter import FilterDriver
+from qmpserver.drivers.sizes import check_size
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, MiB, align_up, is_aligned
 

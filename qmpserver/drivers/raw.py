@@ -15,6 +15,7 @@ from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
+from qmpserver.drivers.sizes import check_size
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, is_aligned
 
@@ -162,6 +163,8 @@ class RawDriver(MappingDriver):
 
 
 def _check_window(file_size: int, offset: int, size: int | None) -> None:
+    check_size("offset", offset)
+    check_size("size", size or 0)
     if offset > file_size:
         raise QMPError(f"Offset ({offset}) cannot be greater than size of the containing file ({file_size})")
     if size is None:

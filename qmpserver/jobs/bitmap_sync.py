@@ -49,15 +49,19 @@ class BitmapSync:
             is_done: The job has succeeded.
             not_copied: What it has not copied.
         """
-        bitmap, mode = self.bitmap, self.mode
+        bitmap, mode, siblings = self.bitmap, self.mode, self._node.dirty_bitmaps
         successor, bitmap.successor = bitmap.successor, None
         if successor is None:
             return
         if mode is BitmapSyncMode.ALWAYS or (is_done and mode is BitmapSyncMode.ON_SUCCESS):
             bitmap.clear()
+            # QEMU: the successor takes the bitmap's place, so that it counts as the newer one.
+            siblings.remove(bitmap)
+            siblings[siblings.index(successor)] = bitmap
+        else:
+            siblings.remove(successor)
         bitmap.merge(successor)
         if mode is BitmapSyncMode.ALWAYS and not is_done:
             bitmap.merge(not_copied)
-        self._node.dirty_bitmaps.remove(successor)
         bitmap.is_enabled = successor.is_enabled
         bitmap.is_busy = False

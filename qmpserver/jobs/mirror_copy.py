@@ -206,3 +206,4 @@ class MirrorCopy:
             self.bitmap.reset(offset, length)
         finally:
             self.in_flight -= length
+            self._listener.copy_progressed()

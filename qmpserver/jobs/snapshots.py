@@ -103,7 +103,7 @@ class SnapshotSaveJob(_SnapshotJob):
         try:
             return await image.take(wanted, vm_state)
         except OSError as error:
-            raise self._failed("create", image, error) from error
+            raise QMPError(f"Could not create snapshot '{self._tag}' on '{image.node.node_name}'") from error
 
 
 class SnapshotLoadJob(_SnapshotJob):
@@ -120,6 +120,12 @@ class SnapshotLoadJob(_SnapshotJob):
             wanted.append((image, snapshot))
         with_state = self._vmstate_image(images)
         await self._read_state(next(pair for pair in wanted if pair[0] is with_state))
+        # All of it is looked at before any image is changed.
+        for image in images:
+            try:
+                image.check_applicable()
+            except OSError as error:
+                raise self._failed("load", image, error) from error
         for image, snapshot in wanted:
             try:
                 await image.apply(snapshot)

@@ -8,10 +8,11 @@ from typing import Any
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.debug_events import DebugHook
-from qmpserver.driver_api.driver import BlockDriver, MappingDriver
+from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.driver_api.opening import ChildSpec
+from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.driver_api.surroundings import Surroundings
@@ -113,6 +114,18 @@ class MemoryFile:
     async def allocated_size(self) -> int | None:
         return len(self.data)
 
+    def known_run(self, offset: int) -> tuple[int, int, bool] | None:
+        return None
+
+    async def pread_snapshot(self, offset: int, into: memoryview) -> None:
+        raise not_supported()
+
+    async def snapshot_block_status(self, offset: int, length: int) -> BlockStatus:
+        raise not_supported()
+
+    async def pdiscard_snapshot(self, offset: int, length: int) -> None:
+        raise not_supported()
+
 
 class Context:
     """What a driver is told when it opens, and what it tells.
@@ -160,6 +173,12 @@ class Context:
 
     def is_in_chain(self, child: str, node_name: str) -> bool | None:
         return None
+
+    def fall_back_to_read_only(self) -> None:
+        self.read_only = True
+
+    def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
+        raise AssertionError("no driver that is tested alone keeps a point in time")
 
     def secret(self, secret_id: str) -> bytes:
         return self.surroundings.secret(secret_id)

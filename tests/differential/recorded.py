@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.differential.duel import OURS, Daemon, Step, _Names, play
+from tests.differential.duel import Daemon, Step, _Names, play
 from tests.peers import need
 
 VERSION = 11
@@ -36,19 +36,36 @@ def compare(
     name: str,
     steps: Iterable[Step],
     images: Path,
-    tmp_path: Path,
+    ours: Daemon,
     *,
     ignoring: Ignored = frozenset(),
-) -> Path:
-    """Play the steps here, and compare the story with the recorded one; return the folder of images."""
+) -> None:
+    """Play the steps on our daemon, whose folder the images are put in, and compare with the recorded story.
+
+    The daemon can be used again: all nodes are taken away afterwards, and none may be left.
+    """
     steps = list(steps)
     stories = json.loads(recording.read_text()) if recording.exists() else {}
     if os.environ.get("QMPSERVER_RECORD") == "1":
-        stories[name] = _story([_peer()], steps, images, tmp_path / "theirs", ignoring)
+        stories[name] = _peers_story(steps, images, ours.folder.parent / "theirs", ignoring)
         recording.write_text(json.dumps(stories, indent=1, sort_keys=True) + "\n")
-    folder = tmp_path / "ours"
-    _assert_alike(_story(OURS, steps, images, folder, ignoring), stories[name])
-    return folder
+    for left in ours.folder.iterdir():
+        if left.is_file():
+            left.unlink()
+    shutil.copytree(images, ours.folder, dirs_exist_ok=True)
+    ours.take_events()
+    story = _shaped(steps, play(ours, steps), ignoring)
+    _take_nodes_away(ours)
+    _assert_alike(story, stories[name])
+
+
+def _take_nodes_away(daemon: Daemon) -> None:
+    for job in daemon.execute("query-jobs")["return"]:
+        pytest.fail(f"a job is left: {job}")
+    while nodes := daemon.execute("query-named-block-nodes", {"flat": True})["return"]:
+        names = [node["node-name"] for node in nodes]
+        if not any("return" in daemon.execute("blockdev-del", {"node-name": name}) for name in names):
+            pytest.fail(f"nodes are left: {names}")
 
 
 def check_recording(
@@ -61,7 +78,7 @@ def check_recording(
     ignoring: Ignored = frozenset(),
 ) -> None:
     """See whether the recorded story is QEMU's, if the storage daemon in use is of that version."""
-    story = _story([_peer()], list(steps), images, tmp_path / "theirs", ignoring)
+    story = _peers_story(list(steps), images, tmp_path / "theirs", ignoring)
     _assert_alike(story, json.loads(recording.read_text())[name])
 
 
@@ -73,12 +90,16 @@ def _peer() -> str:
     return peer
 
 
-def _story(command: list[str], steps: list[Step], images: Path, folder: Path, ignoring: Ignored) -> list[Any]:
+def _peers_story(steps: list[Step], images: Path, folder: Path, ignoring: Ignored) -> list[Any]:
+    peer = _peer()
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(images, folder)
-    with Daemon(command, folder) as daemon:
-        story = play(daemon, steps)
-    names = _Names()
-    ignored = ignoring | {"busy"}
+    with Daemon([peer], folder) as daemon:
+        return _shaped(steps, play(daemon, steps), ignoring)
+
+
+def _shaped(steps: list[Step], story: list[Any], ignoring: Ignored) -> list[Any]:
+    names, ignored = _Names(), ignoring | {"busy"}
     if DRAINS in ignoring:
         story = [[name, reply, _without_drains(events)] for name, reply, events in story]
     return [
@@ -91,9 +112,8 @@ def _without_drains(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out where a job has paused and goes on within one step."""
     kept: list[dict[str, Any]] = []
     for event in events:
-        data = event["data"]
-        pause = {**event, "data": {**data, "status": "paused"}}
-        if data.get("status") == "running" and pause in kept:
+        pause = {**event, "data": {**event["data"], "status": "paused"}}
+        if event["data"].get("status") == "running" and pause in kept:
             kept.remove(pause)
         else:
             kept.append(event)

@@ -24,7 +24,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "log.raw").write_bytes(bytes(SIZE))
     (folder / "rules").write_text('[inject-error]\nevent = "none"\niotype = "read"\nsector = "300"\n')
     qemu_io(make_qcow2(folder / "image.qcow2", str(SIZE)), "write -P 1 0 64k")
-    make_qcow2(folder / "top.qcow2", str(SIZE))
+    for number in range(len(READ)):
+        make_qcow2(folder / f"top{number}.qcow2", str(SIZE))
     for name, backing, backing_format in (
         ("over", "image.qcow2", "qcow2"),
         ("faulty", "blkdebug:rules:a.raw", "raw"),
@@ -69,19 +70,39 @@ def _change(**arguments: Any) -> Step:
     return step("x-blockdev-change", parent="n", **arguments)
 
 
-def _streamed(backing: dict[str, Any], *before: Step) -> list[Step]:
+FAULTY = {"driver": "blkdebug", "config": "rules", "image": A}
+# Reports of one node are a second apart, so that each has a node of its own.
+READ: list[dict[str, Any]] = [
+    {"driver": "quorum", "vote-threshold": 2, "children": [A, B]},
+    {"driver": "quorum", "vote-threshold": 2, "children": [A, B, C]},
+    {"driver": "quorum", "vote-threshold": 2, "children": [A, C]},
+    {"driver": "quorum", "vote-threshold": 1, "children": [{**FAULTY, "node-name": "bad"}, B]},
+    {
+        "driver": "quorum",
+        "vote-threshold": 1,
+        "read-pattern": "fifo",
+        "children": [{**FAULTY, "node-name": "worse"}, B],
+    },
+    FAULTY,
+    {"driver": "blkverify", "test": A, "raw": B},
+    {"driver": "throttle", "throttle-group": "g", "file": A},
+]
+"""Nodes that agree, are outvoted, cannot agree, fail, and so on, when all of them is read."""
+
+
+def _stream(number: int, below: dict[str, Any]) -> list[Step]:
     """Copy what a node holds into an overlay, which reads all of it."""
-    top = {"file": _file("top.qcow2"), "backing": {"node-name": "under", **backing}}
+    top = {"file": _file(f"top{number}.qcow2"), "backing": {**below, "node-name": "under"}}
     return [
-        *before,
         _add("qcow2", "top", **top),
         step("block-stream", "STATUS=null", job_id="j", device="top"),
         NODES,
+        _delete("top"),
     ]
 
 
 ROWS: dict[str, list[Step]] = {
-    "throttle": [
+    "throttle, compress, preallocate": [
         GROUP,
         _add("throttle", throttle_group="none", file=A),
         _add("throttle", throttle_group="g", file=A),
@@ -93,9 +114,11 @@ ROWS: dict[str, list[Step]] = {
         _delete(),
         step("object-del", id="g"),
         step("object-del", id="g"),
-    ],
-    "compress": [_add("compress", file=A), _add("compress", file=IMAGE), NODES, GRAPH, _delete()],
-    "preallocate": [
+        _add("compress", file=A),
+        _add("compress", file=IMAGE),
+        NODES,
+        GRAPH,
+        _delete(),
         _add("preallocate", prealloc_align=5, file=A),
         _add("preallocate", file=A),
         NODES,
@@ -126,20 +149,17 @@ ROWS: dict[str, list[Step]] = {
             set_state=[{"event": "write_aio", "new_state": 2}],
         ),
         NODES,
-    ],
-    "blkdebug under a format": [
+        _delete(),
         _add("qcow2", file={"driver": "blkdebug", "node-name": "d", "image": _file("image.qcow2")}),
         NODES,
         GRAPH,
     ],
-    "images that name filters below them": [
+    "names": [
         *(
             _add("qcow2", name, file=_file(f"{name}.qcow2"))
             for name in ("faulty", "compared", "unreadable", "alone")
         ),
         NODES,
-    ],
-    "a relative name below a filter": [
         GROUP,
         _add(
             "qcow2",
@@ -147,8 +167,11 @@ ROWS: dict[str, list[Step]] = {
         ),
         NODES,
     ],
-    "blkverify": [_add("blkverify", test=A, raw=B), NODES, GRAPH, _delete()],
-    "blklogwrites": [
+    "blkverify, blklogwrites, blkreplay": [
+        _add("blkverify", test=A, raw=B),
+        NODES,
+        GRAPH,
+        _delete(),
         _add("blklogwrites", file=A, log=LOG, log_sector_size=100),
         _add("blklogwrites", file=A, log=LOG, log_append=True),
         _add("blklogwrites", file=A, log=LOG, log_append=True, log_sector_size=512),
@@ -156,8 +179,8 @@ ROWS: dict[str, list[Step]] = {
         _add("blklogwrites", file=A, log=LOG),
         NODES,
         GRAPH,
+        _add("blkreplay", "m", image=ZEROES),
     ],
-    "blkreplay": [_add("blkreplay", image=A)],
     "quorum": [
         _quorum(threshold=0),
         _quorum(threshold=4),
@@ -192,35 +215,7 @@ ROWS: dict[str, list[Step]] = {
         _change(child="children.3"),
         NODES,
     ],
-    "a quorum that agrees": _streamed({"driver": "quorum", "vote-threshold": 2, "children": [A, B]}),
-    "a quorum where one is outvoted": _streamed(
-        {"driver": "quorum", "vote-threshold": 2, "children": [A, B, C]}
-    ),
-    "a quorum that cannot agree": _streamed({"driver": "quorum", "vote-threshold": 2, "children": [A, C]}),
-    "a quorum where one fails": _streamed(
-        {
-            "driver": "quorum",
-            "vote-threshold": 1,
-            "children": [
-                {"driver": "blkdebug", "node-name": "bad", "config": "rules", "image": A},
-                B,
-            ],
-        }
-    ),
-    "a quorum read in order": _streamed(
-        {
-            "driver": "quorum",
-            "vote-threshold": 1,
-            "read-pattern": "fifo",
-            "children": [
-                {"driver": "blkdebug", "node-name": "bad", "config": "rules", "image": A},
-                B,
-            ],
-        }
-    ),
-    "an error on demand": _streamed({"driver": "blkdebug", "config": "rules", "image": A}),
-    "two that are compared": _streamed({"driver": "blkverify", "test": A, "raw": B}),
-    "slowly": _streamed({"driver": "throttle", "throttle-group": "g", "file": A}, GROUP),
+    "reading": [GROUP, *(one for number, below in enumerate(READ) for one in _stream(number, below))],
 }
 
 

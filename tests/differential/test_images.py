@@ -222,6 +222,11 @@ def test_resizing(tmp_path: Path, files: Path) -> None:
 
 
 def test_snapshots(tmp_path: Path, files: Path) -> None:
+    make_qcow2(files / "external.qcow2", "1M", data_file=files / "external.raw")
+    make_qcow2(files / "narrow.qcow2", "1M", refcount_bits=1, preallocation="metadata")
+    make_qcow2(files / "kept.qcow2", "1M")
+    qemu_img("snapshot", "-c", "s", files / "kept.qcow2")
+
     def taken(device: str, name: str) -> Step:
         return step("blockdev-snapshot-internal-sync", device=device, name=name)
 
@@ -235,6 +240,12 @@ def test_snapshots(tmp_path: Path, files: Path) -> None:
         node("raw", "user", "above"),
         *(taken(name, "x") for name in ("user", "small", "read-only", "nix", "above")),
         taken("small", ""),
+        *(
+            node("qcow2", file(f"{name}.qcow2"), name, read_only=name == "kept")
+            for name in ("external", "narrow", "kept")
+        ),
+        *(taken(name, "x") for name in ("external", "narrow", "kept")),
+        *(deleted(name, name="s") for name in ("external", "narrow", "kept")),
         *(deleted("above", **which) for which in ({}, {"id": ""}, {"id": "9"}, {"name": "b"})),
         *(deleted("above", **which) for which in ({"id": "1", "name": "1"}, {"name": "1"}, {"id": "1"})),
         *(deleted(name, id="1") for name in ("user", "small", "read-only", "nix", "above")),
@@ -300,7 +311,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "over": {"backing_file": "old.img", "backing_fmt": "raw"},
     "over-two": {"backing_file": "over.qcow2", "backing_fmt": "qcow2"},
     "over-json": {
-        "backing_file": 'json:{"driver":"qcow2",,"file":{"driver":"file",,"filename":"plain.qcow2"}}',
+        "backing_file": 'json:{"driver":"qcow2",,"file.filename":"plain.qcow2"}',
         "backing_fmt": "qcow2",
     },
     "snapshots": {},

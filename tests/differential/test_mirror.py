@@ -2,12 +2,13 @@
 
 import shutil
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.differential.duel import Step, step
+from tests.differential.duel import OURS, Daemon, Step, step
 from tests.differential.recorded import PROGRESS, check_recording, compare
 from tests.images import judge, make_qcow2, qemu_img, qemu_io
 
@@ -491,16 +492,25 @@ TIMED = {
 BAD = ("bad.qcow2", "bad-mid.qcow2")
 
 
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Start our daemon, for all sessions in turn."""
+    folder = tmp_path_factory.mktemp("daemon") / "ours"
+    folder.mkdir()
+    with Daemon(OURS, folder) as daemon:
+        yield daemon
+
+
 @pytest.mark.parametrize("name", SESSIONS)
-def test_a_session_goes_as_on_qemu(name: str, tmp_path: Path, images: Path) -> None:
-    folder = compare(RECORDING, name, SESSIONS[name], images, tmp_path, ignoring=TIMED.get(name, frozenset()))
-    for image in sorted(folder.glob("*.qcow2")):
+def test_a_session_goes_as_on_qemu(name: str, images: Path, ours: Daemon) -> None:
+    compare(RECORDING, name, SESSIONS[name], images, ours, ignoring=TIMED.get(name, frozenset()))
+    for image in sorted(ours.folder.glob("*.qcow2")):
         data, before = image.read_bytes(), images / image.name
         if image.name not in BAD and not (before.exists() and before.read_bytes() == data):
             assert judge(data) == ([], 0), image
     if name != "a commit in the middle, another name stored":
-        for image, raw in (*SEEN.items(), *([COPIES[name]] if name in COPIES else [])):
-            qemu_img("compare", "-q", "-F", "raw", folder / image, folder / raw)
+        for image_name, raw in (*SEEN.items(), *([COPIES[name]] if name in COPIES else [])):
+            qemu_img("compare", "-q", "-F", "raw", ours.folder / image_name, ours.folder / raw)
 
 
 @pytest.mark.parametrize("name", SESSIONS)

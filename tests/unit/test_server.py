@@ -219,7 +219,7 @@ def test_a_backend_refuses_what_its_node_cannot_do(play: Callable[[Scenario], No
                 await backend.pread(backend.node.size - 1, memoryview(bytearray(2)))
             with pytest.raises(OSError, match="Operation not permitted"):
                 await backend.pwrite(0, memoryview(b"x"))
-            with pytest.raises(QMPError, match="Block device n is in use"):
+            with pytest.raises(QMPError, match="Node n is in use"):
                 await server.execute("blockdev-del", {"node-name": "n"})
         await server.execute("blockdev-del", {"node-name": "n"})
 

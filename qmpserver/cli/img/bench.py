@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from qmpserver.cli.img.cache_modes import MODES
-from qmpserver.cli.img.command_line import Failure, Given, Tool, expecting, table
+from qmpserver.cli.img.command_line import Failure, Given, expecting, table
 from qmpserver.cli.img.images import Image, ImageName, Images, cache_mode
 from qmpserver.cli.img.numbers import integer, size_of
 from qmpserver.errors import error_text
@@ -74,7 +74,7 @@ class _Plan:
     drains: bool
 
 
-async def run(tool: Tool, given: Given) -> int:
+async def run(given: Given) -> int:
     """Measure."""
     plan = _plan(given)
     if len(given.operands) != 1:
@@ -97,11 +97,11 @@ async def run(tool: Tool, given: Given) -> int:
 def _plan(given: Given) -> _Plan:
     is_write = given.has("write")
     size = size_of("buffer size", given.last("buffer-size") or "4k", 1, _MOST)
-    flush_interval = _number(given, "flush-interval", "flush interval", 0, 0)
+    flush_interval = _number(given, "flush-interval", "flush interval", 0)
     if flush_interval and not is_write:
         raise Failure("--flush-interval is only available in write tests")
-    count = _number(given, "count", "request count", 75000, 1)
-    depth = _number(given, "depth", "queue depth", 64, 1)
+    count = _number(given, "count", "request count", 75000, least=1)
+    depth = _number(given, "depth", "queue depth", 64, least=1)
     if flush_interval and flush_interval < depth:
         raise Failure("Flush interval can't be smaller than depth")
     aio = given.last("aio")
@@ -114,13 +114,13 @@ def _plan(given: Given) -> _Plan:
         size=size,
         step=size_of("step size", given.last("step-size") or "0", 0, _MOST) or size,
         is_write=is_write,
-        pattern=_number(given, "pattern", "pattern byte", 0, 0, 0xFF),
+        pattern=_number(given, "pattern", "pattern byte", 0, most=0xFF),
         flush_interval=flush_interval,
         drains=not given.has("no-drain"),
     )
 
 
-def _number(given: Given, option: str, what: str, default: int, least: int, most: int = _MOST) -> int:
+def _number(given: Given, option: str, what: str, default: int, *, least: int = 0, most: int = _MOST) -> int:
     text = given.last(option)
     if text is None:
         return default

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from qmpserver.cli.img.command_line import Failure, Given, Tool, expecting, table
+from qmpserver.cli.img.command_line import Failure, Given, expecting, table
 from qmpserver.cli.img.images import Image, ImageName, Images, cache_mode
 from qmpserver.cli.img.json_text import write_json
 from qmpserver.driver_api.extras import CheckMode, CheckResult, SupportsCheck
@@ -44,7 +44,7 @@ _NOT_CHECKABLE = 63
 _INCOMPLETE, _CORRUPT, _LEAKS = 1, 2, 3
 
 
-async def run(tool: Tool, given: Given) -> int:
+async def run(given: Given) -> int:
     """Check the image."""
     as_json, quiet = given.wants_json, given.has("quiet")
     repair = _repair(given)

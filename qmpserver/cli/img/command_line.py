@@ -53,10 +53,12 @@ class Given:
     """What stood on the command line.
 
     Attributes:
+        tool: The program as it was called.
         values: Every value of each option, in the order given, by long name.
         operands: The words that are no options.
     """
 
+    tool: Tool
     values: dict[str, list[str]] = field(default_factory=dict)
     operands: list[str] = field(default_factory=list)
 
@@ -97,7 +99,7 @@ class Subcommand(Protocol):
 
     OPTIONS: OptionTable
     HELP: str
-    run: Callable[[Tool, Given], Coroutine[Any, Any, int]]
+    run: Callable[[Given], Coroutine[Any, Any, int]]
 
 
 def table(short: str, names: Mapping[str, bool]) -> OptionTable:
@@ -113,13 +115,13 @@ def table(short: str, names: Mapping[str, bool]) -> OptionTable:
     )
 
 
-def read(options: OptionTable, words: Sequence[str]) -> Given:
+def read(tool: Tool, options: OptionTable, words: Sequence[str]) -> Given:
     """Read a command line.
 
     Raises:
         UsageError: An option does not exist or is used wrongly.
     """
-    given = Given()
+    given = Given(tool)
     for option in split(options, words):
         if option.name == "help":
             given.values["help"] = [""]

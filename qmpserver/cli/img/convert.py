@@ -6,7 +6,7 @@ from qmpserver.cli.flat_options import Kind, Value
 from qmpserver.cli.flat_options import parse as parse_flat
 from qmpserver.cli.img import option_lists
 from qmpserver.cli.img.cache_modes import UNSAFE
-from qmpserver.cli.img.command_line import Answer, Failure, Given, Tool, table
+from qmpserver.cli.img.command_line import Answer, Failure, Given, table
 from qmpserver.cli.img.converter import Converter, Settings
 from qmpserver.cli.img.creation import NewImage, make, options_of
 from qmpserver.cli.img.creation_options import options_help
@@ -80,7 +80,7 @@ _MOST_PARALLEL = 16
 _SNAPSHOT_KEYS = {"snapshot.id": Kind.STRING, "snapshot.name": Kind.STRING}
 
 
-async def run(tool: Tool, given: Given) -> int:
+async def run(given: Given) -> int:
     """Copy the images."""
     text = option_lists.join(given.all("target-format-options"))
     target_format = given.last("target-format") or "raw"
@@ -90,7 +90,9 @@ async def run(tool: Tool, given: Given) -> int:
     if len(given.operands) < 2:
         raise Failure("Must specify image file name")
     *source_names, target_name = given.operands
-    sparse_size = align_down(size_of("buffer size for sparse output", given.last("sparse-size") or "4k"), SECTOR_SIZE)
+    sparse_size = align_down(
+        size_of("buffer size for sparse output", given.last("sparse-size") or "4k"), SECTOR_SIZE
+    )
     rate = size_of("rate limit", given.last("rate-limit") or "0")
     source_cache = cache_mode(given, "source-cache", "source cache option")
     target_cache = cache_mode(given, "target-cache", default=UNSAFE)
@@ -111,7 +113,7 @@ async def run(tool: Tool, given: Given) -> int:
         total = sum(source.size for source in sources)
         has_backing = False
         if not given.has("no-create"):
-            has_backing = await _create(images, given, target_name, target_format, text, total)
+            has_backing = await _create(images, given, target_name, target_format, text=text, total=total)
         name = ImageName(
             target_name,
             None if given.has("target-image-opts") else target_format,
@@ -147,9 +149,7 @@ def _refuse_contradictions(given: Given) -> None:
         raise Failure("Use of --skip-broken-bitmaps requires --bitmaps")
     parallel = given.last("parallel")
     if parallel is not None and not 1 <= (integer(parallel) or 0) <= _MOST_PARALLEL:
-        raise Failure(
-            f"Invalid number of coroutines specified. Must be between 1 and {_MOST_PARALLEL}."
-        )
+        raise Failure(f"Invalid number of coroutines specified. Must be between 1 and {_MOST_PARALLEL}.")
     if given.has("copy-range-offloading") and given.has("compress"):
         raise Failure("Cannot enable copy offloading when -c is used")
     if given.has("copy-range-offloading") and given.has("sparse-size"):
@@ -185,7 +185,7 @@ async def _load_snapshot(given: Given, sources: list[Image]) -> None:
 
 
 async def _create(
-    images: Images, given: Given, filename: str, image_format: str, text: str, total: int
+    images: Images, given: Given, filename: str, image_format: str, *, text: str, total: int
 ) -> bool:
     """Make the target; say whether it lies over another image."""
     options = options_of(image_format)
@@ -206,7 +206,11 @@ async def _create(
             raise Failure("Compression not supported for this file format")
         if values.get("preallocation", "off") != "off":
             raise Failure("Compression and preallocation not supported at the same time")
-    await make(images.daemon, NewImage(filename, image_format, values), f"{filename}: error while converting {image_format}: ")
+    await make(
+        images.daemon,
+        NewImage(filename, image_format, values),
+        f"{filename}: error while converting {image_format}: ",
+    )
     return has_backing
 
 

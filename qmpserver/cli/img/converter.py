@@ -127,7 +127,12 @@ class Converter:
         shown = self._target_backing_size - self._base if self._settings.keeps_backing else 0
         while offset < min(shown, source.size):
             for status in await source.block_statuses(offset, min(shown, source.size) - offset):
-                yield offset, status.length, status.is_data and not status.is_zero, status.is_zero and status.is_allocated
+                yield (
+                    offset,
+                    status.length,
+                    status.is_data and not status.is_zero,
+                    status.is_zero and status.is_allocated,
+                )
                 offset += status.length
         async for found in extents(source, offset, source.size):
             for status in found.statuses:

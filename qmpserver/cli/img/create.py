@@ -1,13 +1,13 @@
 """``img create``: make a new image."""
 
 from qmpserver.block import filenames
+from qmpserver.cli.flat_options import Value
 from qmpserver.cli.img import option_lists
-from qmpserver.cli.img.command_line import Answer, Failure, Given, Tool, table
+from qmpserver.cli.img.command_line import Answer, Failure, Given, table
 from qmpserver.cli.img.creation import NewImage, make, options_of
 from qmpserver.cli.img.creation_options import CreationOption, options_help, shown
 from qmpserver.cli.img.images import ImageName, Images
 from qmpserver.cli.img.numbers import size_of
-from qmpserver.cli.flat_options import Value
 from qmpserver.errors import QMPError
 
 OPTIONS = table(
@@ -36,7 +36,7 @@ Make a new image.  FILE is lost if it exists.  SIZE is in bytes, or with a suffi
 """
 
 
-async def run(tool: Tool, given: Given) -> int:
+async def run(given: Given) -> int:
     """Make the image."""
     text = option_lists.join(given.all("options"))
     if not given.operands:
@@ -51,7 +51,7 @@ async def run(tool: Tool, given: Given) -> int:
     if option_lists.wants_help(text):
         raise Answer(options_help(options, "Supported options:"))
     async with Images(given) as images:
-        values = await _values(images, given, filename, options, text, size)
+        values = await _values(images, given, filename, options, text=text, size=size)
         if not given.has("quiet"):
             print(f"Formatting '{filename}', fmt={image_format} {shown(options, values)}", flush=True)
         await make(images.daemon, NewImage(filename, image_format, values), about)
@@ -63,6 +63,7 @@ async def _values(
     given: Given,
     filename: str,
     options: tuple[CreationOption, ...],
+    *,
     text: str,
     size: int | None,
 ) -> dict[str, Value]:
@@ -112,15 +113,15 @@ async def _look_at_backing(
     if given.has("backing-unsafe"):
         return None
     try:
-        image = await images.open(ImageName(full_name, None if backing_format is None else str(backing_format)))
+        image = await images.open(
+            ImageName(full_name, None if backing_format is None else str(backing_format))
+        )
     except Failure as failure:
         reason = failure.message.removeprefix(f"Could not open '{full_name}': ")
         raise Failure(f"{about}{reason}\nCould not open backing image.") from failure
     if backing_format is None:
         detected = image.node.driver.format_name
-        raise Failure(
-            f"{about}Backing file specified without backing format\nDetected format of {detected}."
-        )
+        raise Failure(f"{about}Backing file specified without backing format\nDetected format of {detected}.")
     size = image.size
     await images.close(image)
     return size

@@ -1,7 +1,7 @@
 """Describe the options that new images are made with, as ``-o`` takes them, for each format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qmpserver.cli.flat_options import Kind, Value
@@ -33,16 +33,20 @@ class CreationOption:
 
 
 _SIZE = CreationOption("size", Kind.SIZE, "Size of the disk", "size")
-_NOCOW = CreationOption(
-    "nocow", Kind.BOOLEAN, "Have btrfs write the file in place", "nocow", of_file=True
-)
+_NOCOW = CreationOption("nocow", Kind.BOOLEAN, "Have btrfs write the file in place", "nocow", of_file=True)
 _EXTENT_SIZE = CreationOption(
-    "extent_size_hint", Kind.SIZE, "How much the host should allocate at once", "extent-size-hint", of_file=True
+    "extent_size_hint",
+    Kind.SIZE,
+    "How much the host should allocate at once",
+    "extent-size-hint",
+    of_file=True,
 )
 
 _QCOW2 = (
     CreationOption("encryption", Kind.BOOLEAN, "Encrypt with the old AES format", "encryption"),
-    CreationOption("encrypt.format", Kind.STRING, "Encrypt: aes or luks", "encrypt.format", words={"aes": "qcow"}),
+    CreationOption(
+        "encrypt.format", Kind.STRING, "Encrypt: aes or luks", "encrypt.format", words={"aes": "qcow"}
+    ),
     CreationOption("encrypt.key-secret", Kind.STRING, "Secret object with the key", "encrypt.key-secret"),
     CreationOption("encrypt.cipher-alg", Kind.STRING, "Cipher", "encrypt.cipher-alg"),
     CreationOption("encrypt.cipher-mode", Kind.STRING, "Cipher mode", "encrypt.cipher-mode"),
@@ -51,7 +55,9 @@ _QCOW2 = (
     CreationOption("encrypt.hash-alg", Kind.STRING, "Hash for deriving the key", "encrypt.hash-alg"),
     CreationOption("encrypt.iter-time", Kind.NUMBER, "Milliseconds to derive the key", "encrypt.iter-time"),
     CreationOption("cluster_size", Kind.SIZE, "Size of a cluster", "cluster-size", 65536),
-    CreationOption("extended_l2", Kind.BOOLEAN, "Divide clusters into subclusters", "extended-l2", default=False),
+    CreationOption(
+        "extended_l2", Kind.BOOLEAN, "Divide clusters into subclusters", "extended-l2", default=False
+    ),
     CreationOption("preallocation", Kind.STRING, "off, metadata, falloc or full", "preallocation"),
     CreationOption("compression_type", Kind.STRING, "zlib or zstd", "compression-type", "zlib"),
     _SIZE,
@@ -63,7 +69,9 @@ _QCOW2 = (
     CreationOption("data_file", Kind.STRING, "File that guest data is kept in", "data-file"),
     CreationOption("data_file_raw", Kind.BOOLEAN, "Keep that a raw image", "data-file-raw"),
     CreationOption("keep_data_file", Kind.BOOLEAN, "Take that file as it is", "keep-data-file"),
-    CreationOption("lazy_refcounts", Kind.BOOLEAN, "Allow refcounts to lag behind", "lazy-refcounts", default=False),
+    CreationOption(
+        "lazy_refcounts", Kind.BOOLEAN, "Allow refcounts to lag behind", "lazy-refcounts", default=False
+    ),
     CreationOption("refcount_bits", Kind.NUMBER, "Bits of a reference count", "refcount-bits", 16),
     _NOCOW,
     _EXTENT_SIZE,
@@ -76,7 +84,23 @@ _RAW = (
     _EXTENT_SIZE,
 )
 
-FORMATS: Mapping[str, tuple[CreationOption, ...]] = {"qcow2": _QCOW2, "raw": _RAW, "file": _RAW}
+_LUKS = (
+    _SIZE,
+    *(
+        replace(
+            option, name=option.name.removeprefix("encrypt."), member=option.member.removeprefix("encrypt.")
+        )
+        for option in _QCOW2
+        if option.name.startswith("encrypt.") and option.name != "encrypt.format"
+    ),
+    CreationOption("preallocation", Kind.STRING, "off, falloc or full", "preallocation"),
+    _NOCOW,
+    _EXTENT_SIZE,
+)
+
+FORMATS: Mapping[str, tuple[CreationOption, ...]] = {
+    "qcow2": _QCOW2, "luks": _LUKS, "raw": _RAW, "file": _RAW,
+}  # fmt: skip
 """The formats that images can be made of, with their options in the order in which they are shown."""
 
 _AMENDABLE = frozenset(
@@ -86,8 +110,6 @@ _AMENDABLE = frozenset(
         "compat",
         "data_file",
         "data_file_raw",
-        "encrypt.iter-time",
-        "encrypt.key-secret",
         "lazy_refcounts",
         "refcount_bits",
         "size",
@@ -99,12 +121,16 @@ def options_help(options: tuple[CreationOption, ...], title: str) -> str:
     """Return what ``-o help`` prints."""
     width = 22
     rows = sorted(options, key=lambda option: option.name)
-    lines = [f"  {option.name}=<{_KIND_WORDS[option.kind]}>".ljust(width) + f" - {option.text}" for option in rows]
+    lines = [
+        f"  {option.name}=<{_KIND_WORDS[option.kind]}>".ljust(width) + f" - {option.text}" for option in rows
+    ]
     return "\n".join([title, *lines]) + "\n"
 
 
 def amendable(image_format: str) -> tuple[CreationOption, ...]:
     """Return the options of a format that can be changed later."""
+    if image_format != "qcow2":
+        return ()
     return tuple(option for option in FORMATS[image_format] if option.name in _AMENDABLE)
 
 

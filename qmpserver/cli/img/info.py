@@ -7,7 +7,7 @@ from typing import Any
 from qmpserver.block import filenames
 from qmpserver.block import info as node_info
 from qmpserver.block.node import Node
-from qmpserver.cli.img.command_line import Failure, Given, Tool, expecting, table
+from qmpserver.cli.img.command_line import Failure, Given, expecting, table
 from qmpserver.cli.img.images import ImageName, Images, cache_mode
 from qmpserver.cli.img.info_text import image_text
 from qmpserver.cli.img.json_text import write_json
@@ -42,7 +42,7 @@ Describe an image: its format, its sizes, what backs it, and what its format say
 """
 
 
-async def run(tool: Tool, given: Given) -> int:
+async def run(given: Given) -> int:
     """Describe the image."""
     as_json = given.wants_json
     if len(given.operands) != 1:

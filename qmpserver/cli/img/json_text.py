@@ -31,7 +31,8 @@ def _text(value: Any, indent: str) -> str:
 
 def in_order(members: dict[str, Any]) -> list[tuple[str, Any]]:
     """Order members by the hash of their names; of two with the same, the later one comes first."""
-    return sorted(reversed(members.items()), key=lambda member: _hash(member[0]) % _BUCKETS)
+    newest_first = list(members.items())[::-1]
+    return sorted(newest_first, key=lambda member: _hash(member[0]) % _BUCKETS)
 
 
 def _hash(name: str) -> int:

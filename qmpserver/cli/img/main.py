@@ -103,37 +103,36 @@ def _refuse(reporter: Reporter, message: str, invoked: str, status: int = 1) -> 
 
 def _run(tool: Tool, words: Sequence[str]) -> int:
     """Run a subcommand and put its outcome into words."""
-    module = f"qmpserver.cli.img.{tool.command}"
-    subcommand: Subcommand = importlib.import_module(module)  # type: ignore[assignment]
+    subcommand: Subcommand = importlib.import_module(f"qmpserver.cli.img.{tool.command}")
     with_command = f"{tool.invoked} {tool.command}"
     try:
-        given = read(subcommand.OPTIONS, words)
-        if given.has("help"):
-            sys.stdout.write(subcommand.HELP.format(invoked=with_command))
-            return 0
+        given = read(tool, subcommand.OPTIONS, words)
     except UsageError as error:
         return _refuse(Reporter(with_command), str(error), with_command)
-    try:
-        status = _carry_out(subcommand, tool, given)
-        sys.stdout.flush()
-    except Answer as answer:
-        sys.stdout.write(str(answer))
+    if given.has("help"):
+        sys.stdout.write(subcommand.HELP.format(invoked=with_command))
         return 0
-    except Failure as failure:
-        sys.stdout.flush()
-        if failure.hint:
-            return _refuse(tool.reporter, failure.message, with_command, failure.status)
-        if failure.message:
-            tool.reporter.error(failure.message)
-        return failure.status
+    try:
+        return _carry_out(subcommand, given, with_command)
     except BrokenPipeError:
         # Whoever read our output has gone; the interpreter must not stumble over it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    return status
 
 
-def _carry_out(subcommand: Subcommand, tool: Tool, given: Given) -> int:
+def _carry_out(subcommand: Subcommand, given: Given, with_command: str) -> int:
     import asyncio  # noqa: PLC0415 - the answers above need no event loop
 
-    return asyncio.run(subcommand.run(tool, given))
+    try:
+        status = asyncio.run(subcommand.run(given))
+    except Answer as answer:
+        sys.stdout.write(str(answer))
+        status = 0
+    except Failure as failure:
+        sys.stdout.flush()
+        if failure.hint:
+            return _refuse(given.tool.reporter, failure.message, with_command, failure.status)
+        given.tool.reporter.error(failure.message)
+        return failure.status
+    sys.stdout.flush()
+    return status

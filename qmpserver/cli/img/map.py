@@ -1,7 +1,7 @@
 """``img map``: say which parts of an image hold data, in which layer, and where."""
 
 from qmpserver.block.extents import extents
-from qmpserver.cli.img.command_line import Failure, Given, Tool, expecting, table
+from qmpserver.cli.img.command_line import Failure, Given, expecting, table
 from qmpserver.cli.img.images import ImageName, Images
 from qmpserver.cli.img.map_text import HumanMap, JsonMap
 from qmpserver.cli.img.numbers import size_of
@@ -33,7 +33,7 @@ Say which parts of an image hold data, in which layer of its backing chain, and 
 """
 
 
-async def run(tool: Tool, given: Given) -> int:
+async def run(given: Given) -> int:
     """Print the map."""
     as_json = given.wants_json
     start = size_of("start offset", given.last("start-offset") or "0")

@@ -117,7 +117,7 @@ class JsonMap(Map):
             if kind == like and place == (None if host is None else host + length):
                 length += run
             else:
-                if length:
+                if like:
                     self._put(start, length, host, like)
                 start, length, host, like = begin, run, place, kind
             begin += run

@@ -7,8 +7,8 @@ from qmpserver.cli.img.command_line import Failure
 from qmpserver.cli.reports import HINTS
 from qmpserver.errors import QMPError
 
-_SIZE_TEXT = "expects a non-negative number below 2^64"
-_SIZE_HINT = HINTS[f"Parameter 'size' {_SIZE_TEXT}"]
+SIZE_TEXT = "expects a non-negative number below 2^64"
+SIZE_HINT = HINTS[f"Parameter 'size' {SIZE_TEXT}"]
 
 
 def join(texts: Iterable[str]) -> str:
@@ -44,5 +44,5 @@ def read(text: str, kinds: Mapping[str, Kind], about: str) -> dict[str, Value]:
     try:
         return dict(parse(text, kinds, None, lambda _what, _instead: None).values)
     except QMPError as error:
-        hint = f"\n{_SIZE_HINT}" if error.description.endswith(_SIZE_TEXT) else ""
+        hint = f"\n{SIZE_HINT}" if error.description.endswith(SIZE_TEXT) else ""
         raise Failure(f"{about}{error.description}{hint}") from error

@@ -32,3 +32,10 @@ class Progress:
             sys.stdout.write("    (100.00/100%)\r\n")
             sys.stdout.flush()
             self._is_wanted = False
+
+    def end_early(self) -> None:
+        """Begin a new line, wherever it has come to."""
+        if self._is_wanted:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+            self._is_wanted = False

@@ -16,7 +16,8 @@ from qmpserver.driver_api.reopening import ReopensAsItIs
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.blkdebug.config import read_config
 from qmpserver.drivers.blkdebug.rules import Injection, IoType, Rules, Transition
-from qmpserver.drivers.filter import FilterDriver, check_size
+from qmpserver.drivers.filter import FilterDriver
+from qmpserver.drivers.sizes import check_size
 from qmpserver.errors import QMPError
 
 MAX_LIMIT = (1 << 31) - 1

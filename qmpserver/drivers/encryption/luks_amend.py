@@ -23,7 +23,6 @@ from qmpserver.errors import QMPError
 
 _ERASURES: Final = 40
 """How often a key that is given up is written over, as in QEMU."""
-_KEYSLOT_MASK: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,7 @@ class KeyslotChange:
             _refuse_if(new is not None, "'new-secret' must not be given when erasing keyslots")
             _refuse_if("iter-time" in options, "'iter-time' must not be given when erasing keyslots")
         if slot is not None and not 0 <= slot < SLOTS:
-            shown = slot & _KEYSLOT_MASK
-            raise QMPError(f"Invalid keyslot {shown} specified, must be between 0 and {SLOTS - 1}")
+            raise QMPError(f"Invalid keyslot {slot} specified, must be between 0 and {SLOTS - 1}")
         _refuse_if(
             not activates and old is None and slot is None,
             "To erase keyslot(s), either explicit keyslot index or the password currently contained in them "

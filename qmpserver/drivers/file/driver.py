@@ -158,7 +158,11 @@ class FileDriver(BlockDriver):
             write = io.write_direct if handle.mode.direct else io.write_fully
             await self._change(write, offset + done, data[done:])
         self._size = max(self._size, offset + length)
-        if not handle.mode.direct and (due := self._hint.note(offset, length)) is not None:
+        if (
+            not self._no_flush
+            and not handle.mode.direct
+            and (due := self._hint.note(offset, length)) is not None
+        ):
             await self._start_writeback(*due)
 
     async def copy_range(
@@ -178,7 +182,7 @@ class FileDriver(BlockDriver):
             other.end()
             self._runs.changed()
             self._size = max(self._size, os.fstat(handle.fd).st_size)
-        if is_done and (due := self._hint.note(offset, length)) is not None:
+        if is_done and not self._no_flush and (due := self._hint.note(offset, length)) is not None:
             await self._start_writeback(*due)
         return is_done
 

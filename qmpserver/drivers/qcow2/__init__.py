@@ -25,6 +25,7 @@ State of one open image, each on top of the former:
 - :mod:`commit`: the order in which all of that reaches the disk.
 - :mod:`mapping`: guest range to host range.
 - :mod:`allocation`: reserving, linking, zeroing and discarding clusters.
+- :mod:`encryption`: guest data encrypted, by a LUKS header or the old way; :mod:`guest_counted`: mapping for the latter.
 - :mod:`external`: what is owed to an external data file.
 - :mod:`subclusters`, :mod:`subcluster_allocation`: the same two for extended L2 entries.
 - :mod:`compressed`: reading and writing compressed clusters.
@@ -35,12 +36,13 @@ State of one open image, each on top of the former:
   :mod:`check_rebuild` makes the refcount structures anew, :mod:`consistency` repairs an unclean image.
 - :mod:`snapshot_actions`: snapshots taken, applied, deleted, loaded, by a :mod:`snapshot_change` and
   :mod:`switching` to it; :mod:`snapshot_vm_state`: the machine's state.
-- :mod:`amend`: version and width of the reference counts changed, :mod:`amend_zeroes` for version 2.
+- :mod:`amend`: version and width of the reference counts changed, :mod:`amend_zeroes` for version 2;
+  :mod:`amend_keyslots` for passphrases.
 - :mod:`driver`: the class that the engine sees, which only puts these together.
 
 Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,
 zero clusters, backing files, clusters shared with internal snapshots, zlib and zstd clusters, extended L2
-entries, external data files, raw or not.  Refused by name when opening: encryption.
+entries, external data files, raw or not, encryption of both kinds.
 Persistent bitmaps are left alone, and marked as not maintained when the image is opened for writing.
 
 Only the registry of drivers names this package.

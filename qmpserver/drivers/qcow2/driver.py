@@ -228,6 +228,11 @@ class Qcow2Driver(MappingDriver):
             await opening.reload(self._parts)
 
     @property
+    def can_hold_snapshots(self) -> bool:
+        """An external data file has only the present state."""
+        return not self._image.is_external
+
+    @property
     def snapshots(self) -> tuple[SnapshotInfo, ...]:
         """The snapshots, in the order they were taken."""
         return tuple(map(describe, self._parts.snapshots.entries))

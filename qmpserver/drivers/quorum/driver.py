@@ -26,7 +26,7 @@ MAX_CHILDREN = (1 << 31) - 1
 
 _SHARED = Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED
 
-_log = get_logger("quorum")
+_log = get_logger("block")
 
 
 def _io_error() -> OSError:

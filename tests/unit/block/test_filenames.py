@@ -62,9 +62,13 @@ def test_a_relative_backing_name_is_meant_from_the_overlays_folder(
         (
             'json:{"driver": "raw", "file.filename": "a"}',
             "qcow2",
-            {"driver": "raw", "file": {"filename": "a"}},
+            {"driver": "raw", "file": {"driver": "file", "filename": "a"}},
         ),
-        ('json:{"file": {"filename": "a"}}', "qcow2", {"driver": "qcow2", "file": {"filename": "a"}}),
+        (
+            'json:{"file": {"filename": "file:a"}}',
+            "qcow2",
+            {"driver": "qcow2", "file": {"driver": "file", "filename": "file:a"}},
+        ),
     ],
 )
 def test_a_name_becomes_options(name: str, driver: str | None, options: dict[str, Any]) -> None:

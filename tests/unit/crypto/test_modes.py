@@ -20,16 +20,22 @@ COMPARABLE = [pair for pair in itertools.product(AES, MODE_NAMES) if pair != ("a
 """The library has no XTS with keys of 192 bits."""
 
 
+def reference_mode(name: str, iv: bytes) -> reference.ECB | reference.CBC | reference.CTR | reference.XTS:
+    match name:
+        case "ecb":
+            return reference.ECB()
+        case "cbc":
+            return reference.CBC(iv)
+        case "ctr":
+            return reference.CTR(iv)
+        case _:
+            return reference.XTS(iv)
+
+
 def by_the_library(choice: CipherChoice, key: bytes, ivs: list[bytes], data: bytes) -> bytes:
     parts = []
     for index, iv in enumerate(ivs):
-        mode = {
-            "ecb": lambda _: reference.ECB(),
-            "cbc": reference.CBC,
-            "ctr": reference.CTR,
-            "xts": reference.XTS,
-        }[choice.mode](iv)
-        encryptor = Cipher(algorithms.AES(key), mode).encryptor()
+        encryptor = Cipher(algorithms.AES(key), reference_mode(choice.mode, iv)).encryptor()
         parts.append(encryptor.update(data[index * SECTOR : (index + 1) * SECTOR]))
     return b"".join(parts)
 

@@ -19,19 +19,23 @@ from qmpserver.jobs.mirror_plan import MirrorPlan, MirrorSync
 from qmpserver.units import NS_PER_MS
 from tests.unit.block import troubled_drivers
 from tests.unit.block.conftest import Engine
-from tests.unit.block.troubled_drivers import SlowFile, SlowFormat
+from tests.unit.block.troubled_drivers import SlowFile, SlowFormat, _Reopening
 
 CLUSTER = 4096
 CLUSTERS = 40
 SIZE = CLUSTER * CLUSTERS
 _SLOW = troubled_drivers.__name__
 DRIVERS = {
-    "file": f"{_SLOW}:SlowFile",
+    "file": f"{__name__}:ReopeningFile",
     "raw": f"{__name__}:GrowingFormat",
     "copy-on-read": f"{_SLOW}:SlowFilter",
     "mirror_top": "qmpserver.drivers.mirror_top:MirrorTopDriver",
     "commit_top": "qmpserver.drivers.commit_top:CommitTopDriver",
 }
+
+
+class ReopeningFile(_Reopening, SlowFile):
+    """A file that can be made writable while it is open."""
 
 
 class GrowingFormat(SlowFormat):
@@ -131,9 +135,9 @@ class MirrorBench:
         known = MirrorPlan.__dataclass_fields__
         planned = {name: options.pop(name) for name in list(options) if name in known}
         plan = MirrorPlan(source, target, **{"sync": MirrorSync.FULL, "granularity": CLUSTER, **planned})
-        return await self._start(
-            MirrorJob(self.jobs, self.graph, "j", plan, **{"on_error": OnError.REPORT, **options})
-        )
+        job = MirrorJob(self.jobs, self.graph, "j", plan, **{"on_error": OnError.REPORT, **options})
+        await self._start(job)
+        return job
 
     async def commit(self, top: Any, base: Any, **options: Any) -> Any:
         """Start a commit of `top` into `base`: an active one if nothing stands over `top`."""
@@ -146,13 +150,13 @@ class MirrorBench:
         else:
             active = MirrorPlan(top, base, MirrorSync.TOP, CLUSTER, above_base, is_commit=True)
             job = ActiveCommitJob(self.jobs, self.graph, "j", active, **options)
-        return await self._start(job)
+        await self._start(job)
+        return job
 
-    async def _start(self, job: Any) -> Any:
+    async def _start(self, job: Any) -> None:
         async with self.graph.lock:
             await job.set_up(self.engine.opener, 0)
         await self.jobs.start(job)
-        return job
 
     async def until(self, job: Job, *states: str) -> None:
         """Let time pass until the job is in one of the states."""

@@ -150,7 +150,7 @@ def test_a_save_that_fails_in_the_middle_leaves_no_snapshot(play: Callable[[Scen
 
         driver: Any = server.daemon.graph.find("two").driver
         driver.create_snapshot = fail
-        assert await save(server) == "Could not create snapshot 'tag' on 'two': No space left on device"
+        assert await save(server) == "Could not create snapshot 'tag' on 'two'"
         assert await snapshots(server, "one") == []
 
     play(scenario)
@@ -173,6 +173,20 @@ def test_a_state_that_another_program_saved_is_refused_before_anything_changes(
             await load(server) == "The snapshot holds the state of a machine that another program has saved"
         )
         assert await shown(server, "one") == b"2"
+
+    play(scenario)
+
+
+def test_what_a_bitmap_records_is_not_replaced(play: Callable[[Scenario], None]) -> None:
+    async def scenario(server: Server) -> None:
+        assert await save(server) is None
+        await server.execute("block-dirty-bitmap-add", {"node": "two", "name": "bitmap"})
+        await write(server, "one", b"2")
+        text = "Could not load snapshot 'tag' on 'two': Device has active dirty bitmaps"
+        assert await load(server) == text
+        assert await shown(server, "one") == b"2"
+        await server.execute("block-dirty-bitmap-remove", {"node": "two", "name": "bitmap"})
+        assert await load(server) is None
 
     play(scenario)
 

@@ -25,7 +25,7 @@ cancel     . x x x x x x x . . .
 pause      . x x x x x . . . . .
 resume     . x x x x x . . . . .
 set-speed  . x x x x x . . . . .
-complete   . . . . x . . . . . .
+complete   . . . . x x . . . . .
 finalize   . . . . . . . x . . .
 dismiss    . . . . . . . . . x .
 change     . x x x x x . . . . .

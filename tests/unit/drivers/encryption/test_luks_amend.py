@@ -37,7 +37,7 @@ async def make() -> tuple[MemoryFile, bytes]:
     return file, made.key
 
 
-async def amend(file: BlockChild, force: bool = False, **options: Any) -> LuksVolume:
+async def amend(file: BlockChild, *, force: bool = False, **options: Any) -> LuksVolume:
     volume = await LuksVolume.open(HeaderArea(file), None)
     named = {name.replace("_", "-"): value for name, value in options.items()}
     await amend_slots(volume, KeyslotChange.parse(named, "s", missing), force=force)
@@ -56,7 +56,7 @@ async def openers(file: BlockChild) -> set[str]:
     return found
 
 
-ADD = {"state": "active", "new_secret": "t", "iter_time": 0}
+ADD: dict[str, Any] = {"state": "active", "new_secret": "t", "iter_time": 0}
 _NAMED = "To erase keyslot(s), either explicit keyslot index or the password currently contained in them must be given"
 _LAST = "which will erase all the data in the image irreversibly - refusing operation"
 
@@ -95,7 +95,7 @@ def test_passphrases_come_and_go(steps: list[dict[str, Any]], left: set[str]) ->
         ({"state": "active"}, "'new-secret' is required to activate a keyslot"),
         (ADD | {"old_secret": "s"}, "'old-secret' must not be given when activating keyslots"),
         (ADD | {"keyslot": 8}, "Invalid keyslot 8 specified, must be between 0 and 7"),
-        (ADD | {"keyslot": -1}, "Invalid keyslot 4294967295 specified, must be between 0 and 7"),
+        (ADD | {"keyslot": -1}, "Invalid keyslot -1 specified, must be between 0 and 7"),
         (ADD | {"keyslot": 0}, "Refusing to overwrite active keyslot 0 - please erase it first"),
         (ADD | {"new_secret": "zz"}, "No secret with id 'zz'"),
         (ADD | {"secret": "t"}, "Invalid password, cannot unlock any keyslot"),

@@ -123,17 +123,6 @@ def exchange(path: Path, method: str, content: bytearray) -> None:
     qemu_compares(path, "qcow2", bytes(content))
 
 
-def test_qemus_luks_volume_is_read_and_written(tmp_path: Path) -> None:
-    path, content = tmp_path / "i.luks", bytearray(SIZE)
-    wanted = "key-secret=s,iter-time=10"
-    run_tool("qemu-img", "create", "-q", *OBJECT, "-f", "luks", "-o", wanted, path, str(SIZE))
-    run_tool("qemu-io", *opts(path, "luks"), "-c", f"write -z 0 {SIZE}")
-    file = MemoryFile(path.read_bytes())
-    asyncio.run(read_and_write_luks(file, content))
-    path.write_bytes(file.data)
-    qemu_compares(path, "luks", bytes(content))
-
-
 def test_our_luks_volume_is_read_and_written_by_qemu(tmp_path: Path) -> None:
     path, file, content = tmp_path / "i.luks", MemoryFile(), bytearray(b"\5" * SIZE)
     options = {"size": SIZE, "key-secret": "s", "iter-time": 10}

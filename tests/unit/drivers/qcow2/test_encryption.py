@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -325,3 +327,77 @@ def test_only_luks_has_passphrases_to_change(encrypt: dict[str, Any] | None, wan
         assert caught.value.description == text
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("encrypt", [LUKS, AES], ids=["luks", "aes"])
+def test_whole_image_changes_leave_the_key_where_it_is(encrypt: dict[str, Any]) -> None:
+    async def run() -> None:
+        work = Work(random.Random(4), encrypt, {"cluster-size": 4096})
+        await work.create()
+        for _ in range(5):
+            await work.step()
+        driver = work.engine.driver
+        assert isinstance(driver, Qcow2Driver)
+        assert not driver.stores_plainly
+        await driver.change_backing_file("elsewhere", "raw")
+        await driver.amend({"version": "v2"})
+        await driver.amend({"version": "v3", "refcount-bits": 32})
+        await driver.change_backing_file(None, None)
+        assert await work.engine.read(0, SIZE) == work.model
+        await driver.close()
+        await work.open()
+        assert await work.engine.read(0, SIZE) == work.model
+        driver = work.engine.driver
+        assert isinstance(driver, Qcow2Driver)
+        result = await driver.check(CheckMode.NONE)
+        assert (result.corruptions, result.leaks) == (0, 0)
+
+    asyncio.run(run())
+
+
+def test_zero_clusters_over_a_backing_file_keep_an_encrypted_image_from_becoming_version_2() -> None:
+    async def run() -> None:
+        work = Work(random.Random(5), LUKS, {"cluster-size": 4096, "backing-file": "base"})
+        await work.create()
+        await work.engine.zero(0, 4096, may_unmap=True)
+        driver = work.engine.driver
+        assert isinstance(driver, Qcow2Driver)
+        with pytest.raises(QMPError, match="Cannot downgrade an encrypted image with zero clusters"):
+            await driver.amend({"version": "v2"})
+        assert await work.engine.read(0, 4096) == bytes(4096)
+
+    asyncio.run(run())
+
+
+def test_another_secret_may_be_named_when_the_node_is_reopened() -> None:
+    async def run() -> None:
+        work = Work(random.Random(6), LUKS, {})
+        await work.create()
+        driver = work.engine.driver
+        assert isinstance(driver, Qcow2Driver)
+        with pytest.raises(
+            QMPError, match="Header reported 'luks' encryption format but options specify 'aes'"
+        ):
+            await driver.prepare_reopen(read_only=False, options={"encrypt": {"format": "aes"}})
+        other = {"encrypt": {"format": "luks", "key-secret": "t"}}
+        await driver.prepare_reopen(read_only=False, options=other)
+        await driver.commit_reopen()
+        added = {"format": "luks", "state": "active", "new-secret": "t", "iter-time": 0}
+        with pytest.raises(QMPError, match="Invalid password"):
+            await driver.amend({"encrypt": added}, SECRETS.__getitem__)
+        await driver.amend({"encrypt": {**added, "secret": "s"}}, SECRETS.__getitem__)
+        foreign = MemoryFile()
+        await Qcow2Driver.create(foreign, {"size": SIZE, "encrypt": LUKS}, SECRETS.__getitem__)
+        file = work.children["file"]
+        assert isinstance(file, MemoryFile)
+        file.data = foreign.data
+        with pytest.raises(QMPError, match="The new file holds an image with another key"):
+            await driver.prepare_reopen(read_only=False, options=other)
+
+    asyncio.run(run())
+
+
+def test_nothing_heavy_is_loaded_for_images_that_are_not_encrypted() -> None:
+    loaded = "import sys, qmpserver.drivers.qcow2.driver; print({'numpy', 'cryptography'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

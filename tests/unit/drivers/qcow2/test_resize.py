@@ -146,7 +146,8 @@ def test_snapshots_keep_the_size_they_were_taken_at(
     async def run() -> None:
         disk = Disk(options, random.Random(seed))
         engine = await disk.create()
-        driver, kept = engine.driver, {}
+        driver = engine.driver
+        kept: dict[str, bytes] = {}
         assert isinstance(driver, Qcow2Driver)
         for kind, number, argument in changes:
             which = sorted(kept)[number % len(kept)] if kept else ""

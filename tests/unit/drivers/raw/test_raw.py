@@ -42,6 +42,8 @@ def test_a_window_has_the_size_asked_for(options: dict[str, int], size: int) -> 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        ({"offset": -1}, "Value '-1' is out of range for parameter 'offset'"),
+        ({"offset": 512, "size": -512}, "Value '-512' is out of range for parameter 'size'"),
         ({"offset": 8704}, "Offset (8704) cannot be greater than size of the containing file (8192)"),
         ({"size": 8193}, _SUM.format(0, 8193)),
         ({"offset": 4096, "size": 4608}, _SUM.format(4096, 4608)),
