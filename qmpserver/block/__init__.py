@@ -10,11 +10,21 @@ The engine owns the bytes and never names a format; it meets drivers through ``d
 - :mod:`zeroes`: telling zeroes from data.
 - :mod:`chain`: walking backing chains, and what is allocated in which layer.
 - :mod:`copy`: the copy engine under every job: several chunks in flight, bounded memory.
+- :mod:`range_copy`: making ranges of one node equal to another's; :mod:`zero_map`: what is zero there already.
+- :mod:`block_copy`: copying a node each cluster once, in the background or because it is about to change;
+  :mod:`copy_before_write`: keeping a node's content as it was, and reading it back.
 - :mod:`permissions`: what each user of a node needs and allows, checked over the whole graph.
 - :mod:`graph`: all nodes by name, and how edges come and go.
 - :mod:`opener`: from ``blockdev-add`` options to nodes; :mod:`opening`: a node in the making.
-- :mod:`reopening`: changing an open node between read-only and read-write.
+- :mod:`draining`: work on nodes that are held still.
+- :mod:`reopening`: giving open nodes other options and children, all or none; :mod:`reopen_queue` lists the nodes,
+  :mod:`reopen_options` works out their options, :mod:`reopen_children` leads their links; :mod:`inheritance`.
+- :mod:`activation`: leaving images to another process, and taking them up again.
+- :mod:`external_snapshot`: putting overlays over nodes; :mod:`backing_name`: what an image names as its backing file.
+- :mod:`child_change`: children that come and go; :mod:`write_threshold`: telling of a write beyond an offset.
 - :mod:`resizing`: changing a node's size.
+- :mod:`dirty_bitmap`: which parts of a node were written, in :mod:`bits`; found by :mod:`bitmap_lookup`, refused by
+  :mod:`bitmap_checks`, changed by :mod:`bitmap_actions`, brought from and to images by :mod:`bitmap_store`.
 - :mod:`internal_snapshots`: snapshots that images keep inside themselves.
 - :mod:`filenames`: image names, ``json:`` names, and names relative to an overlay.
 - :mod:`backend`: a user's own handle on a root node.

@@ -40,12 +40,15 @@ class Bits:
 
     def set(self, first: int, stop: int) -> None:
         """Set a range."""
-        page, bit = divmod(first, PAGE_BITS)
-        if bit + stop - first > PAGE_BITS or stop - first >= self.length:
+        page, bit, count = first // PAGE_BITS, first % PAGE_BITS, stop - first
+        if bit + count > PAGE_BITS or count >= self.length:
             self._change(first, stop, is_set=True)
             return
-        old = self.page(page)
-        new = old | ((1 << stop - first) - 1) << bit
+        # Every write to a node with a bitmap comes here: no calls that can be spared.
+        old = self.pages.get(page)
+        if old is None:
+            old = self.page(page)
+        new = old | ((1 << count) - 1) << bit
         if new != old:
             self._put(page, old, new)
 

@@ -6,6 +6,7 @@ well.  So requests that come from within a drained section pass.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
@@ -35,7 +36,15 @@ class _Section:
         self.is_open = True
 
 
+_held: Counter[Drainable] = Counter()
+"""By how many sections each node is held still."""
+
 _current: ContextVar[_Section | None] = ContextVar("drained section", default=None)
+
+
+def is_held(node: Drainable) -> bool:
+    """Say whether work holds `node` still, and so may change what its driver knows of the image."""
+    return node in _held
 
 
 def is_within_section(node: Drainable) -> bool:
@@ -75,7 +84,12 @@ async def _run(nodes: tuple[Drainable, ...], work: Callable[[], Coroutine[Any, A
             await still.enter_async_context(node.drained())
         section = _Section(frozenset(nodes), _current.get())
         _current.set(section)
+        _held.update(section.nodes)
         try:
             return await work()
         finally:
             section.is_open = False
+            for node in section.nodes:
+                _held[node] -= 1
+                if not _held[node]:
+                    del _held[node]

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qmpserver.block import filenames, reopening
+from qmpserver.block import activation, filenames, reopening
 from qmpserver.block.graph import Graph, check_no_overlay, check_not_busy
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.opener import Opener
@@ -40,6 +40,7 @@ class ExternalSnapshot(TransactionAction):
         self._overlay: Node | None = None
         self._moved: list[Edge] = []
         self._is_in_place = False
+        self._was_active = False
         self._still = contextlib.AsyncExitStack()
 
     @abstractmethod
@@ -62,6 +63,10 @@ class ExternalSnapshot(TransactionAction):
         self._overlay = overlay = await self._find_overlay()
         _check_overlay(overlay)
         self._graph.check_acyclic(overlay, "backing", node)
+        if not node.is_active and overlay.is_active:
+            # QEMU: an inactive node cannot back an active one, so the overlay becomes as the node.
+            await activation.inactivate(self._graph, overlay)
+            self._was_active = True
         await self._still.enter_async_context(node.drained())
         await self._append(node, overlay)
 
@@ -88,6 +93,8 @@ class ExternalSnapshot(TransactionAction):
         """Take the overlay away again."""
         if self._is_in_place:
             await self._take_back()
+        if self._was_active and self._overlay is not None:
+            await activation.activate(self._graph, self._overlay)
 
     async def _take_back(self) -> None:
         assert self._overlay is not None

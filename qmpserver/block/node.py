@@ -435,18 +435,32 @@ class Node:
 
         At or past the end the run has length 0.
         """
+        if self._quiesced and draining.is_held(self):
+            await self.until_resumed()
         length = min(length, self.size - offset)
         if length <= 0:
             return BlockStatus(0, is_data=False, is_zero=True, is_allocated=False)
-        return await reading.block_status(self, offset, length)
+        self._in_flight += 1
+        try:
+            return await reading.block_status(self, offset, length)
+        finally:
+            self._leave()
 
     async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
         """Say what this node knows of the range, run after run as far as is known at once.
 
         At or past the end there is no run.
         """
+        if self._quiesced and draining.is_held(self):
+            await self.until_resumed()
         length = min(length, self.size - offset)
-        return await reading.block_statuses(self, offset, length) if length > 0 else []
+        if length <= 0:
+            return []
+        self._in_flight += 1
+        try:
+            return await reading.block_statuses(self, offset, length)
+        finally:
+            self._leave()
 
     async def is_allocated_down_to(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
         """Say whether the chain from here down to the node named `bottom` determines the range.
@@ -480,7 +494,8 @@ class Node:
     def note_written(self, offset: int, length: int) -> None:
         """Record that the range was written, so that a flush has something to do and bitmaps know of it."""
         self.note_changed(offset + length)
-        self._mark_dirty(offset, length)
+        if self.dirty_bitmaps:
+            self._mark_dirty(offset, length)
 
     def note_changed(self, end: int) -> None:
         """Record that bytes up to `end` may have changed in the image, though not what the node presents."""

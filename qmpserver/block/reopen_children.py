@@ -20,15 +20,14 @@ class ChildChange:
         name: `file` or `backing`.
         old: The child as it was, or None.
         new: The child as it is to be, or None.
+        heirs: Nodes that inherit from somebody else since the change was made, and from whom they did.
     """
 
     parent: Node
     name: str
     old: Node | None
     new: Node | None
-
     heirs: dict[Node, Node | None] = field(default_factory=dict)
-    """Nodes that inherit from somebody else now, and from whom they did."""
 
     def apply(self, graph: Graph) -> None:
         """Make the change, without a look at permissions."""

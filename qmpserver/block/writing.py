@@ -218,6 +218,8 @@ async def write_zeroes(node: NodeView, offset: int, length: int, flags: int) -> 
     else:
         await _zero_mapped(node, driver, offset, length, flags)
     node.note_written(offset, length)
+    if hook is not None:
+        await hook("pwritev_done")
     if flags & request_flags.FUA and not node.driver.handles_fua:
         await node.driver.flush()
 

@@ -63,7 +63,7 @@ def parse(
         HelpWanted: It asks for help.
     """
     if text.startswith("{"):
-        return Structured(_json_object(text), is_json=True)
+        return Structured(json_object(text), is_json=True)
     parsed = keyval.parse(text, implied_key)
     if parsed.wants_help:
         if help_text is None:
@@ -76,8 +76,8 @@ class HelpWanted(Exception):
     """Say that an option asked for help; the text is the answer."""
 
 
-def _json_object(text: str) -> dict[str, Any]:
-    """Read text that begins with a brace, in QEMU's dialect of JSON, with QEMU's texts for errors.
+def json_object(text: str) -> dict[str, Any]:
+    """Read an object in QEMU's dialect of JSON, with QEMU's texts for errors.
 
     The zero byte put after the text is one that no token goes on with, so what is unfinished ends there.
     """

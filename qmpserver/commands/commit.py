@@ -34,7 +34,7 @@ async def block_commit(
         device_node = _find_device(daemon, device)
         top_found = _find_top(daemon, device_node, top, top_node)
         base_found = _find_base(daemon, top_found, base, base_node)
-        above_base = _check_chain(device_node, top_found, base_found)
+        above_base = _check_chain(top_found, base_found)
         job: ActiveCommitJob | CommitJob
         options = {
             "on_error": OnError(on_error),
@@ -121,7 +121,7 @@ def _find_base(daemon: Daemon, top: Node, base: str | None, base_node: str | Non
     return lowest
 
 
-def _check_chain(device: Node, top: Node, base: Node) -> Node:
+def _check_chain(top: Node, base: Node) -> Node:
     """Refuse what cannot be committed; return the node right above `base`."""
     above_base = top
     for node in chain.nodes(top):
@@ -129,7 +129,6 @@ def _check_chain(device: Node, top: Node, base: Node) -> Node:
         if node is base:
             break
         above_base = node
-    del device
     if top is base:
         raise QMPError("cannot commit an image into itself")
     return above_base

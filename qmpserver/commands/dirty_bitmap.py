@@ -1,13 +1,17 @@
 """Add, remove, clear, switch and merge dirty bitmaps."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from qmpserver import transaction
+from qmpserver import threads, transaction
 from qmpserver.block.bitmap_lookup import find
 from qmpserver.block.draining import run_drained
 from qmpserver.commands import bitmap_actions
 from qmpserver.daemon import Daemon
+from qmpserver.errors import QMPError
+
+_MOST_DIGESTED: Final = 1 << 33
+"""Bits of which a digest is made: of more it would take minutes."""
 
 
 async def block_dirty_bitmap_add(
@@ -62,4 +66,7 @@ async def block_dirty_bitmap_merge(
 
 async def x_debug_block_dirty_bitmap_sha256(daemon: Daemon, *, node: str, name: str) -> dict[str, Any]:
     """Return a digest of a bitmap's bits."""
-    return {"sha256": find(daemon.graph, node, name)[1].sha256()}
+    _, bitmap = find(daemon.graph, node, name)
+    if bitmap.bits.length > _MOST_DIGESTED:
+        raise QMPError(f"Bitmap '{name}' is too large for a digest")
+    return {"sha256": await threads.run(bitmap.sha256)}

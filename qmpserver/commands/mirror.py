@@ -13,7 +13,7 @@ from qmpserver.driver_api.extras import SupportsBackingFile
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.errors import QMPError
 from qmpserver.jobs.error_policy import OnError
-from qmpserver.jobs.mirror import MirrorJob, can_replace
+from qmpserver.jobs.mirror import MirrorJob
 from qmpserver.jobs.mirror_plan import (
     DEFAULT_BUFFER_SIZE,
     CopyMode,
@@ -22,6 +22,7 @@ from qmpserver.jobs.mirror_plan import (
     MirrorSync,
     default_granularity,
 )
+from qmpserver.jobs.replacement import can_replace
 from qmpserver.jobs.states import JobVerb
 from qmpserver.units import MiB, is_power_of_two
 
@@ -98,8 +99,8 @@ async def drive_mirror(
     async with daemon.graph.lock:
         source = find_root(daemon, device)
         is_existing = mode == "existing"
-        if replaces is not None:
-            _check_replaces(daemon, source, replaces, node_name)
+        if replaces is not None and node_name is None:
+            raise QMPError("a node-name must be provided when replacing a named node of the graph")
         backing = _backing_of_target(source, sync)
         image_format = format or (None if is_existing else source.driver.format_name)
         image = TargetImage(target, image_format, is_existing, backing)
@@ -193,12 +194,6 @@ def _check_replaced(daemon: Daemon, plan: MirrorPlan) -> None:
         )
     if plan.source.size != replaced.size:
         raise QMPError("cannot replace image with a mirror image of different size")
-
-
-def _check_replaces(daemon: Daemon, source: Node, replaces: str, node_name: str | None) -> None:
-    if node_name is None:
-        raise QMPError("a node-name must be provided when replacing a named node of the graph")
-    del daemon, source, replaces
 
 
 # The image of drive-mirror

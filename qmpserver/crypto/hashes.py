@@ -3,6 +3,7 @@
 Source: RFC 8018, section 5.2 (PBKDF2).
 """
 
+import functools
 import hashlib
 import time
 from typing import Final
@@ -31,6 +32,7 @@ def check_hash(name: str) -> str:
     return name
 
 
+@functools.cache
 def digest_bytes(name: str) -> int:
     """Return how many bytes the hash function's digest has."""
     return hashlib.new(name).digest_size
@@ -71,6 +73,8 @@ def iterations_for(name: str, length: int, milliseconds: int, *, share: int = 1,
     Raises:
         QMPError: They are too many to be stored.
     """
+    if not milliseconds:
+        return least
     rate = iterations_per_second(name, length)
     if not 0 <= rate * milliseconds <= _MAX_PRODUCT:
         raise QMPError(f"PBKDF iterations {rate} too large to scale: Numerical result out of range")

@@ -10,15 +10,19 @@ from qmpserver.crypto.hashes import digest, digest_bytes
 
 def split_key(key: bytes, stripes: int, hash_name: str) -> bytes:
     """Return `stripes` times as many bytes as `key` has; any loss among them is the loss of the key."""
-    made = [os.urandom(len(key)) for _ in range(stripes - 1)]
-    return b"".join([*made, _xor(_mixed(made, len(key), hash_name), key)])
+    made = os.urandom(len(key) * (stripes - 1))
+    return made + _xor(_mixed(_pieces(made, len(key)), len(key), hash_name), key)
 
 
 def merge_key(split: bytes, stripes: int, hash_name: str) -> bytes:
     """Return the key of which `split_key` made that."""
     length = len(split) // stripes
-    pieces = [split[at : at + length] for at in range(0, len(split), length)]
+    pieces = _pieces(split, length)
     return _xor(_mixed(pieces[:-1], length, hash_name), pieces[-1])
+
+
+def _pieces(data: bytes, length: int) -> list[bytes]:
+    return [data[at : at + length] for at in range(0, len(data), length)]
 
 
 def _mixed(pieces: list[bytes], length: int, hash_name: str) -> bytes:

@@ -7,6 +7,7 @@
 - :mod:`mapping`: where the bytes of a guest range live; the answer of a format driver.
 - :mod:`status`: what is known about a range without reading it; the engine's answer to everyone.
 - :mod:`child`: a node below, as a driver sees it.
+- :mod:`bitmaps`: how a format keeps dirty bitmaps in its images.
 - :mod:`debug_events`: the moments at which a test may provoke an error.
 - :mod:`secrets`: how a driver gets a password or key by the id that an option gives.
 - :mod:`surroundings`: the time, the objects and the listeners that a server lends its drivers.

@@ -6,6 +6,8 @@
 - ``qcow2/``: the `qcow2` format.
 - :mod:`luks`: the `luks` format, and ``encryption/``: what it shares with qcow2.
 - :mod:`copy_on_read`: the `copy-on-read` filter.
+- :mod:`copy_before_write`: the `copy-before-write` filter; :mod:`snapshot_access`: what it keeps, as an image.
+- :mod:`mirror_top`, :mod:`commit_top`: the filters that jobs put in.
 
 The rooms know neither the engine nor one another; a registry above finds them by name.
 """

@@ -8,31 +8,28 @@ from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
-from qmpserver.driver_api.status import BlockStatus
+from qmpserver.drivers.filter import FILTERED_FILE, FilterDriver, merged_limits
 from qmpserver.units import NS_PER_SECOND
 
 
-class CopyBeforeWriteDriver(BlockDriver):
+class CopyBeforeWriteDriver(FilterDriver):
     """A filter that keeps the content of `file` as it was when the filter was opened.
+
+    `target` is flushed by its own users only.
 
     Attributes:
         point_in_time: That content.
     """
 
     format_name: ClassVar[str] = "copy-before-write"
-    is_filter: ClassVar[bool] = True
-    child_specs: ClassVar[tuple[ChildSpec, ...]] = (
-        ChildSpec("file", ChildRole.FILTERED | ChildRole.PRIMARY),
-        ChildSpec("target", ChildRole.DATA),
-    )
+    child_specs: ClassVar[tuple[ChildSpec, ...]] = (FILTERED_FILE, ChildSpec("target", ChildRole.DATA))
 
     def __init__(self, file: BlockChild, target: BlockChild, point_in_time: PointInTime) -> None:
-        self._file = file
+        super().__init__(file)
         self._target = target
         self.point_in_time = point_in_time
 
@@ -67,31 +64,14 @@ class CopyBeforeWriteDriver(BlockDriver):
         return PermissionSet(used, shared & ~(Permission.WRITE | Permission.RESIZE))
 
     @property
-    def size(self) -> int:
-        """The size of `file`."""
-        return self._file.size
-
-    @property
     def limits(self) -> Limits:
-        """Discards go down as they are; everything else is taken as it comes."""
-        file, target = self._file.limits, self._target.limits
-        return Limits(
-            pdiscard_alignment=max(file.pdiscard_alignment, target.pdiscard_alignment),
-            min_mem_alignment=max(file.min_mem_alignment, target.min_mem_alignment),
-        )
+        """What both children need of every request."""
+        return merged_limits(self._file, self._target)
 
     @property
     def exact_filename(self) -> str | None:
         """The name of `file`."""
         return self._file.filename
-
-    def image_info(self) -> dict[str, Any]:
-        """Show nothing beyond what is shown of `file`."""
-        return {}
-
-    async def pread(self, offset: int, into: memoryview, flags: int) -> None:
-        """Fill `into` from `file`."""
-        await self._file.pread(offset, into, flags)
 
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         """Keep what is there, then store `data` in `file`."""
@@ -109,18 +89,6 @@ class CopyBeforeWriteDriver(BlockDriver):
         """Keep what is there, then discard the range of `file`."""
         await self.point_in_time.before_write(offset, length)
         await self._file.pdiscard(offset, length)
-
-    async def block_status(self, offset: int, length: int) -> BlockStatus:
-        """Say what `file` says."""
-        return await self._file.block_status(offset, length)
-
-    async def flush(self) -> None:
-        """Flush `file`; `target` is flushed by its own users."""
-        await self._file.flush()
-
-    async def allocated_size(self) -> int | None:
-        """Return what `file` occupies."""
-        return await self._file.allocated_size()
 
 
 def _asked_for(options: Any) -> PointInTimeOptions:

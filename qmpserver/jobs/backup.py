@@ -1,5 +1,6 @@
 """Backups: copy a node to another as it is at one moment, while it goes on being written to."""
 
+import asyncio
 import contextlib
 import enum
 from dataclasses import dataclass
@@ -232,8 +233,9 @@ class BackupJob(BlockJob):
     async def _leave_out_unallocated(self) -> None:
         offset = 0
         while offset < self._copy.size:
-            # Tables in memory answer at once: others have their turn in between.
-            await self.sleep(0)
+            await self.pause_point()
+            # Tables in memory answer at once: without this a large disk would hold up everybody.
+            await asyncio.sleep(0)
             offset += await self._copy.leave_out_unallocated(offset)
         self._copy.skips_unallocated = False
 

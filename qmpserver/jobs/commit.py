@@ -4,14 +4,13 @@ While it runs, a `commit_top` filter sits above the topmost layer.  At the end t
 as their backing file, in the image first and then in the graph, and the layers in between are left alone.
 """
 
-import asyncio
 import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.block import chain, filenames, reopening
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.copy import CHUNK, Buffers, CopyEngine
+from qmpserver.block.copy import Buffers
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.opener import Opener
@@ -19,17 +18,10 @@ from qmpserver.block.range_copy import RangeCopier
 from qmpserver.driver_api.extras import SupportsBackingFile
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Permission, PermissionSet
 from qmpserver.errors import QMPError
-from qmpserver.jobs.block_job import BlockJob
-from qmpserver.jobs.error_policy import ErrorAction
 from qmpserver.jobs.job import JobOwner
 from qmpserver.jobs.job_filter import JobFilter
-from qmpserver.units import KiB, MiB
-
-LIMITED_CHUNK = 512 * KiB
-"""Bytes moved at once under a speed limit, so that progress is seen in QEMU's steps."""
-
-LOOK_AHEAD = 8 * MiB
-"""Bytes that the images' tables are asked about at once."""
+from qmpserver.jobs.replacement import lead_to
+from qmpserver.jobs.sweep import SweepJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,7 @@ class CommitPlan:
     filter_node_name: str | None = None
 
 
-class CommitJob(BlockJob):
+class CommitJob(SweepJob):
     """The job of block-commit where `top` is not the topmost node.
 
     Args:
@@ -63,7 +55,7 @@ class CommitJob(BlockJob):
         graph: The graph of the nodes.
         job_id: Its name.
         plan: What it commits.
-        options: As for :class:`BlockJob`.
+        options: As for :class:`SweepJob`.
     """
 
     job_type = "commit"
@@ -77,17 +69,7 @@ class CommitJob(BlockJob):
         self._base = BlockBackend(graph)
         self._filter = JobFilter(graph, self, plan.top)
         self._made_writable = False
-        self._offset = 0
-        self._first_error: OSError | None = None
-        self._failed_at: int | None = None
-        self._stopped_at: int | None = None
         self._copier = RangeCopier(plan.top, plan.base, Buffers(), may_unmap=False)
-        self._engine = CopyEngine(self._copier.copy, self._chunk_done)
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether neither the job nor any chunk is at work."""
-        return not self.is_busy and not self._engine.in_flight
 
     # Setting up and taking down
 
@@ -158,23 +140,10 @@ class CommitJob(BlockJob):
 
     async def run(self) -> None:
         """Copy everything allocated between `top` and the base into the base."""
-        self.progress_total = self.plan.top.size
-        if self.plan.base.size < self.progress_total:
-            await self.plan.base.truncate(self.progress_total)
-        try:
-            while not self._is_done:
-                await self.pause_point()
-                if self._stopped_at is not None:
-                    await self._go_back()
-                await self._step()
-                if self._offset >= self.progress_total:
-                    await self._engine.settle()
-        finally:
-            await self._engine.settle()
-        if self._failed_at is not None:
-            self.progress_current = self._failed_at
-        if self._first_error is not None:
-            raise self._first_error
+        size = self.plan.top.size
+        if self.plan.base.size < size:
+            await self.plan.base.truncate(size)
+        await self.sweep(size)
         await self._hide_rest_of_base()
         await self._base.flush()
 
@@ -187,72 +156,13 @@ class CommitJob(BlockJob):
         if rest > 0:
             await self._base.pwrite_zeroes(self.plan.top.size, rest)
 
-    @property
-    def _is_done(self) -> bool:
-        return self._offset >= self.progress_total and self._stopped_at is None
+    async def is_wanted(self, offset: int, length: int) -> tuple[bool, int]:
+        """Say whether a layer that is committed holds what begins at `offset`."""
+        return await chain.is_allocated_down_to(self.plan.top, self.plan.above_base.node_name, offset, length)
 
-    async def _go_back(self) -> None:
-        """Do again what an error stopped at, and everything after it."""
-        await self._engine.settle()
-        assert self._stopped_at is not None
-        self._offset = self.progress_current = self._stopped_at
-        self._stopped_at = None
-
-    async def _step(self) -> None:
-        """Skip or submit the next piece of one kind, and rest if the speed asks for it."""
-        offset = self._offset
-        length = min(self.progress_total - offset, LOOK_AHEAD)
-        if not length:
-            return
-        is_wanted, run = await self._is_wanted(offset, length)
-        if not is_wanted:
-            self._offset += run
-            self.progress_current += run
-            # Tables in memory answer at once: without this a large empty disk would hold up everybody.
-            await asyncio.sleep(0)
-            return
-        length = min(run, LIMITED_CHUNK if self.limit.is_limited else CHUNK)
-        self._offset += length
-        await self._engine.submit(offset, length)
-        rest_ns = self.limit.account(length, self.manager.clock.monotonic_ns())
-        if rest_ns:
-            await self.sleep(rest_ns)
-
-    async def _is_wanted(self, offset: int, length: int) -> tuple[bool, int]:
-        """Say whether a layer to be committed holds what begins at `offset`; if in doubt, it does."""
-        try:
-            return await chain.is_allocated_down_to(
-                self.plan.top, self.plan.above_base.node_name, offset, length
-            )
-        except OSError:
-            return True, min(length, CHUNK)
-
-    def _chunk_done(self, offset: int, length: int, error: OSError | None) -> None:
-        if error is None:
-            self.progress_current += length
-        elif self._stopped_at is not None:
-            # Chunks in flight beside the one that stopped the job are not news; they are done again too.
-            self._stopped_at = min(offset, self._stopped_at)
-        elif self._failed_at is None:
-            self._on_first_error(offset, length, error)
-
-    def _on_first_error(self, offset: int, length: int, error: OSError) -> None:
-        action = self.handle_error(error, getattr(error, "operation", "read"))
-        if action is ErrorAction.STOP:
-            self._stopped_at = offset
-            return
-        self._first_error = self._first_error or error
-        if action is ErrorAction.IGNORE:
-            self.progress_current += length
-        else:
-            self._failed_at = offset
-            self._offset = self.progress_total
-
-    async def before_pause(self) -> None:
-        """Let the chunks in flight end; what an error stopped at is as far as the job has come."""
-        await self._engine.settle()
-        if self._stopped_at is not None:
-            self.progress_current = self._stopped_at
+    async def move(self, offset: int, length: int) -> None:
+        """Store in the base what `top` shows."""
+        await self._copier.copy(offset, length)
 
     # The end
 
@@ -275,14 +185,7 @@ class CommitJob(BlockJob):
         overlay, base = edge.parent, self.plan.base
         if isinstance(overlay, Node) and edge.role & ChildRole.COW:
             await self._store_backing(overlay)
-        old = edge.node
-        self.graph.lead(edge, base)
-        try:
-            await self.graph.refresh(base, old)
-        except BaseException:
-            self.graph.lead(edge, old)
-            await self.graph.loosen(base, old)
-            raise
+        await lead_to(self.graph, [edge], base)
 
     async def _store_backing(self, overlay: Node) -> None:
         driver = overlay.driver

@@ -12,7 +12,7 @@ from qmpserver.block import chain, reopening
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph
-from qmpserver.block.node import Edge, Node
+from qmpserver.block.node import Node
 from qmpserver.block.opener import Opener
 from qmpserver.clock import Timer
 from qmpserver.driver_api.interception import SupportsInterception
@@ -25,6 +25,7 @@ from qmpserver.jobs.job_filter import JobFilter
 from qmpserver.jobs.mirror_copy import MirrorCopy
 from qmpserver.jobs.mirror_plan import CopyMode, MirrorPlan
 from qmpserver.jobs.mirror_start import find_unequal
+from qmpserver.jobs.replacement import can_replace, lead_to
 from qmpserver.jobs.speed import SLICE_NS
 from qmpserver.jobs.states import JobVerb
 
@@ -133,8 +134,9 @@ class MirrorJob(BlockJob):
         if self.manager.get(self.job_id) is self:
             self.manager.forget_created(self)
         with contextlib.suppress(OSError, QMPError):
-            await self._let_target_go()
+            # What is on its way through the filter needs the target, and has ended when the filter has closed.
             await self._remove_filter()
+            await self._let_target_go()
             await self.let_go()
             await self._restore_read_only()
 
@@ -352,17 +354,7 @@ class MirrorJob(BlockJob):
             edges = [*self._filter.users, below]
         else:
             edges = [edge for edge in replaced.parents if edge.parent not in (self, target)]
-        moved: list[tuple[Edge, Node]] = []
-        try:
-            for edge in edges:
-                moved.append((edge, edge.node))
-                self.graph.lead(edge, target)
-            await self.graph.refresh(*(node for _, node in moved), target)
-        except BaseException:
-            for edge, node in reversed(moved):
-                self.graph.lead(edge, node)
-            await self.graph.loosen(target, *(node for _, node in moved))
-            raise
+        await lead_to(self.graph, edges, target)
 
     async def clean(self) -> None:
         """Take out the filter, let the target go, and let requests go on."""
@@ -388,13 +380,3 @@ class ActiveCommitJob(MirrorJob):
     def to_wire(self) -> dict[str, Any]:
         """Shape the job as ``BlockJobInfo``."""
         return BlockJob.to_wire(self)
-
-
-def can_replace(source: Node, node: Node) -> bool:
-    """Say whether `node` shows just what `source` shows, so that a copy of `source` can take its place."""
-    while source is not node:
-        filtered = source.filtered
-        if filtered is None:
-            return False
-        source = filtered
-    return True

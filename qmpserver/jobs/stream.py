@@ -5,31 +5,22 @@ At the end the node's image names the base as its backing file, the graph agrees
 between close.
 """
 
-import asyncio
 import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.block import chain, filenames, reopening
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.copy import CHUNK, CopyEngine
 from qmpserver.block.graph import Graph
-from qmpserver.block.node import Edge, Node
+from qmpserver.block.node import Node
 from qmpserver.block.opener import Opener
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.extras import SupportsBackingFile
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Permission, PermissionSet
 from qmpserver.errors import QMPError
-from qmpserver.jobs.block_job import BlockJob
-from qmpserver.jobs.error_policy import ErrorAction
 from qmpserver.jobs.job import JobOwner
-from qmpserver.units import KiB, MiB
-
-LIMITED_CHUNK = 512 * KiB
-"""Bytes moved at once under a speed limit, so that progress is seen in QEMU's steps."""
-
-LOOK_AHEAD = 8 * MiB
-"""Bytes that the images' tables are asked about at once."""
+from qmpserver.jobs.job_filter import JobFilter
+from qmpserver.jobs.sweep import SweepJob
 
 _READS = Permission.CONSISTENT_READ | Permission.WRITE_UNCHANGED
 
@@ -60,7 +51,7 @@ class StreamPlan:
         return chain.skip_filters(self.device)
 
 
-class StreamJob(BlockJob):
+class StreamJob(SweepJob):
     """The job of block-stream.
 
     Args:
@@ -68,7 +59,7 @@ class StreamJob(BlockJob):
         graph: The graph of the nodes.
         job_id: Its name.
         plan: What it streams.
-        options: As for :class:`BlockJob`.
+        options: As for :class:`SweepJob`.
     """
 
     job_type = "stream"
@@ -79,21 +70,8 @@ class StreamJob(BlockJob):
         super().__init__(manager, graph, job_id, **options)
         self.plan = plan
         self._backend = BlockBackend(graph)
-        self._filter: Node | None = None
+        self._filter = JobFilter(graph, self, plan.device)
         self._made_writable = False
-        self._frozen: list[Edge] = []
-        self._offset = 0
-        self._first_error: OSError | None = None
-        self._failed_at: int | None = None
-        self._stopped_at: int | None = None
-        self._run_end = 0
-        self._run_is_wanted = False
-        self._engine = CopyEngine(self._prefetch, self._chunk_done)
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether neither the job nor any chunk is at work."""
-        return not self.is_busy and not self._engine.in_flight
 
     # Setting up and taking down
 
@@ -110,11 +88,10 @@ class StreamJob(BlockJob):
                 await reopening.set_read_only(self.graph, device, read_only=False)
                 self._made_writable = True
             await self._insert_filter(opener)
-            assert self._filter is not None
             await self._backend.insert(
-                self._filter, PermissionSet(Permission.CONSISTENT_READ, PERM_ALL & ~Permission.RESIZE)
+                self._filter.node, PermissionSet(Permission.CONSISTENT_READ, PERM_ALL & ~Permission.RESIZE)
             )
-            await self._reserve_nodes(self._filter)
+            await self._reserve_nodes()
             self.manager.add(self)
             self.set_speed(speed_bps)
         except BaseException:
@@ -125,27 +102,23 @@ class StreamJob(BlockJob):
         """Undo what has been set up; why that failed is what the caller is to hear."""
         if self.manager.get(self.job_id) is self:
             self.manager.forget_created(self)
-        await self._drop_filter()
+        await self._filter.remove()
         with contextlib.suppress(OSError, QMPError):
             await self._backend.remove()
             await self.let_go()
-            if self._filter is not None:
-                await self.graph.collect(self._filter)
+            if self._filter.is_in:
+                await self.graph.collect(self._filter.node)
             await self._restore_read_only()
 
     async def _insert_filter(self, opener: Opener) -> None:
-        plan = self.plan
-        options: dict[str, Any] = {"driver": "copy-on-read", "bottom": plan.bottom.node_name}
-        if plan.filter_node_name is not None:
-            options["node-name"] = plan.filter_node_name
+        options = {"driver": "copy-on-read", "bottom": self.plan.bottom.node_name}
         try:
-            self._filter = await opener.insert_filter(options, plan.device)
+            await self._filter.insert(opener, options, self.plan.filter_node_name)
         except QMPError as error:
             raise error.within("Could not create node: ") from error
-        self._filter.is_implicit = plan.filter_node_name is None
 
-    async def _reserve_nodes(self, filter_node: Node) -> None:
-        await self.reserve("main node", filter_node, PermissionSet(PERM_NONE, PERM_ALL))
+    async def _reserve_nodes(self) -> None:
+        await self.reserve("main node", self._filter.node, PermissionSet(PERM_NONE, PERM_ALL))
         plan = self.plan
         await self.reserve("active node", plan.device, PermissionSet(PERM_NONE, _READS | Permission.WRITE))
         for node in chain.nodes(plan.device):
@@ -153,32 +126,7 @@ class StreamJob(BlockJob):
                 await self.reserve("intermediate node", node, PermissionSet(PERM_NONE, _READS))
             if node is plan.above_base:
                 break
-        self._freeze()
-
-    def _freeze(self) -> None:
-        """Hold the way from the filter down to `above_base` as it is."""
-        assert self._filter is not None
-        for node in chain.nodes(self._filter):
-            if node is self.plan.above_base:
-                break
-            edge = node.children.get("file" if node.driver.is_filter else "backing")
-            if edge is not None:
-                edge.is_frozen = True
-                self._frozen.append(edge)
-
-    def _thaw(self) -> None:
-        for edge in self._frozen:
-            edge.is_frozen = False
-        self._frozen.clear()
-
-    async def _drop_filter(self) -> None:
-        """Lead the filter's users back to the node below; the filter itself goes with the job."""
-        self._thaw()
-        if self._filter is None:
-            return
-        for edge in [edge for edge in self._filter.parents if edge.parent is not self]:
-            self.graph.lead(edge, self.plan.device)
-        await self.graph.loosen(self._filter, self.plan.device)
+        self._filter.freeze_down_to(plan.above_base)
 
     async def _restore_read_only(self) -> None:
         if self._made_writable:
@@ -191,73 +139,10 @@ class StreamJob(BlockJob):
         """Copy everything allocated between `top` and the base, skipping what `top` has."""
         if self.plan.top is self.plan.bottom:
             return
-        self.progress_total = self.plan.top.size
-        try:
-            while not self._is_done:
-                await self.pause_point()
-                if self._stopped_at is not None:
-                    await self._go_back()
-                await self._step()
-                if self._offset >= self.progress_total:
-                    await self._engine.settle()
-        finally:
-            await self._engine.settle()
-        if self._failed_at is not None:
-            self.progress_current = self._failed_at
-        if self._first_error is not None:
-            raise self._first_error
+        await self.sweep(self.plan.top.size)
 
-    @property
-    def _is_done(self) -> bool:
-        return self._offset >= self.progress_total and self._stopped_at is None
-
-    async def _go_back(self) -> None:
-        """Do again what an error stopped at; what was copied after it is found allocated."""
-        await self._engine.settle()
-        assert self._stopped_at is not None
-        self._offset = self.progress_current = self._stopped_at
-        self._stopped_at = None
-        self._run_end = 0
-
-    async def _step(self) -> None:
-        """Skip or submit the next piece of a run of one kind, and rest if the speed asks for it."""
-        offset = self._offset
-        chunk = LIMITED_CHUNK if self.limit.is_limited else CHUNK
-        if offset >= self._run_end and not await self._look_ahead(offset, chunk):
-            return
-        length = self._run_end - offset
-        if not self._run_is_wanted:
-            self._offset += length
-            self.progress_current += length
-            # Tables in memory answer at once: without this a large empty disk would hold up everybody.
-            await asyncio.sleep(0)
-            return
-        length = min(length, chunk)
-        self._offset += length
-        await self._engine.submit(offset, length)
-        rest_ns = self.limit.account(length, self.manager.clock.monotonic_ns())
-        if rest_ns:
-            await self.sleep(rest_ns)
-
-    async def _look_ahead(self, offset: int, chunk: int) -> bool:
-        """Find out how far what begins at `offset` goes on alike, and whether it is to be copied.
-
-        What others copy in the meantime is found allocated when its turn comes, and costs nothing.
-        """
-        length = min(self.progress_total - offset, LOOK_AHEAD)
-        if not length:
-            return False
-        try:
-            self._run_is_wanted, run = await self._is_wanted(offset, length)
-        except OSError as error:
-            length = min(length, chunk)
-            self._offset += length
-            self._chunk_done(offset, length, error)
-            return False
-        self._run_end = offset + run
-        return True
-
-    async def _is_wanted(self, offset: int, length: int) -> tuple[bool, int]:
+    async def is_wanted(self, offset: int, length: int) -> tuple[bool, int]:
+        """Say whether what begins at `offset` is below `top`, in a layer that is streamed."""
         top = self.plan.top
         allocated, run = await chain.is_allocated(top, offset, length)
         if allocated:
@@ -266,52 +151,25 @@ class StreamJob(BlockJob):
         assert below is not None
         return await chain.is_allocated_down_to(below, self.plan.bottom.node_name, offset, run)
 
-    async def _prefetch(self, offset: int, length: int) -> None:
-        buffer = self._engine.buffer(length)
+    async def move(self, offset: int, length: int) -> None:
+        """Have the filter store a range in `top`."""
+        buffer = self.engine.buffer(length)
         try:
             await self._backend.pread(offset, buffer, request_flags.COPY_ON_READ | request_flags.PREFETCH)
         finally:
-            self._engine.give_back(buffer)
-
-    def _chunk_done(self, offset: int, length: int, error: OSError | None) -> None:
-        if error is None:
-            self.progress_current += length
-        elif self._stopped_at is not None:
-            # Chunks in flight beside the one that stopped the job are not news; they are done again too.
-            self._stopped_at = min(offset, self._stopped_at)
-        elif self._failed_at is None:
-            self._on_first_error(offset, length, error)
-
-    def _on_first_error(self, offset: int, length: int, error: OSError) -> None:
-        action = self.handle_error(error, "read")
-        if action is ErrorAction.STOP:
-            self._stopped_at = offset
-            return
-        self._first_error = self._first_error or error
-        if action is ErrorAction.IGNORE:
-            self.progress_current += length
-        else:
-            self._failed_at = offset
-            self._offset = self.progress_total
-
-    async def before_pause(self) -> None:
-        """Let the chunks in flight end; what an error stopped at is as far as the job has come."""
-        await self._engine.settle()
-        if self._stopped_at is not None:
-            self.progress_current = self._stopped_at
+            self.engine.give_back(buffer)
 
     # The end
 
     async def prepare(self) -> None:
         """Make the base the backing file, in the image and in the graph, as one step."""
         async with self.graph.lock:
-            await self._drop_filter()
+            await self._filter.remove()
             if self.plan.top is self.plan.bottom:
                 return
-            assert self._filter is not None
             async with contextlib.AsyncExitStack() as still:
                 # What is still on its way through a filter looks at nodes that are about to go.
-                for node in chain.nodes(self._filter):
+                for node in chain.nodes(self._filter.node):
                     await still.enter_async_context(node.drained())
                     if node is self.plan.top:
                         break
@@ -341,10 +199,10 @@ class StreamJob(BlockJob):
     async def clean(self) -> None:
         """Take out the filter if it is still in, stop using the node, and make it read-only again."""
         async with self.graph.lock:
-            await self._drop_filter()
+            await self._filter.remove()
             await self._backend.remove()
-            if self._made_writable and self._filter is not None:
+            if self._made_writable:
                 # The filter stores what it fetched for as long as it is there, so it has to go first.
-                self.release_nodes([self._filter])
-                await self.graph.collect(self._filter)
+                self.release_nodes([self._filter.node])
+                await self.graph.collect(self._filter.node)
             await self._restore_read_only()

@@ -40,9 +40,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     qemu_io(marked, "write 1M 3k")
     stale = folder / "stale.qcow2"
     data = bytearray(marked.read_bytes())
-    for name in (b"one\0", b"two\0"):
+    for bitmap_name in (b"one\0", b"two\0"):
         # The lowest of the flags says that the bitmap is in use.
-        data[data.rindex(name) - 24 + 15] |= 1
+        data[data.rindex(bitmap_name) - 24 + 15] |= 1
     stale.write_bytes(data)
     return folder
 

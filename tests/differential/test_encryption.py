@@ -1,6 +1,9 @@
 """Encrypted images are opened, refused, described and given passphrases as QEMU does it."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from qmpserver.drivers.luks import LuksDriver
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from tests.contract.engine import MemoryFile
 from tests.differential.duel import Step, duel, step
+from tests.images import qemu_img
 
 SIZE = 1 << 20
 SECRETS = {"s": b"pass", "t": b"other"}
@@ -131,3 +135,19 @@ def told_by_both(value: Any) -> Any:
 
 def test_encrypted_images_are_treated_alike(tmp_path: Path, images: Path) -> None:
     duel(tmp_path, images, STEPS).assert_alike(told_by_both)
+
+
+@pytest.mark.parametrize("name", ["luks.qcow2", "aes.qcow2", "volume.luks"])
+def test_an_image_is_described_without_its_key_but_not_checked(images: Path, name: str) -> None:
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "qmpserver", "img", *words, str(images / name)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    described = run("info", "--output=json")
+    assert described.returncode == 0, described.stderr
+    ours, theirs = json.loads(described.stdout), json.loads(qemu_img("info", "--output=json", images / name))
+    assert ours["encrypted"] is theirs["encrypted"] is True
+    assert told_by_both(ours["format-specific"]) == told_by_both(theirs["format-specific"])
+    refused = run("map")
+    assert refused.returncode == 1
+    assert "key-secret' is required for cipher" in refused.stderr

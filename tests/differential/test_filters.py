@@ -66,6 +66,11 @@ def _quorum(name: str = "n", threshold: int = 2, children: Any = (A, B, C), **op
     return _add("quorum", name, vote_threshold=threshold, children=list(children), **options)
 
 
+def _reopen(**options: Any) -> Step:
+    node = {name.replace("_", "-"): value for name, value in options.items()}
+    return step("blockdev-reopen", options=[node])
+
+
 def _change(**arguments: Any) -> Step:
     return step("x-blockdev-change", parent="n", **arguments)
 
@@ -126,6 +131,32 @@ ROWS: dict[str, list[Step]] = {
         _delete(),
         _add("preallocate", prealloc_align=0, prealloc_size=0, read_only=True, file=A),
         NODES,
+    ],
+    "reopened": [
+        GROUP,
+        step("object-add", qom_type="throttle-group", id="h"),
+        _add("throttle", throttle_group="g", file=A),
+        _reopen(driver="throttle", node_name="n", throttle_group="h", file="a-file"),
+        step("object-del", id="g"),
+        _reopen(driver="throttle", node_name="n", throttle_group="none", file="a-file"),
+        _reopen(driver="throttle", node_name="n", throttle_group="h", read_only=True, file="a-file"),
+        NODES,
+        _delete(),
+        _add("preallocate", file=A),
+        _reopen(driver="preallocate", node_name="n", prealloc_align=5, file="a-file"),
+        _reopen(driver="preallocate", node_name="n", prealloc_align=512, file="a-file"),
+        _reopen(driver="preallocate", node_name="n", file="a-file"),
+        _delete(),
+        _add("blkdebug", align=512, image=A),
+        _reopen(driver="blkdebug", node_name="n", align=1024, image="a-file"),
+        _reopen(driver="blkdebug", node_name="n", align=512, read_only=True, image="a-file"),
+        NODES,
+        _delete(),
+        _add("compress", file=IMAGE),
+        _reopen(driver="compress", node_name="n", file="image"),
+        _delete(),
+        _quorum(threshold=1, children=(A, B)),
+        _reopen(driver="quorum", node_name="n", vote_threshold=1, children=["a-file", "b-file"]),
     ],
     "blkdebug": [
         _add("blkdebug", align=3, image=ZEROES),

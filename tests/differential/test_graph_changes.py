@@ -372,6 +372,18 @@ ACTIVATION = {
         step("blockdev-del", node_name="e"),
         step("blockdev-del", node_name="d"),
     ],
+    "an overlay becomes as its node": [
+        _add("d"),
+        _activate(False, "d"),
+        _add("e"),
+        _overlay("d", "e"),
+        NODES,
+        GRAPH,
+        _add("small"),
+        _reopen(_qcow2("small", backing="e")),
+        _sync("e", "n.qcow2"),
+        NODES,
+    ],
 }
 
 

@@ -309,6 +309,8 @@ SESSIONS: dict[str, list[Step]] = {
         drive(sync="none", target="new-none.qcow2", node_name="named"),
         *NODES,
         cancel(),
+        drive(target="new.raw", format="raw"),
+        cancel(),
         drive(target="target.qcow2", mode="existing"),
         cancel(),
         drive(target="target.raw", mode="existing", format="raw", unmap=False),

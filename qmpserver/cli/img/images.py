@@ -73,7 +73,9 @@ class ImageName:
             options: dict[str, Any] = dict(keyval.parse(self.text).tree)
             if "driver" not in options and "file" not in options:
                 raise QMPError("Must specify either driver or file")
+            _name_protocol(options)
         else:
+            _check_json(self.text)
             options = filenames.filename_options(self.text, self.image_format)
         common: dict[str, Any] = {"read-only": not self.writable, "cache": self.cache.options}
         if self.force_share:
@@ -81,6 +83,25 @@ class ImageName:
         if self.discard:
             common["discard"] = "unmap"
         return {**common, **options}
+
+
+def _name_protocol(options: dict[str, Any]) -> None:
+    """Name the protocol of a file of which only the file name is given."""
+    file = options.get("file")
+    if isinstance(file, dict) and "driver" not in file and isinstance(file.get("filename"), str):
+        options["file"] = {**file, **filenames.protocol_options(file["filename"])}
+
+
+def _check_json(text: str) -> None:
+    """Refuse a ``json:`` name that is no JSON, saying where it goes wrong."""
+    if not text.startswith("json:"):
+        return
+    from qmpserver.cli import structured  # noqa: PLC0415 - few names are so long
+
+    try:
+        structured.json_object(text.removeprefix("json:"))
+    except QMPError as error:
+        raise QMPError(f"Could not parse the JSON options: {error.description}") from error
 
 
 def cache_mode(

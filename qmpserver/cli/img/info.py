@@ -82,6 +82,10 @@ async def _described(images: Images, name: ImageName, *, whole: bool) -> AsyncIt
 async def _describe(node: Node) -> dict[str, Any]:
     """Shape a node and all that it is stored in as ``BlockGraphInfo``."""
     sizes = await node_info.allocated_sizes([node, *_stored_in(node)])
+    file = node.children.get("file")
+    if "data-file" in node.children and file is not None and file.node_name in sizes:
+        # QEMU: it opens no data file only to describe the image.
+        sizes[node.node_name] = sizes[file.node_name]
     return _shape(node, sizes)
 
 
@@ -99,7 +103,6 @@ def _shape(node: Node, sizes: node_info.Sizes) -> dict[str, Any]:
     driver = node.driver
     if isinstance(driver, SupportsSnapshots) and driver.snapshots:
         info["snapshots"] = [snapshot_members(snapshot) for snapshot in driver.snapshots]
-    # QEMU: it opens no data file only to describe the image.
     info["children"] = [
         {"name": name, "info": _shape(edge.node, sizes)}
         for name, edge in node.children.items()

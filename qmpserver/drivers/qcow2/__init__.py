@@ -29,6 +29,7 @@ State of one open image, each on top of the former:
 - :mod:`external`: what is owed to an external data file.
 - :mod:`subclusters`, :mod:`subcluster_allocation`: the same two for extended L2 entries.
 - :mod:`compressed`: reading and writing compressed clusters.
+- :mod:`bitmaps`: the dirty bitmaps in the image, of :mod:`bitmap_directory` and :mod:`bitmap_tables`.
 - :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work; :mod:`preallocation`: ranges mapped before use.
 - :mod:`check`: every reference counted and compared, by :mod:`check_walk` (mapping tables, helped by
   :mod:`check_spans` and :mod:`check_counts`), :mod:`check_bitmaps`, :mod:`check_stored` (refcounts) and
@@ -42,8 +43,7 @@ State of one open image, each on top of the former:
 
 Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,
 zero clusters, backing files, clusters shared with internal snapshots, zlib and zstd clusters, extended L2
-entries, external data files, raw or not, encryption of both kinds.
-Persistent bitmaps are left alone, and marked as not maintained when the image is opened for writing.
+entries, external data files, raw or not, encryption of both kinds, persistent dirty bitmaps.
 
 Only the registry of drivers names this package.
 """

@@ -97,9 +97,10 @@ class L2Tables:
     async def load(self) -> None:
         """Read the L1 table."""
         header = self._image.header
-        self.l1 = array("Q")
-        self.l1.frombytes(await self._image.read(header.l1_offset, header.l1_entries * ENTRY_SIZE))
-        self.l1.byteswap()
+        l1 = array("Q")
+        l1.frombytes(await self._image.read(header.l1_offset, header.l1_entries * ENTRY_SIZE))
+        l1.byteswap()
+        self.l1 = l1
 
     def l2_offset(self, index: int) -> int:
         """Return the host offset of a table as the disk has it; 0 when there is none."""

@@ -16,11 +16,11 @@ VALUES = st.recursive(
     lambda inner: (
         st.dictionaries(KEYS, inner, min_size=1, max_size=3) | st.lists(inner, min_size=1, max_size=3)
     ),
-    max_leaves=8,
+    max_leaves=5,
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_flat_options_can_be_nested_again(options: dict[str, Any]) -> None:
     assert opts.nest(opts.flatten(options)) == options

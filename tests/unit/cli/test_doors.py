@@ -23,9 +23,9 @@ def test_the_daemon_is_the_first_door(
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("img", "qmpserver: 'img' is not supported yet (there is: daemon)\n"),
-        ("shell", "qmpserver: 'shell' is not supported yet (there is: daemon)\n"),
-        ("bogus", "qmpserver: 'bogus' is not a command (there is: daemon)\n"),
+        ("io", "qmpserver: 'io' is not supported yet (there is: daemon, img)\n"),
+        ("shell", "qmpserver: 'shell' is not supported yet (there is: daemon, img)\n"),
+        ("bogus", "qmpserver: 'bogus' is not a command (there is: daemon, img)\n"),
     ],
 )
 def test_a_word_without_a_door_is_refused_by_name(
@@ -38,3 +38,8 @@ def test_a_word_without_a_door_is_refused_by_name(
 def test_under_a_tools_own_name_a_word_is_that_tools_matter(capfd: pytest.CaptureFixture[str]) -> None:
     assert run("qemu-storage-daemon", ["daemon", "--bogus"]) == 1
     assert capfd.readouterr().err == "qemu-storage-daemon: unrecognized option '--bogus'\n"
+
+
+def test_under_the_name_of_the_image_tool_words_are_its_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("qemu-img", ["bogus"]) == 1
+    assert capfd.readouterr().err.startswith("qemu-img: Command not found: bogus\nTry ")

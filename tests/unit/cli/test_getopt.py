@@ -58,3 +58,13 @@ def test_options_before_a_wrong_one_come_out_first() -> None:
     assert next(options).name == "version"
     with pytest.raises(UsageError):
         next(options)
+
+
+def test_a_program_that_takes_operands_also_gets_those_behind_the_dashes() -> None:
+    table = OptionTable({"size": True}, {}, takes_operands=True)
+    assert [option.value for option in split(table, ["a", "--size", "--", "--", "-1", "--size"])] == [
+        "a",
+        "--",
+        "-1",
+        "--size",
+    ]

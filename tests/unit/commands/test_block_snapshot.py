@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from qmpserver.block.backend import BlockBackend
+from qmpserver.block.chain import skip_filters
 from qmpserver.errors import QMPError
 from qmpserver.server import Server
 from tests.images import qemu_img
@@ -135,3 +136,57 @@ def test_the_name_stored_leads_back_from_the_overlays_own_folder(
 
     asyncio.run(scenario())
     assert "../top.qcow2" in qemu_img("info", "--backing-chain", tmp_path / "deep" / "above.qcow2")
+
+
+async def keep_reopening(server: Server, backend: BlockBackend, rng: random.Random) -> None:
+    while True:
+        top = skip_filters(backend.node)
+        options = {
+            "driver": "qcow2",
+            "node-name": top.node_name,
+            "file": top.children["file"].node.node_name,
+            "backing": top.backing.node_name if top.backing is not None else None,
+            "cache": {"no-flush": rng.random() < 0.5},
+            "l2-cache-size": rng.choice((65536, 1 << 20)),
+        }
+        with contextlib.suppress(QMPError):
+            await server.execute("blockdev-reopen", {"options": [options]})
+        await asyncio.sleep(0)
+
+
+async def keep_streaming(server: Server, backend: BlockBackend) -> None:
+    while True:
+        arguments = {"job-id": "j", "device": skip_filters(backend.node).node_name}
+        with contextlib.suppress(QMPError):
+            await server.execute("block-stream", arguments)
+        while (job := server.daemon.jobs.get("j")) is not None:
+            await job.ended.wait()
+            await asyncio.sleep(0)
+
+
+def test_writes_snapshots_reopens_and_streams_at_once_lose_nothing(tmp_path: Path) -> None:
+    model, rng = bytearray(SIZE), random.Random(3)
+
+    async def scenario() -> str:
+        async with serving(tmp_path / "top.qcow2") as (server, backend):
+            others = [
+                asyncio.create_task(keep_writing(backend, model, rng)),
+                asyncio.create_task(keep_reopening(server, backend, rng)),
+                asyncio.create_task(keep_streaming(server, backend)),
+            ]
+            taken = 0
+            while taken < 6:
+                await asyncio.sleep(0)
+                with contextlib.suppress(QMPError):
+                    await take(server, tmp_path, skip_filters(backend.node).node_name, f"s{taken}")
+                    taken += 1
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others)
+            await server.daemon.jobs.cancel_all()
+            assert await content(backend) == model
+            return str(skip_filters(backend.node).children["file"].filename)
+
+    top = asyncio.run(scenario())
+    (tmp_path / "seen.raw").write_bytes(model)
+    qemu_img("compare", "-q", "-F", "raw", top, tmp_path / "seen.raw")

@@ -95,7 +95,7 @@ def test_a_header_apart_from_its_data_has_no_payload_to_overlap() -> None:
     assert LuksHeader.parse(patched((104, 0)), is_detached=True).payload_offset == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, HEADER_BYTES - 8), st.binary(min_size=1, max_size=8)), max_size=4))
 def test_no_damage_leads_to_anything_but_a_refusal(changes: list[tuple[int, bytes]]) -> None:
     try:

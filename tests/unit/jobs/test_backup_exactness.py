@@ -160,7 +160,7 @@ class World:
 
     async def _look_again(self, backend: Any, offset: int, length: int) -> None:
         found = bytearray(length)
-        for _ in range(20):
+        while True:
             try:
                 await backend.pread(offset, memoryview(found))
             except OSError:
@@ -188,11 +188,15 @@ class World:
         while self.tasks:
             await asyncio.wait(self.tasks)
 
-    async def finish_jobs(self) -> None:
-        """Let every job come to its end."""
+    async def finish(self) -> None:
+        """Mend every disk, and let everything come to its end."""
         for node in self.server.daemon.graph:
             if isinstance(node.driver, SlowFile):
                 node.driver.fail_reads_at, node.driver.fail_writes = set(), None
+        await self.settle()
+        await self._finish_jobs()
+
+    async def _finish_jobs(self) -> None:
         for _ in range(400):
             jobs = list(self.server.daemon.jobs)
             if not jobs:
@@ -236,40 +240,38 @@ async def back_up(seed: int) -> bool:
     await world.fill("base")
     source = await world.add("source", backing="base")
     await world.fill("source")
-    before = await world.add("target")
-    await world.fill("target") if dice.random() < 0.3 else None
+    sync = dice.choice(("full", "full", "top"))
+    target = await world.add("target", **({"backing": "base"} if sync == "top" else {}))
     world.model[:] = content(source)
     ended = False
     async with world.server.backend("source", writable=True) as backend:
         for step in range(STEPS):
             world.begin(world.guest(backend))
             if step == STEPS // 4:
-                world.begin(start(world))
+                world.begin(start(world, sync=sync))
             if step > STEPS // 4 and dice.random() < 0.4:
                 world.begin(world.execute(*verb(dice)[:1], **verb(dice)[1]))
             if dice.random() < 0.15:
                 disturb(world, ("target",) if dice.random() < 0.7 else ("source", "base"))
             await world.pass_time()
-        await world.finish_jobs()
-        await world.settle()
+        await world.finish()
         ended = world.endings.get("j", {"error": "none"}).get("error") is None and "j" in world.endings
         found = bytearray(SIZE)
         await backend.pread(0, memoryview(found))
         assert found == world.model, seed
     if ended:
-        assert content(before) == WitnessFilter.seen[0], seed
+        assert content(target) == WitnessFilter.seen[0], seed
     await world.close()
     return ended
 
 
-async def start(world: World) -> None:
+async def start(world: World, **options: Any) -> None:
     dice = world.dice
     await world.execute(
         "blockdev-backup",
         job_id="j",
         device="source",
         target="target",
-        sync="full",
         speed=dice.choice((0, 0, 64 * KiB)),
         on_source_error=dice.choice(("stop", "ignore", "enospc", "report")),
         on_target_error=dice.choice(("stop", "ignore", "enospc")),
@@ -277,6 +279,7 @@ async def start(world: World) -> None:
         auto_finalize=dice.random() < 0.7,
         auto_dismiss=dice.random() < 0.7,
         x_perf={"max-workers": dice.choice((1, 2, 64)), "max-chunk": dice.choice((0, COPIED))},
+        **options,
     )
 
 
@@ -290,6 +293,44 @@ def verb(dice: random.Random) -> tuple[str, dict[str, Any]]:
             ("query-named-block-nodes", {"flat": True}),
         )
     )
+
+
+async def add_up(seed: int) -> int:
+    """Make one backup after the other, each of what has changed since the last; return how many succeeded."""
+    world = World(seed)
+    await world.add("base")
+    source = await world.add("source", backing="base")
+    await world.fill("source")
+    target = await world.add("target")
+    world.model[:] = content(source)
+    await world.execute("block-dirty-bitmap-add", node="source", name="b")
+    options: dict[str, Any] = {"sync": "full", "bitmap_mode": "on-success"}
+    succeeded = 0
+    async with world.server.backend("source", writable=True) as backend:
+        for _ in range(4):
+            world.endings.clear()
+            for step in range(STEPS // 4):
+                world.begin(world.guest(backend))
+                if step == 2:
+                    world.begin(start(world, bitmap="b", **options))
+                if world.dice.random() < 0.15:
+                    disturb(world, ("target", "source"))
+                await world.pass_time()
+            await world.finish()
+            if "error" in world.endings["j"]:
+                continue
+            assert content(target) == WitnessFilter.seen[-1], seed
+            succeeded += 1
+            options = {"sync": "bitmap", "bitmap_mode": world.dice.choice(("on-success", "always", "never"))}
+    await world.close()
+    return succeeded
+
+
+def test_backups_of_what_has_changed_add_up() -> None:
+    succeeded = 0
+    for seed in range(8):
+        succeeded += asyncio.run(asyncio.wait_for(add_up(seed), 20))
+    assert succeeded > 8, "the world is too rough for backups to succeed"
 
 
 async def fleece(seed: int) -> bool:
@@ -342,8 +383,7 @@ async def fleece(seed: int) -> bool:
             if dice.random() < 0.1:
                 disturb(world, ("temp",))
             await world.pass_time()
-        await world.finish_jobs()
-        await world.settle()
+        await world.finish()
         ended = "error" not in world.endings["j"]
         found = bytearray(SIZE)
         await backend.pread(0, memoryview(found))

@@ -26,6 +26,8 @@ def test_layers_are_committed_under_a_node_in_use(
 ) -> None:
     async def scenario(bench: MirrorBench) -> None:
         base, _, middle, top = await bench.make_chain(*sizes)
+        if seed % 2:
+            bench.let_host_copy()
         guest = await bench.make_guest(top)
         expected = await content(middle)
         job = await bench.commit(middle, base)

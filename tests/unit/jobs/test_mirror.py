@@ -1,8 +1,10 @@
 """A mirror is exact whatever the guest does meanwhile, and ends as it was told to."""
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from qmpserver.errors import QMPError
 from qmpserver.jobs.error_policy import OnError
 from qmpserver.jobs.mirror_plan import CopyMode, MirrorSync
+from qmpserver.jobs.states import JobVerb
 from tests.unit.block.memory_drivers import FILES, MemoryFormat
 from tests.unit.block.troubled_drivers import TROUBLE
 from tests.unit.jobs.mirror_bench import CLUSTER, SIZE, MirrorBench, content
@@ -52,7 +55,7 @@ def assert_untouched(bench: MirrorBench) -> None:
 
 
 @pytest.mark.parametrize("mode", CopyMode)
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_target_takes_the_place_of_a_node_that_never_stood_still(
     play: Callable[..., None], mode: CopyMode, seed: int
 ) -> None:
@@ -62,6 +65,8 @@ def test_the_target_takes_the_place_of_a_node_that_never_stood_still(
         if seed % 2:
             await bench.scribble(target)
         guest = await bench.make_guest(top)
+        if seed % 2:
+            bench.let_host_copy()
         granularity = (512, CLUSTER, 4 * CLUSTER)[seed % 3]
         job = await bench.mirror(top, target, copy_mode=mode, granularity=granularity)
         users = [asyncio.ensure_future(guest.use(60)) for _ in range(4)]
@@ -114,6 +119,8 @@ def test_an_active_commit_of_a_node_in_use_gives_its_place_to_the_base(
 ) -> None:
     async def scenario(bench: MirrorBench) -> None:
         base, _, top = await bench.make_chain(SIZE, SIZE, SIZE)
+        if seed % 2:
+            bench.let_host_copy()
         guest = await bench.make_guest(top)
         job = await bench.commit(top, base)
         users = [asyncio.ensure_future(guest.use(60)) for _ in range(4)]
@@ -304,3 +311,61 @@ def test_a_target_of_another_size_is_refused_when_the_job_runs(play: Callable[..
         assert_untouched(bench)
 
     play(scenario)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_asked_of_mirrors_at_any_moment_the_guest_finds_what_it_stored(
+    play: Callable[..., None], seed: int
+) -> None:
+    async def scenario(bench: MirrorBench) -> None:
+        dice = bench.dice
+        (first,) = await bench.make_chain(SIZE)
+        second = await bench.engine.add("other", "o", size=SIZE, discard="unmap")
+        if seed % 2:
+            bench.let_host_copy()
+        guest = await bench.make_guest(first)
+        users: list[asyncio.Future[None]] = []
+        for _ in range(60):
+            users = [user for user in users if not user.done()]
+            if len(users) < 3:
+                users.append(asyncio.ensure_future(guest.use(dice.randrange(30))))
+            job: Any = bench.jobs.get("j")
+            if job is None:
+                node = guest.backend.node
+                other = second if node is first else first
+                await bench.mirror(
+                    node,
+                    other,
+                    copy_mode=dice.choice(list(CopyMode)),
+                    auto_finalize=dice.random() < 0.5,
+                    auto_dismiss=dice.random() < 0.5,
+                    granularity=dice.choice((512, CLUSTER, 8 * CLUSTER)),
+                )
+                continue
+            likely = {
+                "ready": job.complete,
+                "pending": partial(bench.jobs.finalize, job),
+                "concluded": partial(bench.jobs.dismiss, job),
+            }.get(job.status.value, job.user_resume)
+            verbs: list[Callable[[], Any]] = [
+                job.user_pause,
+                job.complete,
+                partial(job.cancel, force=dice.random() < 0.3),
+                partial(job.set_speed, dice.choice((0, CLUSTER * 100))),
+                partial(job.change, CopyMode.WRITE_BLOCKING),
+            ]
+            verb = likely if dice.random() < 0.6 else dice.choice(verbs)
+            with contextlib.suppress(QMPError):
+                if verb == job.complete:
+                    job.check_verb(JobVerb.COMPLETE)
+                outcome = verb()
+                if outcome is not None:
+                    await outcome
+            for _ in range(dice.randrange(24)):
+                await bench.tick()
+        await bench.jobs.cancel_all()
+        await asyncio.gather(*users)
+        assert await content(guest.backend.node) == guest.model
+        assert_untouched(bench)
+
+    play(scenario, seed)

@@ -1,5 +1,8 @@
 import os
+import random
 from pathlib import Path
+
+import pytest
 
 from qmpserver.drivers.file.runs import END_OF_OFFSETS, MAX_RUNS, Run, RunCache, find_runs
 from qmpserver.units import KiB, MiB
@@ -73,3 +76,30 @@ def test_a_change_makes_everything_forgotten() -> None:
     cache.store([Run(0, 10, is_data=True)], cache.generation)
     cache.changed()
     assert cache.find(0) is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_remembered_is_true_wherever_one_has_looked(seed: int) -> None:
+    chance = random.Random(seed)
+    kinds: list[bool] = []
+    while len(kinds) < 150:
+        kinds += [chance.random() < 0.5] * chance.randint(1, 9)
+    cache = RunCache()
+
+    def look(start: int) -> list[Run]:
+        runs: list[Run] = []
+        for _ in range(chance.randint(1, 4)):
+            if start < len(kinds):
+                end = next((at for at in range(start, len(kinds)) if kinds[at] != kinds[start]), len(kinds))
+                runs.append(Run(start, end, kinds[start]))
+                start = end
+        return runs
+
+    for _ in range(120):
+        offset = chance.randrange(len(kinds))
+        known = cache.find(offset)
+        if known is None:
+            cache.store(look(offset), cache.generation)
+        else:
+            assert known.start <= offset < known.end
+            assert set(kinds[known.start : known.end]) == {known.is_data}

@@ -48,7 +48,6 @@ class TestPreallocate(FilterContract):
 @pytest.mark.parametrize(
     ("options", "file_size"),
     [
-        ({}, 129 * MiB),
         ({"prealloc_size": 0}, MiB),
         ({"prealloc_size": 0, "prealloc_align": 512}, 1536),
         ({"prealloc_size": 1000, "prealloc_align": 0}, 2512),
@@ -66,6 +65,22 @@ def test_a_write_past_the_end_makes_room_ahead(options: dict[str, int], file_siz
         assert file.data == b"a" * 512 + bytes(488) + b"b" * 512
 
     play(file, body, **options)
+
+
+def test_by_default_much_is_reserved() -> None:
+    class Noting(MemoryFile):
+        asked: tuple[int, int] | None = None
+
+        async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
+            self.asked = offset, length
+
+    file = Noting()
+
+    async def body(driver: PreallocateDriver) -> None:
+        await driver.pwrite(0, memoryview(b"x" * 512), 0)
+
+    play(file, body)
+    assert file.asked == (0, 129 * MiB)
 
 
 def test_what_is_reserved_is_used_before_more_is_reserved() -> None:
@@ -87,11 +102,11 @@ def test_when_nobody_resizes_any_more_the_file_is_cut_back() -> None:
 
     async def body(driver: PreallocateDriver) -> None:
         await driver.pwrite(0, memoryview(b"x" * 4096), 0)
-        assert file.size == 129 * MiB
+        assert file.size == 65536
         await driver.prepare_permissions(IDLE)
         assert file.size == driver.size == 4096
 
-    play(file, body)
+    play(file, body, prealloc_size=4096, prealloc_align=65536)
 
 
 def test_a_file_that_cannot_be_made_larger_ahead_is_written_all_the_same() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from qmpserver.block.bits import Bits
 from qmpserver.driver_api.bitmaps import StoredBitmap
-from qmpserver.driver_api.extras import CheckMode
+from qmpserver.driver_api.extras import CheckMode, SnapshotInfo
 from qmpserver.drivers.qcow2 import bitmap_directory as directory
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.errors import QMPError
@@ -130,11 +130,15 @@ def test_a_removed_bitmap_leaves_nothing_behind() -> None:
     asyncio.run(scenario())
 
 
-def test_bitmaps_survive_a_change_of_the_backing_file_and_a_snapshot() -> None:
+def test_bitmaps_survive_another_backing_file_snapshots_and_a_repair() -> None:
     async def scenario() -> None:
         file = await image_with((stored("one"), {7}))
         driver = await opened(file)
         await driver.change_backing_file("base", "raw")
+        await driver.create_snapshot(SnapshotInfo("", "kept"))
+        await driver.create_snapshot(SnapshotInfo("", "gone"))
+        await driver.delete_snapshot(None, "gone")
+        await driver.check(CheckMode.ALL)
         await driver.store_bitmaps([(stored("one"), bits_of({7, 8}))])
         await driver.close()
         again = await opened(file, read_only=True)
@@ -243,7 +247,7 @@ class History:
         for _ in range(6):
             driver = await opened(self.file)
             self.marks = {
-                one.name: await content(driver, one.name) if not one.is_in_use else set()
+                one.name: await content(driver, one.name)
                 for one in driver.stored_bitmaps
                 if not one.is_in_use
             }

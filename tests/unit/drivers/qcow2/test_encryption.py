@@ -121,7 +121,7 @@ def test_random_requests_agree_with_a_plain_model(encrypt: dict[str, Any], optio
         await work.create()
         assert await work.engine.read(0, SIZE) == work.model
         for _ in range(2):
-            for _ in range(25):
+            for _ in range(12):
                 await work.step()
             assert await work.engine.read(0, SIZE) == work.model
             await work.engine.driver.close()
