@@ -88,6 +88,7 @@ class MirrorJob(BlockJob):
             await self._reserve_nodes()
             self._intercept(self._copy)
             await self.graph.refresh(self._filter.node)
+            await self._outwait_requests()
             self.manager.add(self)
             self.set_speed(speed_bps)
         except BaseException:
@@ -128,6 +129,12 @@ class MirrorJob(BlockJob):
         driver = self._filter.node.driver
         if isinstance(driver, SupportsInterception):
             driver.interceptor = copy
+
+    async def _outwait_requests(self) -> None:
+        """Wait for requests that came before the filter did: nothing would tell when they change the source."""
+        for node in (self._filter.node, self.plan.source):
+            async with node.drained():
+                pass
 
     async def _take_down(self) -> None:
         """Undo what has been set up; why that failed is what the caller is to hear."""

@@ -18,7 +18,9 @@ CATEGORIES = {
     "daemon": ("blockdev", "object", "qdev", "qom"),
     "jobs": ("backup", "commit", "job", "stream"),
     "monitor": ("handle", "monitor", "qio", "qmp", "socket"),
+    "nbd": ("export", "nbd"),
     "server": ("main", "runstate"),
+    "transaction": ("transaction",),
 }
 """The loggers there are, and the first words of QEMU's trace events that mean them."""
 

@@ -266,6 +266,36 @@ def test_a_target_that_fails_a_blocking_write_does_not_fail_the_guest(play: Call
     play(scenario)
 
 
+def test_a_write_that_was_on_its_way_when_the_mirror_began_is_copied(play: Callable[..., None]) -> None:
+    async def scenario(bench: MirrorBench) -> None:
+        (top,) = await bench.make_chain(SIZE)
+        await top.pwrite(0, memoryview(b"old" * CLUSTER)[:CLUSTER])
+        target = await bench.engine.add("target", "t", size=SIZE)
+        guest = await bench.make_guest(top)
+        file: Any = bench.graph.find("n0-file").driver
+        begun, go_on, store = asyncio.Event(), asyncio.Event(), file.pwrite
+
+        async def store_late(offset: int, data: memoryview, flags: int) -> None:
+            begun.set()
+            await go_on.wait()
+            await store(offset, data, flags)
+
+        file.pwrite = store_late
+        writing = asyncio.ensure_future(guest.backend.pwrite(0, memoryview(b"n" * CLUSTER)))
+        await begun.wait()
+        starting = asyncio.ensure_future(bench.mirror(top, target))
+        for _ in range(60):
+            await bench.tick()
+        go_on.set()
+        job = await starting
+        await writing
+        await bench.until(job, "ready")
+        assert (await content(target))[:CLUSTER] == b"n" * CLUSTER
+        await job.cancel()
+
+    play(scenario)
+
+
 def test_nobody_else_may_write_what_is_mirrored(play: Callable[..., None]) -> None:
     async def scenario(bench: MirrorBench) -> None:
         (top,) = await bench.make_chain(SIZE)

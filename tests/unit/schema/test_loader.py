@@ -8,7 +8,7 @@ import pytest
 
 from qmpserver.schema.loader import documents_folder, load
 from qmpserver.schema.model import Schema
-from qmpserver.schema.qapi import Alternate, Array, Enum, Struct, Union
+from qmpserver.schema.qapi import Alternate, Array, Enum, Scalar, Struct, Union
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,7 +29,7 @@ def test_every_type_can_be_built(schema: Schema) -> None:
         assert isinstance(schema.type(name).type, Enum | Struct | Union | Alternate)
     for command in schema.commands.values():
         assert isinstance(command.arguments, Struct | Union)
-        assert isinstance(command.returns, Array | Struct | Union)
+        assert isinstance(command.returns, Array | Scalar | Struct | Union)
     for event in schema.events.values():
         assert isinstance(event.data, Struct | Union)
 
