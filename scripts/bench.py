@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bench_img
+
 MIB = 1 << 20
 OURS = f"{shlex.quote(sys.executable)} -m qmpserver --log-level warning"
 
@@ -145,6 +147,17 @@ def at_most(value: float, unit: str) -> Goal:
 
 
 GOALS = {
+    "check 2 M clusters, in order, s": Goal("<= 1x", lambda ours, theirs: ours <= theirs),
+    "check 2 M clusters, fragmented, s": Goal("<= 1x", lambda ours, theirs: ours <= theirs),
+    "map 2 M clusters, in order, s": Goal("<= 1.5x", lambda ours, theirs: ours <= 1.5 * theirs),
+    "map 2 M clusters, fragmented, s": Goal("<= 1.5x", lambda ours, theirs: ours <= 1.5 * theirs),
+    "info, s": at_most(0.15, "s"),
+    "--version, s": at_most(0.08, "s"),
+    "allocating writes of 64 KiB, MiB/s": at_least(1),
+    "allocating writes of 1 MiB, MiB/s": at_least(1),
+    "convert, MiB/s": at_least(1),
+    "convert -c (zlib), MiB/s": at_least(1),
+    "convert -c (zstd), MiB/s": at_least(1),
     "chain of 200: images opened/s": at_least(0.5),
     "chain of 200: shown flat/s": at_least(0.5),
     "chain of 200: shown whole/s": at_least(0.5),
@@ -390,7 +403,33 @@ def case_graph(command: str, folder: Path, _mib: int) -> dict[str, float]:
     return figures
 
 
+OUR_TOOL, THEIR_TOOL = f"{shlex.quote(sys.executable)} -m qmpserver img", "qemu-img"
+
+
+def _tool(command: str) -> str:
+    """Return the image tool that belongs to a server."""
+    return OUR_TOOL if command == OURS else THEIR_TOOL
+
+
+def case_tables(command: str, folder: Path, _mib: int) -> dict[str, float]:
+    """Check and map an image of 2 million clusters."""
+    return bench_img.measure_tables(_tool(command), folder)
+
+
+def case_writes(command: str, folder: Path, mib: int) -> dict[str, float]:
+    """Write a new image from its beginning to its end."""
+    return bench_img.measure_writes(_tool(command), folder, mib)
+
+
+def case_convert(command: str, folder: Path, mib: int) -> dict[str, float]:
+    """Convert a raw image to qcow2."""
+    return bench_img.measure_convert(_tool(command), folder, make_data(folder, mib), mib)
+
+
 CASES = {
+    "tables": case_tables,
+    "writes": case_writes,
+    "convert": case_convert,
     "qmp": case_qmp,
     "start": case_start,
     "stream": case_stream,

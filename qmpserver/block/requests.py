@@ -10,14 +10,16 @@ class TrackedRequest:
         offset: First byte concerned.
         end: First byte no longer concerned.
         is_serialising: No overlapping request may run beside it.
+        is_ahead: It begins behind all that were in flight when it came.
     """
 
-    __slots__ = ("done", "end", "is_serialising", "offset")
+    __slots__ = ("done", "end", "is_ahead", "is_serialising", "offset")
 
     def __init__(self, offset: int, end: int, *, is_serialising: bool) -> None:
         self.offset = offset
         self.end = end
         self.is_serialising = is_serialising
+        self.is_ahead = False
         self.done: asyncio.Future[None] | None = None
 
 
@@ -31,21 +33,25 @@ class TrackedRequests:
     def __init__(self) -> None:
         self._requests: dict[TrackedRequest, None] = {}
         self._serialising = 0
+        self._highest_end = 0
 
     def __len__(self) -> int:
         return len(self._requests)
 
     def begin(self, offset: int, end: int) -> TrackedRequest:
         """Enter an ordinary request.  While :attr:`must_wait`, await :meth:`turn` before going on."""
-        request = TrackedRequest(offset, end, is_serialising=False)
-        self._requests[request] = None
-        return request
+        return self._enter(TrackedRequest(offset, end, is_serialising=False))
 
     def begin_serialising(self, offset: int, end: int) -> TrackedRequest:
         """Enter a serialising request; await :meth:`turn` before going on."""
-        request = TrackedRequest(offset, end, is_serialising=True)
-        self._requests[request] = None
         self._serialising += 1
+        return self._enter(TrackedRequest(offset, end, is_serialising=True))
+
+    def _enter(self, request: TrackedRequest) -> TrackedRequest:
+        # Whoever goes on behind all others, as a stream of writes does, need not be compared with any.
+        request.is_ahead = not self._requests or request.offset >= self._highest_end
+        self._highest_end = max(self._highest_end, request.end) if self._requests else request.end
+        self._requests[request] = None
         return request
 
     @property
@@ -64,6 +70,8 @@ class TrackedRequests:
             await asyncio.shield(blocker.done)
 
     def _first_conflict(self, request: TrackedRequest) -> TrackedRequest | None:
+        if request.is_ahead:
+            return None
         for earlier in self._requests:
             if earlier is request:
                 break

@@ -1,16 +1,16 @@
 """Sockets as chardevs: those that clients connect to, and those that connect to a client."""
 
 import asyncio
-import contextlib
 import os
 import socket
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from qmpserver import sockets
 from qmpserver.chardevs.chardev import Chardev
+from qmpserver.listening import ListeningSockets
 from qmpserver.monitor.doors import Endpoint
-from qmpserver.sockets import FdAddress, SocketAddress, UnixAddress
+from qmpserver.sockets import FdAddress, SocketAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,7 @@ class ListeningChardev(Chardev):
     def __init__(self, label: str, spec: SocketSpec) -> None:
         super().__init__(label)
         self._spec = spec
-        self._listening: list[socket.socket] = []
-        self._file: tuple[str, os.stat_result] | None = None
+        self._listening: ListeningSockets | None = None
 
     @property
     def filename(self) -> str:
@@ -58,47 +57,35 @@ class ListeningChardev(Chardev):
 
     def _shown(self) -> str:
         address = self._spec.address
-        if isinstance(address, sockets.TcpAddress) and self._listening:
-            host, port = self._listening[0].getsockname()[:2]
+        if isinstance(address, sockets.TcpAddress) and self._listening is not None:
+            (host, port, *_), *_ = cast("list[tuple[str, int]]", self._listening.names)
             return str(sockets.TcpAddress(host, str(port)))
         return str(address)
 
     async def open(self) -> None:
         """Listen."""
-        address = self._spec.address
-        self._listening = sockets.listen(address)
-        if isinstance(address, UnixAddress) and not address.is_abstract:
-            self._file = _identify(address.path)
+        self._listening = ListeningSockets(self._spec.address)
 
     def hand_over(self) -> list[Endpoint]:
         """Return copies of the sockets."""
-        return [
-            Endpoint(FdAddress(os.dup(opened.fileno())), nodelay=self._spec.nodelay)
-            for opened in self._listening
-        ]
+        assert self._listening is not None
+        nodelay = self._spec.nodelay
+        return [Endpoint(FdAddress(fd), nodelay=nodelay) for fd in self._listening.duplicates()]
 
     async def first_client(self) -> None:
         """Wait until a client has connected; it is let in by the monitor."""
-        loop = asyncio.get_running_loop()
+        assert self._listening is not None
         came = asyncio.Event()
-        for opened in self._listening:
-            loop.add_reader(opened.fileno(), came.set)
+        self._listening.watch(lambda _: came.set())
         try:
             await came.wait()
         finally:
-            for opened in self._listening:
-                loop.remove_reader(opened.fileno())
+            self._listening.unwatch()
 
     def close(self) -> None:
         """Listen no more, and remove the file if it is still ours."""
-        for opened in self._listening:
-            opened.close()
-        self._listening.clear()
-        if self._file is not None:
-            name, made = self._file
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.lstat(name), made):
-                    os.unlink(name)
+        if self._listening is not None:
+            self._listening.close()
 
 
 class ConnectedChardev(Chardev):
@@ -148,7 +135,3 @@ class ConnectedChardev(Chardev):
 def make_socket(label: str, spec: SocketSpec) -> Chardev:
     """Make the chardev that a description asks for; it is not open yet."""
     return (ListeningChardev if spec.is_server else ConnectedChardev)(label, spec)
-
-
-def _identify(path: str) -> tuple[str, os.stat_result]:
-    return os.path.abspath(path), os.lstat(path)

@@ -1,30 +1,25 @@
 """Listen for NBD clients and let them in."""
 
-import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from qmpserver import sockets
 from qmpserver.clock import Clock, Timer
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError
 from qmpserver.exports.nbd_connection import NbdConnection
 from qmpserver.exports.nbd_export import NbdExport
 from qmpserver.exports.tls import TlsServer
+from qmpserver.listening import Acceptor, ListeningSockets
 from qmpserver.log import get_logger
 from qmpserver.nbd.export_info import ExportInfo
 from qmpserver.nbd.server_handshake import ServerHandshake
-from qmpserver.sockets import SocketAddress, UnixAddress
+from qmpserver.sockets import SocketAddress
 from qmpserver.units import NS_PER_SECOND
 
 DEFAULT_MAX_CONNECTIONS: Final = 100
 DEFAULT_HANDSHAKE_S: Final = 10
-
-_ACCEPTS_PER_TURN: Final = 16
-_RETRY_ACCEPT_NS: Final = NS_PER_SECOND // 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +53,7 @@ class NbdServer:
         self._clock = clock
         self._exports: dict[str, NbdExport] = {}
         self._connections: set[NbdConnection] = set()
-        self._sockets: list[socket.socket] = []
-        self._file: tuple[str, os.stat_result] | None = None
-        self._is_accepting = False
-        self._loop = asyncio.get_running_loop()
+        self._acceptor: Acceptor | None = None
 
     def open(self) -> None:
         """Listen.
@@ -69,16 +61,13 @@ class NbdServer:
         Raises:
             QMPError: It cannot be done.
         """
-        address = self.options.address
-        self._sockets = sockets.listen(address)
-        if isinstance(address, UnixAddress) and not address.is_abstract:
-            self._file = (os.path.abspath(address.path), os.lstat(address.path))
-        self._accept_again()
+        listening = ListeningSockets(self.options.address)
+        self._acceptor = Acceptor(listening, self._serve, self._clock, self.log, lambda: self._is_full)
 
     @property
     def addresses(self) -> list[object]:
         """What the sockets are bound to, as the socket module shows it."""
-        return [listening.getsockname() for listening in self._sockets]
+        return self._acceptor.names if self._acceptor is not None else []
 
     @property
     def connections(self) -> int:
@@ -87,15 +76,8 @@ class NbdServer:
 
     def close(self) -> None:
         """Listen no more and part with all clients; the exports stay."""
-        self._stop_accepting()
-        for listening in self._sockets:
-            listening.close()
-        self._sockets.clear()
-        if self._file is not None:
-            name, made = self._file
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.lstat(name), made):
-                    os.unlink(name)
+        if self._acceptor is not None:
+            self._acceptor.close()
         for connection in tuple(self._connections):
             connection.close()
 
@@ -152,8 +134,8 @@ class NbdServer:
     def forget(self, connection: NbdConnection) -> None:
         """Take note that a client has gone; another may come in its place."""
         self._connections.discard(connection)
-        if self._sockets:
-            self._accept_again()
+        if self._acceptor is not None:
+            self._acceptor.resume()
 
     # Clients
 
@@ -161,43 +143,6 @@ class NbdServer:
     def _is_full(self) -> bool:
         limit = self.options.max_connections
         return bool(limit) and len(self._connections) >= limit
-
-    def _accept_again(self) -> None:
-        if not self._is_accepting and not self._is_full:
-            self._is_accepting = True
-            for listening in self._sockets:
-                self._loop.add_reader(listening.fileno(), self._accept, listening)
-
-    def _stop_accepting(self) -> None:
-        if self._is_accepting:
-            self._is_accepting = False
-            for listening in self._sockets:
-                self._loop.remove_reader(listening.fileno())
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
-            if self._is_full:
-                # The others wait in the kernel's queue until somebody goes.
-                self._stop_accepting()
-                return
-            try:
-                connection, _ = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._cannot_accept(error)
-                return
-            self._serve(connection)
-
-    def _cannot_accept(self, error: OSError) -> None:
-        """Try again later, rather than at once for ever."""
-        self.log.error("cannot accept an nbd client", reason=error_text(error))
-        self._stop_accepting()
-        self._clock.call_later(_RETRY_ACCEPT_NS, self._accept_again_if_open)
-
-    def _accept_again_if_open(self) -> None:
-        if self._sockets:
-            self._accept_again()
 
     def _serve(self, connection: socket.socket) -> None:
         if connection.family in (socket.AF_INET, socket.AF_INET6):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
 from collections.abc import Callable
@@ -10,17 +9,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from qmpserver import sockets
-from qmpserver.clock import Clock, Timer
-from qmpserver.errors import QMPError, error_text
+from qmpserver.clock import Clock
+from qmpserver.errors import QMPError
+from qmpserver.listening import Acceptor, ListeningSockets
 from qmpserver.monitor.channel import Channel, SocketChannel, StdioChannel
 from qmpserver.monitor.client import ClientConnection
 from qmpserver.monitor.monitor import Monitor
 from qmpserver.sockets import FdAddress, Peer, SocketAddress, TcpAddress, UnixAddress
 from qmpserver.units import NS_PER_MS
-
-_ACCEPTS_PER_TURN = 16
-_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_RETRY_ACCEPT_NS = 100 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +106,7 @@ class _Admission:
 class Listener(_Admission):
     """Accept clients on listening sockets."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        monitor: Monitor,
-        clock: Clock,
-        on_client_end: Callable[[], object] = lambda: None,
-    ) -> None:
-        super().__init__(endpoint, monitor, clock, on_client_end)
-        self._loop = asyncio.get_running_loop()
-        self._sockets: list[socket.socket] = []
-        self._file: tuple[int, int] | None = None
-        self._retry: Timer | None = None
-        self._first_client = asyncio.Event()
+    _acceptor: Acceptor | None = None
 
     async def open(self) -> None:
         """Listen.
@@ -132,10 +116,9 @@ class Listener(_Admission):
         """
         address = self._endpoint.address
         assert not isinstance(address, Stream)
-        self._sockets = sockets.listen(address)
-        if isinstance(address, UnixAddress) and not address.is_abstract:
-            self._file = _identity(address.path)
-        self._watch()
+        self._first_client = asyncio.Event()
+        listening = ListeningSockets(address)
+        self._acceptor = Acceptor(listening, self._serve, self._clock, self._monitor.log)
 
     async def first_client(self) -> None:
         """Wait until a client has come."""
@@ -144,34 +127,7 @@ class Listener(_Admission):
     @property
     def names(self) -> list[object]:
         """What the sockets are bound to, as the socket module shows it; the port that was chosen."""
-        return [listening.getsockname() for listening in self._sockets]
-
-    def _watch(self) -> None:
-        self._retry = None
-        for listening in self._sockets:
-            self._loop.add_reader(listening.fileno(), self._accept, listening)
-
-    def _unwatch(self) -> None:
-        for listening in self._sockets:
-            self._loop.remove_reader(listening.fileno())
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
-            try:
-                connection, _ = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._cannot_accept(error)
-                return
-            self._serve(connection)
-
-    def _cannot_accept(self, error: OSError) -> None:
-        """Try again later, rather than at once for ever."""
-        self._monitor.log.error("cannot accept a client", reason=error_text(error))
-        if error.errno in _OUT_OF_DESCRIPTORS:
-            self._unwatch()
-            self._retry = self._clock.call_later(_RETRY_ACCEPT_NS, self._watch)
+        return self._acceptor.names if self._acceptor is not None else []
 
     def _serve(self, connection: socket.socket) -> None:
         self._admit_socket(connection)
@@ -179,17 +135,8 @@ class Listener(_Admission):
 
     async def close(self) -> None:
         """Listen no more; a UNIX socket's file is removed if it is still ours.  Clients stay."""
-        if self._retry is None:
-            self._unwatch()
-        else:
-            self._retry.cancel()
-        for listening in self._sockets:
-            listening.close()
-        self._sockets = []
-        address = self._endpoint.address
-        if isinstance(address, UnixAddress) and self._file and _identity(address.path) == self._file:
-            with contextlib.suppress(OSError):
-                os.unlink(address.path)
+        if self._acceptor is not None:
+            self._acceptor.close()
 
 
 class Connector(_Admission):
@@ -198,16 +145,8 @@ class Connector(_Admission):
     The endpoint is where the client listens, or a connected descriptor, or a pair of descriptors.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        monitor: Monitor,
-        clock: Clock,
-        on_client_end: Callable[[], object] = lambda: None,
-    ) -> None:
-        super().__init__(endpoint, monitor, clock, on_client_end)
-        self._reconnecting: asyncio.Task[None] | None = None
-        self._is_closed = False
+    _reconnecting: asyncio.Task[None] | None = None
+    _is_closed = False
 
     async def open(self) -> None:
         """Connect; with `reconnect_ms`, begin to try.
@@ -280,11 +219,3 @@ async def open_door(
     door: Door = (Listener if is_server else Connector)(endpoint, monitor, clock, on_client_end)
     await door.open()
     return door
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -8,7 +8,7 @@ their replies), which ends in *transmission* (requests and their replies).
 - :mod:`export_info`: what a handshake must know of an export.
 - :mod:`names`: what an export is called in one word.
 - :mod:`contexts`: metadata contexts and how they are asked for.
-- :mod:`server_handshake`, :mod:`server_requests`: the server's side.
+- :mod:`server_handshake`, :mod:`server_requests`, :mod:`request_buffer`: the server's side.
 - :mod:`client_handshake`, :mod:`client_replies`: the client's side.
 
 Source: the NBD protocol, ``doc/proto.md`` of the NBD project.

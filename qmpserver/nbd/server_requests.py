@@ -22,6 +22,7 @@ from qmpserver.nbd.constants import (
 from qmpserver.nbd.server_handshake import HeaderMode
 from qmpserver.nbd.wire import ProtocolError
 
+_NO_DATA: Final = memoryview(b"")
 _WRITING: Final = frozenset((Command.WRITE, Command.TRIM, Command.WRITE_ZEROES))
 
 
@@ -36,6 +37,7 @@ class Request:
         offset: First byte.
         length: Bytes concerned.
         payload: Bytes that follow on the wire, 0 for most.
+        data: These bytes, once they have come.
     """
 
     command: int
@@ -44,6 +46,7 @@ class Request:
     offset: int
     length: int
     payload: int = 0
+    data: memoryview = _NO_DATA
 
 
 class RequestReader:
