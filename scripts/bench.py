@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench_img
+import bench_img  # type: ignore[import-not-found]
 
 MIB = 1 << 20
 OURS = f"{shlex.quote(sys.executable)} -m qmpserver --log-level warning"
@@ -413,17 +413,20 @@ def _tool(command: str) -> str:
 
 def case_tables(command: str, folder: Path, _mib: int) -> dict[str, float]:
     """Check and map an image of 2 million clusters."""
-    return bench_img.measure_tables(_tool(command), folder)
+    figures: dict[str, float] = bench_img.measure_tables(_tool(command), folder)
+    return figures
 
 
 def case_writes(command: str, folder: Path, mib: int) -> dict[str, float]:
     """Write a new image from its beginning to its end."""
-    return bench_img.measure_writes(_tool(command), folder, mib)
+    figures: dict[str, float] = bench_img.measure_writes(_tool(command), folder, mib)
+    return figures
 
 
 def case_convert(command: str, folder: Path, mib: int) -> dict[str, float]:
     """Convert a raw image to qcow2."""
-    return bench_img.measure_convert(_tool(command), folder, make_data(folder, mib), mib)
+    figures: dict[str, float] = bench_img.measure_convert(_tool(command), folder, make_data(folder, mib), mib)
+    return figures
 
 
 CASES = {

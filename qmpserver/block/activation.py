@@ -4,9 +4,11 @@ An inactive node neither writes nor keeps others from writing.  What its driver 
 wrong by the time it is activated, so the image is opened anew then.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 from qmpserver.block import bitmap_store, permissions
+from qmpserver.block.backend import BlockBackend
 from qmpserver.block.draining import run_drained
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node
@@ -34,8 +36,10 @@ async def inactivate(graph: Graph, node: Node) -> None:
         NodeInUse: Somebody uses it.
         QMPError: An image could not be written back; it is active still.
     """
-    if _is_used(node):
+    if any(isinstance(edge.parent, Node) and edge.parent.is_active for edge in node.parents):
         raise NodeInUse("Node has active parent node")
+    if _is_used(node):
+        raise NodeInUse("Failed to inactivate node: Operation not permitted")
     for below in permissions.topological((node,)):
         if below.is_active and not _is_used(below):
             await run_drained((below,), partial(_inactivate, graph, below))
@@ -56,13 +60,26 @@ async def inactivate_all(graph: Graph) -> None:
 
 
 def _is_used(node: Node) -> bool:
-    """Say whether an active node, or a user that is no node, is above."""
-    return any(not isinstance(edge.parent, Node) or edge.parent.is_active for edge in node.parents)
+    """Say whether an active node is above, or a user that is no node and does not allow the node to be inactive."""
+    for edge in node.parents:
+        if isinstance(edge.parent, Node):
+            if edge.parent.is_active:
+                return True
+        elif not (isinstance(edge.parent, BlockBackend) and edge.parent.permits_inactive):
+            return True
+    return False
+
+
+def _backends(node: Node) -> Iterator[BlockBackend]:
+    """Go through the users that are no nodes and allow it to be inactive."""
+    return (edge.parent for edge in node.parents if isinstance(edge.parent, BlockBackend))
 
 
 async def _activate(graph: Graph, node: Node) -> None:
     node.flags.active = True
     try:
+        for backend in _backends(node):
+            backend.resume()
         await graph.refresh(node)
         for below in [edge.node.driver for edge in node.children.values()]:
             # It may have been active all the time, and written by another process all the same.
@@ -71,6 +88,8 @@ async def _activate(graph: Graph, node: Node) -> None:
         await _read_anew(node)
     except BaseException as error:
         node.flags.active = False
+        for backend in _backends(node):
+            backend.rest()
         await graph.loosen(node)
         if isinstance(error, OSError):
             raise QMPError(f"Could not activate '{node.node_name}': {error_text(error)}") from error
@@ -97,6 +116,8 @@ async def _inactivate(graph: Graph, node: Node) -> None:
             await node.driver.close()
             await node.open_driver_anew()
         bitmap_store.forget(node)
+        for backend in _backends(node):
+            backend.rest()
     except OSError as error:
         node.flags.active = True
         raise QMPError(f"Could not inactivate '{node.node_name}': {error_text(error)}") from error

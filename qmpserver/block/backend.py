@@ -3,9 +3,9 @@
 import errno
 import os
 
-from qmpserver.block.graph import Graph
+from qmpserver.block.graph import NOTHING, Graph
 from qmpserver.block.node import Edge, Node
-from qmpserver.driver_api.permissions import PermissionSet
+from qmpserver.driver_api.permissions import Permission, PermissionSet
 
 
 class BlockBackend:
@@ -14,12 +14,15 @@ class BlockBackend:
     Args:
         graph: The graph the node is in.
         name: What the user is called in a refusal; empty for one without a name.
+        allows_inactive: The node may be inactive, though the user writes while it is active.
     """
 
-    def __init__(self, graph: Graph, name: str = "") -> None:
+    def __init__(self, graph: Graph, name: str = "", *, allows_inactive: bool = False) -> None:
         self._graph = graph
         self.name = name
         self.root: Edge | None = None
+        self._allows_inactive = allows_inactive
+        self._held = NOTHING
 
     def describe(self) -> str:
         """Name the user in a refusal."""
@@ -38,13 +41,30 @@ class BlockBackend:
             NodeInUse: Another user does not agree; nothing has changed.
             QMPError: The node cannot be used so; nothing has changed.
         """
-        edge = self._graph.attach(self, "root", node, held=held)
+        self._held = held
+        is_at_rest = self._allows_inactive and not node.is_active
+        edge = self._graph.attach(self, "root", node, held=NOTHING if is_at_rest else held)
         try:
             await self._graph.refresh(node)
         except BaseException:
             self._graph.detach(edge)
             raise
         self.root = edge
+
+    @property
+    def permits_inactive(self) -> bool:
+        """Whether the node may become inactive: the user only reads, or allows it."""
+        return self._allows_inactive or not self._held.used & _WRITING
+
+    def rest(self) -> None:
+        """Hold no permissions: the node has become inactive.  The caller refreshes them."""
+        assert self.root is not None
+        self.root.permissions = NOTHING
+
+    def resume(self) -> None:
+        """Hold permissions again: the node is about to be active.  The caller refreshes them."""
+        assert self.root is not None
+        self.root.permissions = self._held
 
     async def remove(self) -> None:
         """Stop using the node, and close it if nobody else does."""
@@ -83,3 +103,6 @@ class BlockBackend:
         if offset < 0 or offset + length > root.size:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return root
+
+
+_WRITING = Permission.WRITE | Permission.WRITE_UNCHANGED

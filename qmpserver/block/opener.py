@@ -63,7 +63,12 @@ class _Below:
     options: dict[str, Any] | None = None
 
 
-def _no_fd_sets(set_id: int, flags: int) -> int:
+def no_fd_sets(set_id: int, flags: int) -> int:
+    """Refuse: there are no sets of descriptors.
+
+    Raises:
+        QMPError: Always.
+    """
     del flags
     raise QMPError(f"Failed to find fdset /dev/fdset/{set_id}")
 
@@ -91,7 +96,7 @@ class Opener:
         check_options: CheckOptions,
         on_corruption: CorruptionListener,
         *,
-        duplicate_fd: DuplicateFd = _no_fd_sets,
+        duplicate_fd: DuplicateFd = no_fd_sets,
         gate: Gate = lambda _filename: None,
         surroundings: Surroundings = _ALONE,
     ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from qmpserver.block import chain
+from qmpserver.block import activation, chain
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.node import Node
 from qmpserver.chardevs.store import socket_address
@@ -62,6 +62,7 @@ async def nbd_server_add(
     """Offer a node over NBD, the older way."""
     server = daemon.nbd.server
     node = daemon.graph.find(device)
+    daemon.exports.check_new_id(name or device)
     server.check_new_name(name or device)
     options: dict[str, Any] = {
         "id": name or device,
@@ -86,15 +87,17 @@ async def block_export_add(daemon: Daemon, *, options: dict[str, Any]) -> None:
     if node is None:
         text = f"Cannot find device='' nor node-name='{options['node-name']}'"
         raise QMPError(text, code="not-found", node=options["node-name"])
-    _check_threads(daemon, options.get("iothread"))
     if options.get("writable") and node.read_only:
         raise QMPError("Cannot export read-only node as writable", code="read-only", node=node.node_name)
+    _check_threads(daemon, options.get("iothread"))
     if options["type"] != "nbd":
         raise QMPError(f"Exports of type '{options['type']}' are not supported", code="not-supported")
     await _add_nbd(daemon, node, options)
 
 
 def _check_threads(daemon: Daemon, wanted: str | Sequence[str] | None) -> None:
+    if wanted is not None and not wanted and not isinstance(wanted, str):
+        raise QMPError("The set of I/O threads must not be empty")
     for object_id in [wanted] if isinstance(wanted, str) else wanted or ():
         found = daemon.objects.get(object_id)
         if found is None or found.qom_type != "iothread":
@@ -107,6 +110,9 @@ async def _add_nbd(daemon: Daemon, node: Node, options: dict[str, Any]) -> None:
     _check_length(name, "export name")
     _check_length(description, "description")
     server.check_new_name(name)
+    if not isinstance(options.get("iothread", ""), str):
+        raise QMPError("NBD export does not support multi-threading", code="not-supported")
+    allows_inactive = options.get("allow-inactive", False)
     export = NbdExport(
         options["id"],
         daemon.graph,
@@ -114,12 +120,15 @@ async def _add_nbd(daemon: Daemon, node: Node, options: dict[str, Any]) -> None:
         description=description,
         writable=options.get("writable", False),
         writethrough=options.get("writethrough", False),
+        allows_inactive=allows_inactive,
         allocation_depth=options.get("allocation-depth", False),
     )
     bitmaps = [_find_bitmap(daemon, node, wanted) for wanted in options.get("bitmaps", ())]
     for bitmap in bitmaps:
         _check_exportable(bitmap, writable=export.writable)
     async with daemon.graph.lock:
+        if not node.is_active and not allows_inactive:
+            await activation.activate(daemon.graph, node)
         await export.open(node)
     export.add_contexts([BitmapContext(bitmap) for bitmap in bitmaps])
     export.on_end = lambda: server.withdraw(export)

@@ -1,7 +1,7 @@
 """Find the class behind a driver's name, importing it only when it is first needed."""
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.errors import QMPError
@@ -9,16 +9,21 @@ from qmpserver.errors import QMPError
 ENTRY_POINT_GROUP = "qmpserver.drivers"
 """Third parties' drivers are found under this group; the entry's name is the driver's."""
 
+CERTAIN = 100
+"""What a driver's `probe` says of an image that is its own beyond doubt."""
+
 
 class DriverRegistry:
     """The drivers there are.
 
     Args:
         targets: For each driver name, ``package.module:ClassName``.
+        probed: The names of those that know their images by what these begin with; None for all of them.
     """
 
-    def __init__(self, targets: Mapping[str, str]) -> None:
+    def __init__(self, targets: Mapping[str, str], probed: Sequence[str] | None = None) -> None:
         self._targets = dict(targets)
+        self._probed = list(targets if probed is None else probed)
         self._classes: dict[str, type[BlockDriver]] = {}
 
     def add_entry_points(self) -> list[str]:
@@ -31,6 +36,7 @@ class DriverRegistry:
         entries = metadata.entry_points(group=ENTRY_POINT_GROUP)
         new = {entry.name: entry.value for entry in entries if entry.name not in self._targets}
         self._targets |= new
+        self._probed += new
         return list(new)
 
     def names(self) -> Iterator[str]:
@@ -56,8 +62,11 @@ class DriverRegistry:
     def probe(self, head: bytes, filename: str) -> str:
         """Return the format that most surely owns an image beginning with `head`; `raw` if none does."""
         best, best_score = "raw", 0
-        for name in self._targets:
+        for name in self._probed:
             score = self.find(name).probe(head, filename)
             if score > best_score:
                 best, best_score = name, score
+            if score == CERTAIN:
+                # Nobody can be surer, and a driver that is not asked need not be imported.
+                break
         return best

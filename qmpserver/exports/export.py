@@ -17,6 +17,7 @@ class BlockExport:
         graph: The graph the node is in.
         writable: Clients may write.
         writethrough: What they write is on stable storage when they are told so.
+        allows_inactive: The node may be inactive: it is read then, and writing fails.
 
     Attributes:
         is_shutting_down: It takes no more clients and ends when the last one has gone.
@@ -28,13 +29,21 @@ class BlockExport:
     shared: ClassVar[Permission] = PERM_ALL
     """What other users of the node may do."""
 
-    def __init__(self, export_id: str, graph: Graph, *, writable: bool, writethrough: bool = False) -> None:
+    def __init__(
+        self,
+        export_id: str,
+        graph: Graph,
+        *,
+        writable: bool,
+        writethrough: bool = False,
+        allows_inactive: bool = False,
+    ) -> None:
         self.export_id = export_id
         self.writable = writable
         self.writethrough = writethrough
         self.is_shutting_down = False
         self.on_end: Callable[[], object] = lambda: None
-        self.backend = BlockBackend(graph)
+        self.backend = BlockBackend(graph, allows_inactive=allows_inactive)
 
     async def open(self, node: Node) -> None:
         """Become a user of the node.  The graph is locked.
@@ -50,8 +59,8 @@ class BlockExport:
         """Whether somebody uses it."""
         return False
 
-    def shut_down(self) -> None:
-        """Part with all clients."""
+    async def shut_down(self) -> None:
+        """Part with all clients, and let what they asked for last end."""
 
     async def close(self) -> None:
         """Stop using the node.  The graph is locked, and no client is left."""

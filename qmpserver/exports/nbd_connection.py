@@ -7,7 +7,6 @@ together; a payload is read to where it stays, and is not copied on the way to t
 import asyncio
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -19,12 +18,11 @@ from qmpserver.exports.nbd_requests import Reply, RequestServer
 from qmpserver.exports.tls import TlsServer
 from qmpserver.log import Logger
 from qmpserver.nbd.constants import Command
+from qmpserver.nbd.request_buffer import BUFFER, RequestBuffer
 from qmpserver.nbd.server_handshake import Negotiated, ServerHandshake, Turn
-from qmpserver.nbd.server_requests import Request, RequestReader
+from qmpserver.nbd.server_requests import Request
 from qmpserver.nbd.wire import ProtocolError
-
-BUFFER: Final = 256 << 10
-"""Bytes taken from the socket at once."""
+from qmpserver.socket_writer import BLOCKED, SocketWriter
 
 MAX_IN_FLIGHT: Final = 64
 """Requests of one client that are carried out at the same time."""
@@ -35,10 +33,8 @@ MAX_IN_FLIGHT_BYTES: Final = 64 << 20
 BYTES_PER_TURN: Final = 2 << 20
 """Bytes that one client's requests move before others have their turn."""
 
-MAX_PIECES: Final = 512
-"""Pieces handed to the kernel by one call."""
-
-_BLOCKED: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_LEAST_COST: Final = 512
+"""What a request costs of a turn at least, in bytes."""
 
 
 class Host(Protocol):
@@ -75,33 +71,26 @@ class NbdConnection:
         connection.setblocking(False)
         self._host = host
         self._loop = asyncio.get_running_loop()
-        self._socket = connection
         self._fd = connection.fileno()
+        self._use_socket(connection)
         self._handshake: ServerHandshake | None = host.handshake()
         self._deadline = host.call_later_for_handshake(self._handshake_took_too_long)
         self._is_tls_starting = False
         self._export: NbdExport | None = None
         self._server: RequestServer | None = None
-        self._reader: RequestReader | None = None
-        self._input = bytearray(BUFFER)
-        self._view = memoryview(self._input)
-        self._start = 0
-        self._end = 0
-        self._is_lent = False
-        self._filling: tuple[Request, memoryview, int] | None = None
-        self._out: deque[memoryview] = deque()
+        self._input: RequestBuffer | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._in_flight_bytes = 0
         self._is_reading = False
-        self._is_writing = False
         self._is_turn_due = False
         self._has_ended = False
+        self._has_taken_leave = False
         self._is_closed = False
 
     def start(self) -> None:
         """Greet the client and listen to it."""
         assert self._handshake is not None
-        self._send([self._handshake.greeting()])
+        self._output.send([self._handshake.greeting()])
         self._resume_reading()
 
     def close(self) -> None:
@@ -112,16 +101,24 @@ class NbdConnection:
         if self._deadline is not None:
             self._deadline.cancel()
         self._pause_reading()
-        if self._is_writing:
+        self._output.close()
+        if self._is_tls_starting:
             self._loop.remove_writer(self._fd)
-        self._out.clear()
         self._socket.close()
         if self._export is not None:
             self._export.leave(self)
         self._host.forget(self)
 
+    def _use_socket(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._output = SocketWriter(connection, self._take_turn, self._lose)
+
     def _handshake_took_too_long(self) -> None:
         self._host.log.info("nbd client took too long over its handshake")
+        self.close()
+
+    def _lose(self, error: OSError) -> None:
+        self._host.log.debug("nbd client lost", reason=_reason(error))
         self.close()
 
     # Input
@@ -137,50 +134,38 @@ class NbdConnection:
             self._loop.remove_reader(self._fd)
 
     def _readable(self) -> None:
+        if not self._is_reading:
+            return
         if self._is_tls_starting:
             self._shake_hands_for_tls()
             return
         try:
             count = self._receive()
-        except _BLOCKED:
+        except BLOCKED:
             return
-        except (OSError, ssl.SSLError) as error:
-            self._host.log.debug("nbd client lost", reason=_reason(error))
-            self.close()
+        except OSError as error:
+            self._lose(error)
             return
-        if not count:
-            self._has_ended = True
-            self._pause_reading()
+        if count:
+            self._take_turn()
+        else:
+            self._end_input()
             self._close_when_done()
-            return
-        self._take_turn()
 
     def _receive(self) -> int:
-        """Read what there is, to where it is to stay; return how many bytes, 0 at the end."""
-        if self._filling is not None:
-            request, payload, filled = self._filling
-            count = self._socket.recv_into(payload[filled:])
-            self._filling = (request, payload, filled + count)
+        """Read what there is; return how many bytes, 0 at the end."""
+        if self._input is not None:
+            count = self._socket.recv_into(self._input.room())
+            self._input.received(count)
             return count
-        self._make_room()
-        count = self._socket.recv_into(self._view[self._end :])
-        self._end += count
-        return count
+        assert self._handshake is not None
+        data = self._socket.recv(BUFFER)
+        self._handshake.feed(data)
+        return len(data)
 
-    def _make_room(self) -> None:
-        """Have room behind what is there, in another buffer while requests still use this one."""
-        if self._start == self._end and not self._is_lent:
-            self._start = self._end = 0
-            return
-        if len(self._input) - self._end >= BUFFER // 2:
-            return
-        rest = bytes(self._view[self._start : self._end])
-        if self._is_lent:
-            self._input = bytearray(BUFFER)
-            self._view = memoryview(self._input)
-            self._is_lent = False
-        self._view[: len(rest)] = rest
-        self._start, self._end = 0, len(rest)
+    def _end_input(self) -> None:
+        self._has_ended = True
+        self._pause_reading()
 
     # Turns
 
@@ -189,26 +174,25 @@ class NbdConnection:
         self._is_turn_due = False
         if self._is_closed:
             return
-        out: Reply = []
         try:
-            if self._handshake is not None:
-                self._negotiate(out)
-            if self._handshake is None and not self._is_closed:
-                self._run_requests(out)
+            if self._input is None:
+                self._negotiate()
+            if self._input is not None:
+                out: Reply = []
+                try:
+                    self._run_requests(self._input, out)
+                finally:
+                    self._output.send(out)
         except ProtocolError as error:
             self._host.log.info("nbd client cut off", reason=str(error))
-            self._send(out)
             self.close()
-            return
-        if out:
-            self._send(out)
         self._settle()
 
     def _settle(self) -> None:
         """Read on or not."""
         if self._is_closed:
             return
-        if self._is_turn_due or self._is_full or self._out:
+        if self._is_turn_due or self._is_full:
             self._pause_reading()
         else:
             self._resume_reading()
@@ -222,33 +206,35 @@ class NbdConnection:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._tasks) >= MAX_IN_FLIGHT or self._in_flight_bytes >= MAX_IN_FLIGHT_BYTES
+        """Whether nothing more is begun for now: a client that does not read gets no more to read."""
+        return (
+            len(self._tasks) >= MAX_IN_FLIGHT
+            or self._in_flight_bytes >= MAX_IN_FLIGHT_BYTES
+            or self._output.is_blocked
+        )
 
     def _close_when_done(self) -> None:
-        if self._has_ended and not self._tasks and not self._out and not self._is_turn_due:
+        if self._has_ended and not (self._tasks or self._output.is_blocked or self._is_turn_due):
             self.close()
 
     # Handshake
 
-    def _negotiate(self, out: Reply) -> None:
+    def _negotiate(self) -> None:
         handshake = self._handshake
         assert handshake is not None
-        handshake.feed(bytes(self._view[self._start : self._end]))
-        self._start = self._end = 0
-        while (item := handshake.next()) is not None:
+        while not (self._output.is_blocked or self._is_tls_starting or self._is_closed):
+            item = handshake.next()
+            if item is None:
+                return
             if isinstance(item, bytes):
-                out.append(item)
+                self._output.send([item])
             elif isinstance(item, Negotiated):
                 self._begin_transmission(item, handshake.leftover())
                 return
             elif item is Turn.START_TLS:
-                self._send(out)
-                out.clear()
                 self._start_tls()
-                return
             else:
-                self._has_ended = True
-                self._pause_reading()
+                self._end_input()
                 return
 
     def _begin_transmission(self, negotiated: Negotiated, leftover: bytes) -> None:
@@ -261,17 +247,15 @@ class NbdConnection:
         self._export = export
         export.enter(self)
         self._server = RequestServer(export, negotiated)
-        self._reader = RequestReader(negotiated.mode)
-        self._view[: len(leftover)] = leftover
-        self._start, self._end = 0, len(leftover)
+        self._input = RequestBuffer(negotiated.mode, leftover)
 
     def _start_tls(self) -> None:
         self._pause_reading()
-        if self._out:
-            raise ProtocolError("client does not read before TLS")
-        self._socket = self._host.tls.context.wrap_socket(
+        self._output.close()
+        encrypted = self._host.tls.context.wrap_socket(
             self._socket, server_side=True, do_handshake_on_connect=False
         )
+        self._use_socket(encrypted)
         self._is_tls_starting = True
         self._shake_hands_for_tls()
 
@@ -285,7 +269,7 @@ class NbdConnection:
         except ssl.SSLWantWriteError:
             self._loop.add_writer(self._fd, self._retry_tls)
             return
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             self._host.log.info("nbd client failed at TLS", reason=_reason(error))
             self.close()
             return
@@ -294,9 +278,7 @@ class NbdConnection:
             self._host.log.info("nbd client not authorized")
             self.close()
             return
-        self._resume_reading()
-        if self._socket.pending():
-            self._readable()
+        self._settle()
 
     def _retry_tls(self) -> None:
         self._loop.remove_writer(self._fd)
@@ -304,68 +286,50 @@ class NbdConnection:
 
     # Requests
 
-    def _run_requests(self, out: Reply) -> None:
+    def _run_requests(self, requests: RequestBuffer, out: Reply) -> None:
         """Run what has come whole, until this client has had its share."""
         moved = 0
-        while not self._is_full:
+        while not (self._is_full or self._has_taken_leave):
             if moved >= BYTES_PER_TURN:
-                self._is_turn_due = True
-                self._loop.call_soon(self._take_turn)
+                self._take_turn_soon()
                 return
-            taken = self._take_request()
-            if taken is None:
+            request = requests.take()
+            if request is None:
                 return
-            request, payload, is_lent = taken
             if request.command == Command.DISC:
-                self._has_ended = True
-                self._pause_reading()
+                self._has_taken_leave = True
+                self._end_input()
                 return
-            moved += max(request.length, 512)
-            self._run(request, payload, out, is_lent=is_lent)
+            moved += _bytes_moved(request) + _LEAST_COST
+            self._run(request, out)
 
-    def _take_request(self) -> tuple[Request, memoryview, bool] | None:
-        """Return the next request that has come whole, with its data, and whether that is in the buffer."""
-        if self._filling is not None:
-            request, payload, filled = self._filling
-            if filled < len(payload):
-                return None
-            self._filling = None
-            return request, payload, False
-        reader = self._reader
-        assert reader is not None
-        start = self._start + reader.header_size
-        if start > self._end:
-            return None
-        request = reader.read(self._view, self._start)
-        length = request.payload
-        if not length:
-            self._start = start
-            return request, _NO_DATA, False
-        have = self._end - start
-        if have >= length:
-            self._start = start + length
-            return request, self._view[start : self._start], True
-        payload = memoryview(bytearray(length))
-        payload[:have] = self._view[start : self._end]
-        self._start = self._end = 0
-        self._filling = (request, payload, have)
-        return None
+    def _take_turn_soon(self) -> None:
+        if not self._is_turn_due:
+            self._is_turn_due = True
+            self._loop.call_soon(self._take_turn)
 
-    def _run(self, request: Request, payload: memoryview, out: Reply, *, is_lent: bool) -> None:
+    def _run(self, request: Request, out: Reply) -> None:
         assert self._server is not None
-        problem = self._server.problem_of(request, payload)
+        problem = self._server.problem_of(request)
         if problem is not None:
             out += self._server.refuse(request, problem)
             return
         try:
-            out += tasks.step(self._server.serve(request, payload))
+            out += tasks.step(self._server.serve(request))
         except tasks.Pending as pending:
-            self._is_lent |= is_lent
-            self._in_flight_bytes += request.length
-            task = tasks.spawn(self._tasks, self._finish(request, pending.rest))
-            assert self._export is not None
-            self._export.in_flight.add(task)
-            task.add_done_callback(self._export.in_flight.discard)
+            self._run_on(request, pending.rest)
+        except Exception as error:  # noqa: BLE001 - here a request ends
+            self._fail(error)
+
+    def _run_on(self, request: Request, rest: Coroutine[Any, Any, Reply]) -> None:
+        """Let a request that waits for something go on by itself."""
+        assert self._export is not None
+        assert self._input is not None
+        self._input.lend()
+        self._in_flight_bytes += _bytes_moved(request)
+        task = tasks.spawn(self._tasks, self._finish(request, rest))
+        self._export.in_flight.add(task)
+        task.add_done_callback(self._export.in_flight.discard)
 
     async def _finish(self, request: Request, rest: Coroutine[Any, Any, Reply]) -> None:
         try:
@@ -374,68 +338,24 @@ class NbdConnection:
             self._fail(error)
             return
         finally:
-            self._in_flight_bytes -= request.length
-        if self._is_closed:
-            return
-        self._send(reply)
-        if not self._is_turn_due:
+            self._in_flight_bytes -= _bytes_moved(request)
+        if not self._is_closed:
+            self._output.send(reply)
             # In the next turn of the loop, when this task counts no more.
-            self._is_turn_due = True
-            self._loop.call_soon(self._take_turn)
+            self._take_turn_soon()
 
     def _fail(self, error: Exception) -> None:
         """Part with a client of whose request nobody knows what became."""
         self._host.log.error("nbd request failed", exc_info=error)
         self.close()
 
-    # Output
 
-    def _send(self, pieces: Reply) -> None:
-        """Send, now or as soon as the client reads."""
-        if self._is_closed:
-            return
-        self._out.extend(memoryview(piece) for piece in pieces if piece)
-        if not self._is_writing:
-            self._write()
-
-    def _write(self) -> None:
-        try:
-            while self._out:
-                self._consume(self._transmit())
-        except _BLOCKED:
-            if not self._is_writing:
-                self._is_writing = True
-                self._loop.add_writer(self._fd, self._write)
-            return
-        except (OSError, ssl.SSLError) as error:
-            self._host.log.debug("nbd client lost", reason=_reason(error))
-            # Not from here: the caller may be in the middle of something.
-            self._loop.call_soon(self.close)
-            self._out.clear()
-            return
-        if self._is_writing:
-            self._is_writing = False
-            self._loop.remove_writer(self._fd)
-            self._take_turn()
-
-    def _transmit(self) -> int:
-        if isinstance(self._socket, ssl.SSLSocket):
-            return self._socket.send(self._out[0])
-        if len(self._out) == 1:
-            return self._socket.send(self._out[0])
-        return self._socket.sendmsg([self._out[at] for at in range(min(len(self._out), MAX_PIECES))])
-
-    def _consume(self, sent: int) -> None:
-        while sent:
-            first = self._out[0]
-            if sent < len(first):
-                self._out[0] = first[sent:]
-                return
-            sent -= len(first)
-            self._out.popleft()
+_MOVING: Final = frozenset((Command.READ, Command.WRITE))
 
 
-_NO_DATA: Final = memoryview(b"")
+def _bytes_moved(request: Request) -> int:
+    """Return the bytes that a request occupies while it is carried out."""
+    return request.length if request.command in _MOVING else request.payload
 
 
 def _reason(error: OSError) -> str:

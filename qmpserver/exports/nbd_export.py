@@ -30,6 +30,7 @@ class NbdExport(BlockExport):
         description: A sentence for people; empty for none.
         writable: Clients may write.
         writethrough: What they write is on stable storage when they are told so.
+        allows_inactive: The node may be inactive: it is read then, and writing fails.
         allocation_depth: Clients may ask which layer a range comes from.
     """
 
@@ -45,9 +46,16 @@ class NbdExport(BlockExport):
         description: str = "",
         writable: bool = False,
         writethrough: bool = False,
+        allows_inactive: bool = False,
         allocation_depth: bool = False,
     ) -> None:
-        super().__init__(export_id, graph, writable=writable, writethrough=writethrough)
+        super().__init__(
+            export_id,
+            graph,
+            writable=writable,
+            writethrough=writethrough,
+            allows_inactive=allows_inactive,
+        )
         self.name = name
         self.description = description
         self.in_flight: set[asyncio.Task[object]] = set()
@@ -104,15 +112,15 @@ class NbdExport(BlockExport):
         """Take note that a client has gone."""
         self._clients.discard(client)
 
-    def shut_down(self) -> None:
-        """Part with all clients; what they asked for last still ends."""
+    async def shut_down(self) -> None:
+        """Part with all clients, and let what they asked for last end."""
         for client in tuple(self._clients):
             client.close()
-
-    async def close(self) -> None:
-        """Let requests under way end, then stop using the node."""
         if self.in_flight:
             await asyncio.wait(tuple(self.in_flight))
+
+    async def close(self) -> None:
+        """Stop using the node.  The graph is locked."""
         await super().close()
         for context in self._contexts:
             context.release()

@@ -1,5 +1,6 @@
 """Carry out one NBD request on an export."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Callable, Coroutine
@@ -37,9 +38,8 @@ class RequestServer:
         self._writer = ReplyWriter(negotiated.mode)
         self._is_structured = negotiated.mode is not HeaderMode.SIMPLE
         self._size = negotiated.export.size
-        self._alignment = negotiated.export.minimum_block
         self._contexts: dict[int, Context] = export.contexts(negotiated.contexts)
-        self._commands: dict[int, Callable[[Request, memoryview], Coroutine[Any, Any, Reply]]] = {
+        self._commands: dict[int, Callable[[Request], Coroutine[Any, Any, Reply]]] = {
             Command.READ: self._read,
             Command.WRITE: self._write,
             Command.FLUSH: self._flush,
@@ -49,17 +49,18 @@ class RequestServer:
             Command.BLOCK_STATUS: self._block_status,
         }
 
-    def problem_of(self, request: Request, data: memoryview) -> Error | None:
+    def problem_of(self, request: Request) -> Error | None:
         """Return what forbids a request, or None.  What its data says of a range becomes the request's own."""
         if request.command == Command.BLOCK_STATUS:
             if not self._contexts:
                 return Error.EINVAL
             if request.payload:
-                return self._adopt_range(request, data)
+                return self._adopt_range(request)
         return problem_of(request, self._size, read_only=not self._export.writable)
 
-    def _adopt_range(self, request: Request, data: memoryview) -> Error | None:
+    def _adopt_range(self, request: Request) -> Error | None:
         """Take the range and the contexts that a request for block status has in its data."""
+        data = request.data
         if len(data) < _RANGE.size or (len(data) - _RANGE.size) % _CONTEXT.size:
             return Error.EINVAL
         (request.length,) = _RANGE.unpack_from(data)
@@ -71,10 +72,10 @@ class RequestServer:
         """Return the reply to a request that is forbidden."""
         return [self._writer.failed(request, error)]
 
-    async def serve(self, request: Request, data: memoryview) -> Reply:
+    async def serve(self, request: Request) -> Reply:
         """Carry out a request that nothing forbids, and return its reply, whatever becomes of it."""
         try:
-            return await self._commands[request.command](request, data)
+            return await self._commands[request.command](request)
         except OSError as error:
             return [self._writer.failed(request, error_of(error.errno), error_text(error))]
 
@@ -82,8 +83,7 @@ class RequestServer:
         needs_fua = self._export.writethrough or request.flags & CommandFlag.FUA
         return request_flags.FUA if needs_fua else 0
 
-    async def _read(self, request: Request, data: memoryview) -> Reply:
-        del data
+    async def _read(self, request: Request) -> Reply:
         length = request.length
         if not length:
             return [self._writer.done(request)]
@@ -126,24 +126,21 @@ class RequestServer:
             offset += min(status.length, end - offset)
         return offset - start, is_zero
 
-    async def _write(self, request: Request, data: memoryview) -> Reply:
-        await self._backend.pwrite(request.offset, data, self._write_flags(request))
+    async def _write(self, request: Request) -> Reply:
+        await self._backend.pwrite(request.offset, request.data, self._write_flags(request))
         return [self._writer.done(request)]
 
-    async def _flush(self, request: Request, data: memoryview) -> Reply:
-        del data
+    async def _flush(self, request: Request) -> Reply:
         await self._backend.flush()
         return [self._writer.done(request)]
 
-    async def _trim(self, request: Request, data: memoryview) -> Reply:
-        del data
+    async def _trim(self, request: Request) -> Reply:
         await self._backend.pdiscard(request.offset, request.length)
         if self._write_flags(request):
             await self._backend.flush()
         return [self._writer.done(request)]
 
-    async def _cache(self, request: Request, data: memoryview) -> Reply:
-        del data
+    async def _cache(self, request: Request) -> Reply:
         flags = request_flags.COPY_ON_READ | request_flags.PREFETCH
         buffer = bytearray(min(request.length, _CACHE_PIECE))
         offset, end = request.offset, request.offset + request.length
@@ -151,10 +148,11 @@ class RequestServer:
             piece = memoryview(buffer)[: end - offset]
             await self._backend.pread(offset, piece, flags)
             offset += len(piece)
+            # What the page cache has is read without waiting; others must have their turn all the same.
+            await asyncio.sleep(0)
         return [self._writer.done(request)]
 
-    async def _write_zeroes(self, request: Request, data: memoryview) -> Reply:
-        del data
+    async def _write_zeroes(self, request: Request) -> Reply:
         flags = self._write_flags(request)
         if not request.flags & CommandFlag.NO_HOLE:
             flags |= request_flags.MAY_UNMAP
@@ -163,10 +161,10 @@ class RequestServer:
         await self._backend.pwrite_zeroes(request.offset, request.length, flags)
         return [self._writer.done(request)]
 
-    async def _block_status(self, request: Request, data: memoryview) -> Reply:
+    async def _block_status(self, request: Request) -> Reply:
         if not request.length:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        numbers = [number for (number,) in _CONTEXT.iter_unpack(data[_RANGE.size :])]
+        numbers = [number for (number,) in _CONTEXT.iter_unpack(request.data[_RANGE.size :])]
         wanted = sorted(set(numbers)) or list(self._contexts)
         only_one = bool(request.flags & CommandFlag.REQ_ONE)
         reply: Reply = []

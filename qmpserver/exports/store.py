@@ -80,7 +80,8 @@ class ExportStore:
     async def _end(self, export: BlockExport) -> None:
         export.is_shutting_down = True
         export.on_end()
-        export.shut_down()
+        # Before the graph is locked: what clients asked for last may take as long as it wants.
+        await export.shut_down()
         async with self._graph.lock:
             await export.close()
         self._exports.pop(export.export_id, None)

@@ -269,9 +269,7 @@ class BackupJob(BlockJob):
 
     async def _submit(self, offset: int, length: int) -> None:
         await self._engine.submit(offset, length)
-        rest_ns = self.limit.account(length, self.manager.clock.monotonic_ns())
-        if rest_ns and self._failure is None:
-            await self.sleep(rest_ns)
+        await self.keep_to_speed(length)
 
     @property
     def _chunk(self) -> int:
@@ -286,6 +284,11 @@ class BackupJob(BlockJob):
             # What is in flight beside it is not news when it fails too.
             self._failure = error
             self.wake_from_rest()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether a chunk has failed, or what is to be copied is lost."""
+        return self._failure is not None or (self._kept is not None and self._kept.error is not None)
 
     def _on_failure(self) -> bool:
         """Deal with the error met; say whether the job goes on behind it.

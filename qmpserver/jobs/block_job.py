@@ -110,7 +110,24 @@ class BlockJob(Job):
         self.speed_bps = speed_bps
         self.wake_from_rest()
 
+    async def keep_to_speed(self, length: int) -> None:
+        """Rest until more may be moved, after `length` bytes; a new speed counts for what was moved before it too.
+
+        Raises:
+            JobCancelled: The job was cancelled.
+        """
+        clock = self.manager.clock
+        rest_ns = self.limit.account(length, clock.monotonic_ns())
+        while rest_ns and not self.is_failing:
+            await self.sleep(rest_ns)
+            rest_ns = self.limit.account(0, clock.monotonic_ns())
+
     # Errors
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether an error waits to be dealt with, so that there is no time to rest."""
+        return False
 
     def handle_error(self, error: OSError, operation: str, policy: OnError | None = None) -> ErrorAction:
         """Decide what an I/O error means, tell clients, and pause the job if it is to stop.

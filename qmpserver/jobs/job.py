@@ -171,6 +171,11 @@ class Job:
         return self.status in (JobStatus.READY, JobStatus.STANDBY)
 
     @property
+    def is_awaiting_end(self) -> bool:
+        """Whether the work went well and only waits for others, or for a client, to let it stand."""
+        return self.status in (JobStatus.WAITING, JobStatus.PENDING)
+
+    @property
     def is_paused(self) -> bool:
         """Whether somebody wants it paused."""
         return self._pause_count > 0
@@ -190,7 +195,7 @@ class Job:
             QMPError: With QEMU's text.
         """
         check_verb(self.job_id, self.status, verb)
-        if self.status is JobStatus.PENDING and self.transaction.is_finalizing:
+        if self.is_awaiting_end and self.transaction.is_ending:
             # QEMU: it looks at no other command before the job has concluded.
             raise verb_refused(self.job_id, self.status, verb)
 

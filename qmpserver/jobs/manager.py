@@ -152,7 +152,8 @@ class JobManager:
         if transaction.is_aborting:
             return
         transaction.is_aborting = True
-        self._note_aborting(job)
+        if not job.is_awaiting_end or job.error is not None:
+            self._note_aborting(job)
         members = list(transaction.jobs)
         others = [member for member in members if member is not job]
         for member in others:
@@ -161,7 +162,8 @@ class JobManager:
         for member in others:
             if member.status is not JobStatus.CREATED:
                 await member.work_ended.wait()
-            self._note_aborting(member)
+            if not member.is_awaiting_end:
+                self._note_aborting(member)
         for member in members:
             await self._conclude(member)
 
@@ -171,6 +173,8 @@ class JobManager:
 
     async def _conclude(self, job: Job) -> None:
         if job.has_failed:
+            # QEMU: a job whose work was done when it was called off is told to abort when its turn comes.
+            self._note_aborting(job)
             await self._carry_out(job, job.abort)
         await self._carry_out(job, job.clean)
         job.emit_finished()

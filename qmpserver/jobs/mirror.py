@@ -252,9 +252,7 @@ class MirrorJob(BlockJob):
     async def _copy_next(self) -> None:
         moved = await self._copy.submit_next(self.plan.buffer_size)
         self.copy_progressed()
-        rest_ns = self.limit.account(moved, self.manager.clock.monotonic_ns())
-        if rest_ns:
-            await self.sleep(rest_ns)
+        await self.keep_to_speed(moved)
 
     async def _is_flushed(self) -> bool:
         """Bring what is copied to stable storage; say whether both sides are still equal."""
@@ -319,6 +317,11 @@ class MirrorJob(BlockJob):
             self.wake()
         elif action is ErrorAction.IGNORE:
             self._tries_later = True
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether an error is to end the job."""
+        return self._failure is not None
 
     async def before_pause(self) -> None:
         """Let the copies in flight end."""

@@ -116,9 +116,7 @@ class SweepJob(BlockJob):
         length = min(length, chunk)
         self._offset += length
         await self.engine.submit(offset, length)
-        rest_ns = self.limit.account(length, self.manager.clock.monotonic_ns())
-        if rest_ns:
-            await self.sleep(rest_ns)
+        await self.keep_to_speed(length)
 
     async def _look_ahead(self, offset: int, chunk: int) -> bool:
         """Find out how far what begins at `offset` goes on alike, and whether it is to be moved.
@@ -158,6 +156,12 @@ class SweepJob(BlockJob):
         else:
             self._failed_at = offset
             self._offset = self.progress_total
+            self.wake_from_rest()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether an error has stopped the job, or is to end it."""
+        return self._stopped_at is not None or self._failed_at is not None
 
     async def before_pause(self) -> None:
         """Let the chunks in flight end; what an error stopped at is as far as the job has come."""

@@ -19,6 +19,11 @@ class JobTransaction(Generic[M]):
         self.is_aborting = False
         self.is_finalizing = False
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the members are being concluded, one way or the other."""
+        return self.is_aborting or self.is_finalizing
+
     def join(self, job: M) -> None:
         """Add a member."""
         self.jobs.insert(0, job)

@@ -25,12 +25,12 @@ def parse_filename(filename: str) -> dict[str, Any]:
     if rest.startswith("//"):
         return _parse_uri(filename, scheme)
     if scheme != "nbd":
-        raise QMPError(f"Could not open '{filename}': No valid URL specified")
-    return _parse_older(filename, rest)
+        raise QMPError("No valid URL specified")
+    return _parse_older(rest)
 
 
 def _parse_uri(filename: str, scheme: str) -> dict[str, Any]:
-    no_use = QMPError(f"Could not open '{filename}': No valid URL specified")
+    no_use = QMPError("No valid URL specified")
     if scheme not in SCHEMES:
         raise no_use
     try:
@@ -54,19 +54,19 @@ def _parse_uri(filename: str, scheme: str) -> dict[str, Any]:
     return options
 
 
-def _parse_older(filename: str, rest: str) -> dict[str, Any]:
+def _parse_older(rest: str) -> dict[str, Any]:
     options: dict[str, Any] = {"driver": "nbd"}
     address, found, export = rest.partition(":exportname=")
     if found:
         if not export:
-            raise QMPError(f"Could not open '{filename}': NBD server address missing")
+            raise QMPError("NBD server address missing")
         options["export"] = export
     if address.startswith("unix:"):
         options["server"] = {"type": "unix", "path": address.removeprefix("unix:")}
         return options
     host, colon, port = address.rpartition(":")
     if not colon:
-        raise QMPError(f"Could not open '{filename}': error parsing address '{address}'")
+        raise QMPError(f"error parsing address '{address}'")
     host = host.removeprefix("[").removesuffix("]")
     options["server"] = {"type": "inet", "host": host, "port": port}
     return options

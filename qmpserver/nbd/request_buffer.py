@@ -29,6 +29,7 @@ class RequestBuffer:
         self._view[: len(begin)] = begin
         self._start, self._end = 0, len(begin)
         self._is_lent = False
+        self._is_taken_in_buffer = False
         self._filling: Request | None = None
         self._filled = 0
 
@@ -59,8 +60,8 @@ class RequestBuffer:
             self._end += count
 
     def lend(self) -> None:
-        """Leave the data of the request taken last alone from now on: it is not used before the next read."""
-        self._is_lent = True
+        """Leave the data of the request taken last alone: it will still be used when more is read."""
+        self._is_lent |= self._is_taken_in_buffer
 
     def take(self) -> Request | None:
         """Return the next request that has come whole, or None.
@@ -80,6 +81,7 @@ class RequestBuffer:
         have = self._end - start
         if have >= length:
             self._start = start + length
+            self._is_taken_in_buffer = length > 0
             if length:
                 request.data = self._view[start : self._start]
             return request
@@ -94,4 +96,5 @@ class RequestBuffer:
         if self._filled < len(request.data):
             return None
         self._filling = None
+        self._is_taken_in_buffer = False
         return request

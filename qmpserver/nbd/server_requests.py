@@ -90,14 +90,15 @@ _ALLOWED_FLAGS: Final = {
 }
 
 
-def problem_of(request: Request, size: int, *, read_only: bool, minimum_block: int = 1) -> Error | None:
+def problem_of(request: Request, size: int, *, read_only: bool) -> Error | None:
     """Return what forbids a request, or None when it may be carried out.
+
+    A request that is not aligned to the smallest block is carried out all the same, as QEMU does.
 
     Args:
         request: What is asked.
         size: The export's size in bytes.
         read_only: Whether it may not be written.
-        minimum_block: What requests must be aligned to.
     """
     if request.command not in _ALLOWED_FLAGS:
         return Error.EINVAL
@@ -109,16 +110,14 @@ def problem_of(request: Request, size: int, *, read_only: bool, minimum_block: i
         return Error.EINVAL
     if read_only and command in _WRITING:
         return Error.EPERM
-    return None if command is Command.FLUSH else _problem_of_range(command, request, size, minimum_block)
+    return None if command is Command.FLUSH else _problem_of_range(command, request, size)
 
 
-def _problem_of_range(command: Command, request: Request, size: int, minimum_block: int) -> Error | None:
+def _problem_of_range(command: Command, request: Request, size: int) -> Error | None:
     if request.offset + request.length > size:
         return Error.ENOSPC if command in (Command.WRITE, Command.WRITE_ZEROES) else Error.EINVAL
     if command is Command.READ and request.length > MAX_PAYLOAD:
         return Error.EOVERFLOW
-    if (request.offset | request.length) % minimum_block:
-        return Error.EINVAL
     return None
 
 

@@ -15,6 +15,7 @@ writes it).  *keyval* values are trees of strings, as the command line gives the
 - :mod:`keyval`: strings converted to the values of a type.
 - :mod:`conform`: replies and events held against their type, strictly, for tests.
 - :mod:`introspect`: what ``query-qmp-schema`` returns.
+- :mod:`introspected`: the way back: a schema made of such an answer.
 - :mod:`completion`: what may come next, for a shell.
 - :mod:`manual`: the reference manual.
 

@@ -2,10 +2,29 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from qmpserver.schema.model import Schema
 from qmpserver.schema.qapi import Alternate, Array, Enum, Kind, Member, Scalar, Struct, Type, Union
+
+
+class CommandShape(Protocol):
+    """What has to be known of a command."""
+
+    name: str
+    description: str
+    features: tuple[str, ...]
+
+    @property
+    def arguments(self) -> Struct | Union:
+        """The type of the arguments."""
+
+
+class SchemaShape(Protocol):
+    """What has to be known of a schema: ours, or one that a server has told."""
+
+    @property
+    def commands(self) -> Mapping[str, CommandShape]:
+        """Every command by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +59,7 @@ class ValueHint:
     expected: str
 
 
-def commands(schema: Schema) -> list[Suggestion]:
+def commands(schema: SchemaShape) -> list[Suggestion]:
     """Return every command."""
     return [
         Suggestion(command.name, command.description, is_deprecated="deprecated" in command.features)
@@ -49,7 +68,7 @@ def commands(schema: Schema) -> list[Suggestion]:
 
 
 def members(
-    schema: Schema, command: str, path: Sequence[str] = (), given: Mapping[str, Any] | None = None
+    schema: SchemaShape, command: str, path: Sequence[str] = (), given: Mapping[str, Any] | None = None
 ) -> list[Suggestion]:
     """Return the members that an object inside a command's arguments may have.
 
@@ -79,7 +98,7 @@ def members(
 
 
 def value(
-    schema: Schema, command: str, path: Sequence[str], given: Mapping[str, Any] | None = None
+    schema: SchemaShape, command: str, path: Sequence[str], given: Mapping[str, Any] | None = None
 ) -> ValueHint | None:
     """Return what the value of a member may be, or None where there is no such member.
 
@@ -136,7 +155,7 @@ def _names(member: Member) -> str:
 
 
 def _find(
-    schema: Schema, command: str, path: Sequence[str], given: Mapping[str, Any]
+    schema: SchemaShape, command: str, path: Sequence[str], given: Mapping[str, Any]
 ) -> tuple[Struct | Union, Mapping[str, Any]] | None:
     """Follow a path to an object; return its type and what of it is given."""
     if command not in schema.commands:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -229,7 +229,7 @@ class Life:
         names = [name for name in self.bitmaps.now if self.rng.random() < 0.7]
         if self.rng.random() < 0.4:
             names.append(self.rng.choice("abcd"))
-        if not names or not driver.image_info()["format-specific"]["data"]["compat"] == "1.1":
+        if not names or driver.image_info()["format-specific"]["data"]["compat"] != "1.1":
             return
         length = driver.size // GRANULARITY
         rows, wanted = [], dict(self.bitmaps.now)
@@ -262,8 +262,11 @@ class Life:
         else:
             self.sectors.change(self.time, size, bytes(LARGEST - size))
         self.size.begin(self.time, size)
-        with contextlib.suppress(QMPError):
+        try:
             await self._flushing(self.opened.driver.truncate(size, mode))
+        except QMPError:
+            kept = await self.opened.engine.read(size, max(self._now - size, 0))
+            self.sectors.change(self.time, size, kept)
         self.size.settle(self.time, self._now)
 
     async def _stream(self) -> None:
@@ -347,6 +350,3 @@ AMENDMENTS: list[dict[str, Any]] = [
     {"data-file-raw": False},
 ]
 """What may be amended; what does not go at the time is refused."""
-
-
-Step = Callable[[], Awaitable[None]]

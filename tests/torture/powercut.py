@@ -4,7 +4,7 @@ import asyncio
 import random
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qmpserver.block.bits import Bits
 from qmpserver.driver_api.extras import CheckMode
@@ -14,7 +14,8 @@ from tests.contract.engine import Engine
 from tests.images import judge
 from tests.torture.files import ImageFiles
 from tests.torture.ledger import SECTOR
-from tests.torture.life import GRANULARITY, SIZE, Kept, Life
+from tests.torture.life import GRANULARITY, SECRETS, Kept, Life
+from tests.torture.peer import qemu_check
 
 LUKS = {"format": "luks", "key-secret": "s", "iter-time": 0, "cipher-alg": "aes-128"}
 AES = {"format": "qcow", "key-secret": "s"}
@@ -36,17 +37,10 @@ KINDS: list[dict[str, Any]] = [
     {"cluster-size": 4096, "encrypt": LUKS, "backing-file": "base"},
     {"cluster-size": 16384, "encrypt": LUKS, "extended-l2": True},
     {"cluster-size": 4096, "encrypt": LUKS, "data-file": True},
+    {"cluster-size": 4096, "encrypt": LUKS, "data-file": True, "data-file-raw": True},
     {"cluster-size": 1024, "encrypt": AES, "version": "v2"},
 ]
 """Images to torture, each unlike the others in several ways."""
-
-
-async def live(options: dict[str, Any], seed: int, steps: int) -> Life:
-    """Have an image live."""
-    life = Life(options, seed)
-    await life.create()
-    await life.run(steps)
-    return life
 
 
 class Judgement:
@@ -56,13 +50,16 @@ class Judgement:
         life: What had happened.
         cut: When the power went.
         left: The files as they are now.
+
+    Attributes:
+        key: The id of a secret that opens the image.
     """
 
     def __init__(self, life: Life, cut: int, left: ImageFiles) -> None:
         self._life = life
         self._cut = cut
         self._left = left
-        self._key: str | None = None
+        self.key: str | None = None
 
     async def check(self) -> None:
         """Check structure and content.
@@ -73,7 +70,7 @@ class Judgement:
         verdict = judge(self._left.files["file"].data)
         assert not verdict.corruptions, verdict
         await self._find_key()
-        life, context = self._life, self._life.context(self._left, self._key, read_only=True)
+        life, context = self._life, self._life.context(self._left, self.key, read_only=True)
         found = await (await Qcow2Driver.open_for_check(context)).check(CheckMode.NONE)
         assert (found.corruptions, found.check_errors) == (0, 0), found
         driver = await self._open()
@@ -83,7 +80,7 @@ class Judgement:
         await self._check_bitmaps(driver)
 
     async def _open(self) -> Qcow2Driver:
-        return await Qcow2Driver.open(self._life.context(self._left, self._key, read_only=True))
+        return await Qcow2Driver.open(self._life.context(self._left, self.key, read_only=True))
 
     async def _read(self, driver: Qcow2Driver, length: int) -> bytes:
         backing = self._left.backing if driver.backing_filename else None
@@ -95,7 +92,7 @@ class Judgement:
             return
         opens = set()
         for key in "stu":
-            self._key = key
+            self.key = key
             try:
                 await self._open()
             except QMPError:
@@ -104,9 +101,9 @@ class Judgement:
         allowed = self._life.keys.allowed(self._cut)
         if self._life.method == "luks":
             assert opens in allowed, (opens, allowed)
-            self._key = min(opens)
+            self.key = min(opens)
         else:
-            self._key = "s"
+            self.key = "s"
 
     async def _check_disk(self, driver: Qcow2Driver) -> None:
         got = await self._read(driver, driver.size)
@@ -150,41 +147,80 @@ def _same(found: dict[str, Kept], kept: dict[str, Kept]) -> bool:
     )
 
 
-async def cut_power(life: Life, rng: random.Random, cut: int | None = None) -> ImageFiles:
-    """Cut the power at that time, or at some time, and judge what is left.
+class Cut(NamedTuple):
+    """One power cut that was survived: when it was, what it left, and the secret that opens it."""
+
+    time: int
+    left: ImageFiles
+    key: str | None
+
+
+async def cut_power(life: Life, rng: random.Random) -> Cut:
+    """Cut the power at some time, and judge what is left.
 
     Raises:
         AssertionError: Something is lost; a note says what had been done.
     """
-    cut = life.files.pick_cut(rng) if cut is None else cut
+    cut = life.files.pick_cut(rng)
     left = life.files.after_cut(cut, rng)
+    judgement = Judgement(life, cut, left)
     try:
-        await Judgement(life, cut, left).check()
+        await judgement.check()
     except BaseException as error:
-        at = [what for what in life.done if int(what.split(":")[0]) <= cut]
-        error.add_note(f"cut at {cut} of {life.time}, after {', '.join(at[-8:])}")
-        error.add_note(f"image: {_keep(left)}")
+        explain(error, life, Cut(cut, left, None))
         raise
-    return left
+    return Cut(cut, left, judgement.key)
 
 
-def _keep(left: ImageFiles) -> Path:
-    """Keep the files of a failure for whoever looks into it."""
+def ask_peer(life: Life, cut: Cut, folder: Path) -> None:
+    """Have ``qemu-img check`` judge what a power cut has left.
+
+    Raises:
+        AssertionError: It finds more than leaks.
+    """
+    password = SECRETS[cut.key or "s"].decode()
+    found = qemu_check(folder, cut.left, life.method, password)
+    try:
+        assert found is not None
+        assert not {"corruptions", "check-errors"} & found.keys(), found
+    except AssertionError as error:
+        explain(error, life, cut)
+        raise
+
+
+def explain(error: BaseException, life: Life, cut: Cut) -> None:
+    """Add to an error what led to it, and keep the files for whoever looks into it."""
+    done = [what for what in life.done if int(what.split(":")[0]) <= cut.time]
     folder = Path(tempfile.mkdtemp(prefix="powercut-"))
-    for name, file in left.files.items():
+    for name, file in cut.left.files.items():
         (folder / name).write_bytes(file.data)
-    return folder
+    error.add_note(f"{life.options}: cut at {cut.time} of {life.time}, after {', '.join(done[-8:])}")
+    error.add_note(f"what was left: {folder}")
 
 
-def run(options: dict[str, Any], seed: int, *, steps: int, cuts: int) -> list[ImageFiles]:
-    """Have an image live, cut the power so many times, and return what was left, all of it sound."""
+def run(options: dict[str, Any], seed: int, *, steps: int, cuts: int, asked: int, folder: Path) -> None:
+    """Have an image live, and cut the power so many times.
 
-    async def campaign() -> list[ImageFiles]:
-        life = await live(options, seed, steps)
+    Args:
+        options: How to create the image.
+        seed: What its life is made from.
+        steps: How many things are done to it.
+        cuts: How many states are judged.
+        asked: How many of these ``qemu-img`` judges too.
+        folder: Where to put files for it.
+
+    Raises:
+        AssertionError: Something is lost.
+    """
+
+    async def campaign() -> None:
+        life = Life(options, seed)
+        await life.create()
+        await life.run(steps)
         rng = random.Random(seed)
-        return [await cut_power(life, rng) for _ in range(cuts)]
+        for number in range(cuts):
+            cut = await cut_power(life, rng)
+            if number < asked:
+                ask_peer(life, cut, folder)
 
-    return asyncio.run(campaign())
-
-
-__all__ = ["KINDS", "SIZE", "cut_power", "live", "run"]
+    asyncio.run(campaign())

@@ -7,8 +7,9 @@ Everything runs in this process, on the same engine as the server, without monit
 - :mod:`numbers`, :mod:`cache_modes`, :mod:`option_lists`: sizes, ``-t``, ``-o`` lists.
 - :mod:`images`: images opened by name, and the objects they refer to.
 - :mod:`creation_options`, :mod:`creation`: new images, and what can be said about them.
-- :mod:`json_text`, :mod:`info_text`, :mod:`progress`: what is printed.
-- :mod:`convert_plan`, :mod:`converter`: what a conversion has to move, and moving it.
+- :mod:`json_text`, :mod:`info_text`, :mod:`map_text`, :mod:`snapshot_list`, :mod:`progress`: what is printed.
+- :mod:`converter`: moving what a conversion has to move.
+- :mod:`tracing`: the detailed log.
 
 Each subcommand is a module of its name with `OPTIONS`, `HELP` and `run`; only the one that was asked for is
 imported, so that each starts fast.

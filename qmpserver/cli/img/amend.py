@@ -81,13 +81,13 @@ async def _amend(images: Images, image: Image, text: str, progress: Progress, *,
     members = to_members(allowed, values)
     progress.show(0, 1)
     try:
-        described = images.daemon.schema.type("BlockdevCreateOptions")
+        described = images.engine.schema.type("BlockdevCreateOptions")
         checked = described.from_image(
             {"driver": driver.format_name, "file": "", "size": image.size, **members}
         )
         wanted = {name: value for name, value in checked.items() if name in members}
         async with image.node.drained():
-            await driver.amend(wanted, images.daemon.objects.secret, force=force)
+            await driver.amend(wanted, images.engine.objects.secret, force=force)
     except QMPError as error:
         raise Failure(error.description) from error
     except OSError as error:

@@ -137,7 +137,7 @@ async def run(given: Given) -> int:
         )
         progress.show(0, total or 1)
         nodes = [source.node for source in sources]
-        await Converter(nodes, target.node, settings, progress, images.daemon.clock).run()
+        await Converter(nodes, target.node, settings, progress, images.engine.clock).run()
         progress.end()
     return 0
 
@@ -207,7 +207,7 @@ async def _create(
         if values.get("preallocation", "off") != "off":
             raise Failure("Compression and preallocation not supported at the same time")
     await make(
-        images.daemon,
+        images.engine,
         NewImage(filename, image_format, values),
         f"{filename}: error while converting {image_format}: ",
     )

@@ -54,7 +54,7 @@ async def run(given: Given) -> int:
         values = await _values(images, given, filename, options, text=text, size=size)
         if not given.has("quiet"):
             print(f"Formatting '{filename}', fmt={image_format} {shown(options, values)}", flush=True)
-        await make(images.daemon, NewImage(filename, image_format, values), about)
+        await make(images.engine, NewImage(filename, image_format, values), about)
     return 0
 
 

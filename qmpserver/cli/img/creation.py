@@ -12,10 +12,10 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.cli.flat_options import Value
 from qmpserver.cli.img.command_line import Failure
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption, to_members
-from qmpserver.daemon import DRIVERS, Daemon
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.extras import SupportsCreate, SupportsCreateFile
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+from qmpserver.engine import DRIVERS, Engine
 from qmpserver.errors import QMPError, error_text
 from qmpserver.units import SECTOR_SIZE, align_up
 
@@ -53,20 +53,20 @@ class NewImage:
     image_format: str
     values: Mapping[str, Value]
 
-    async def make(self, daemon: Daemon) -> None:
+    async def make(self, engine: Engine) -> None:
         """Make it.
 
         Raises:
             QMPError: An option cannot be had.
             OSError: A file cannot be written.
         """
-        driver_class = daemon.registry.find(self.image_format)
+        driver_class = engine.registry.find(self.image_format)
         protocol_options = filenames.protocol_options(self.filename)
-        protocol = daemon.registry.find(protocol_options["driver"])
+        protocol = engine.registry.find(protocol_options["driver"])
         if not issubclass(protocol, SupportsCreateFile):
             raise QMPError(f"Protocol driver '{protocol.format_name}' does not support image creation")
         size = align_up(int(self.values["size"]), SECTOR_SIZE)
-        members = self._members(daemon, size)
+        members = self._members(engine, size)
         of_file = self._of_file(protocol_options["filename"])
         if not issubclass(driver_class, SupportsCreate):
             await protocol.create_file({**of_file, "size": size})
@@ -74,7 +74,7 @@ class NewImage:
         keeps_data = bool(members.pop("keep-data-file", False))
         await protocol.create_file({**of_file, "size": 0})
         try:
-            await self._format(daemon, driver_class, members, protocol, keeps_data=keeps_data)
+            await self._format(engine, driver_class, members, protocol, keeps_data=keeps_data)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(protocol_options["filename"])
@@ -84,7 +84,7 @@ class NewImage:
         options = tuple(option for option in FORMATS[self.image_format] if option.of_file)
         return {"filename": filename, **to_members(options, self.values)}
 
-    def _members(self, daemon: Daemon, size: int) -> dict[str, Any]:
+    def _members(self, engine: Engine, size: int) -> dict[str, Any]:
         """Return the format's own options, held against the schema."""
         options = tuple(option for option in FORMATS[self.image_format] if not option.of_file)
         members = {**to_members(options, self.values), "size": size}
@@ -94,14 +94,14 @@ class NewImage:
         if "encrypt" in members and "format" not in members["encrypt"]:
             raise QMPError("Parameter 'encrypt.format' is missing")
         if self.image_format not in {"raw", "file"}:
-            described = daemon.schema.type("BlockdevCreateOptions")
+            described = engine.schema.type("BlockdevCreateOptions")
             members = described.from_image({"driver": self.image_format, "file": "", **members})
             del members["driver"], members["file"]
         return members if keeps_data is None else {**members, "keep-data-file": keeps_data}
 
     async def _format(
         self,
-        daemon: Daemon,
+        engine: Engine,
         driver_class: type[SupportsCreate],
         members: dict[str, Any],
         protocol: type[SupportsCreateFile],
@@ -113,38 +113,38 @@ class NewImage:
             if data_file is not None:
                 if not keeps_data:
                     await protocol.create_file({"filename": data_file, "size": 0})
-                members["data-file"] = await stack.enter_async_context(_file(daemon, data_file))
-            file = await stack.enter_async_context(_file(daemon, self.filename))
-            await driver_class.create(file, members, daemon.objects.secret)
+                members["data-file"] = await stack.enter_async_context(_file(engine, data_file))
+            file = await stack.enter_async_context(_file(engine, self.filename))
+            await driver_class.create(file, members, engine.objects.secret)
 
 
 @contextlib.asynccontextmanager
-async def _file(daemon: Daemon, filename: str) -> AsyncIterator[BlockChild]:
+async def _file(engine: Engine, filename: str) -> AsyncIterator[BlockChild]:
     """Use a file for the time."""
-    backend = BlockBackend(daemon.graph)
-    async with daemon.graph.lock:
-        node = await daemon.opener.open_unowned(filenames.protocol_options(filename))
+    backend = BlockBackend(engine.graph)
+    async with engine.graph.lock:
+        node = await engine.opener.open_unowned(filenames.protocol_options(filename))
         try:
             await backend.insert(node, _HELD)
         except BaseException:
-            await daemon.graph.discard(node)
+            await engine.graph.discard(node)
             raise
     try:
         assert backend.root is not None
         yield backend.root
     finally:
-        async with daemon.graph.lock:
+        async with engine.graph.lock:
             await backend.remove()
 
 
-async def make(daemon: Daemon, image: NewImage, about: str) -> None:
+async def make(engine: Engine, image: NewImage, about: str) -> None:
     """Make an image, and put into words why it cannot be.
 
     Raises:
         Failure: It cannot be made.
     """
     try:
-        await image.make(daemon)
+        await image.make(engine)
     except QMPError as error:
         if error.description.endswith(os.strerror(errno.EFBIG)):
             raise Failure(_too_large(image, about)) from error

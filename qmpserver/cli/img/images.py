@@ -13,9 +13,9 @@ from qmpserver.cli import keyval
 from qmpserver.cli.img.cache_modes import MODES, WRITEBACK, CacheMode
 from qmpserver.cli.img.command_line import Answer, Failure, Given
 from qmpserver.clock import SystemClock
-from qmpserver.daemon import Daemon
 from qmpserver.driver_api.flags import FUA
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+from qmpserver.engine import Engine
 from qmpserver.errors import QMPError, error_text
 from qmpserver.schema.loader import load
 
@@ -155,11 +155,11 @@ class Images:
         given: Its objects are made.
 
     Attributes:
-        daemon: The engine.
+        engine: What opens them.
     """
 
     def __init__(self, given: Given) -> None:
-        self.daemon = Daemon(load(), SystemClock())
+        self.engine = Engine(load(), SystemClock())
         self._objects = given.all("object")
         self._open: list[Image] = []
 
@@ -173,21 +173,21 @@ class Images:
     ) -> None:
         for image in reversed(self._open):
             try:
-                async with self.daemon.graph.lock:
+                async with self.engine.graph.lock:
                     await image.backend.remove()
             except OSError as failed:
                 if error is None:
                     raise Failure(f"Could not close '{image.name.text}': {error_text(failed)}") from failed
-        await self.daemon.close()
+        await self.engine.close()
 
     def _add_object(self, text: str) -> None:
         from qmpserver.cli import structured  # noqa: PLC0415 - few name objects
         from qmpserver.cli.daemon.object_help import object_help  # noqa: PLC0415
 
-        schema = self.daemon.schema
+        schema = self.engine.schema
         try:
             parsed = structured.parse(text, "qom-type", lambda asked: object_help(schema, asked))
-            self.daemon.objects.add(parsed.as_type(schema.type("ObjectOptions")))
+            self.engine.objects.add(parsed.as_type(schema.type("ObjectOptions")))
         except structured.HelpWanted as wanted:
             raise Answer(f"{wanted}\n") from wanted
         except QMPError as error:
@@ -204,11 +204,11 @@ class Images:
         Raises:
             Failure: It cannot be opened.
         """
-        backend = BlockBackend(self.daemon.graph)
+        backend = BlockBackend(self.engine.graph)
         try:
             options = self.checked(name.options())
-            async with self.daemon.graph.lock:
-                node = await self.daemon.opener.open_unowned(
+            async with self.engine.graph.lock:
+                node = await self.engine.opener.open_unowned(
                     options, with_backing=with_backing, for_check=for_check
                 )
                 if not with_backing:
@@ -217,7 +217,7 @@ class Images:
                 try:
                     await backend.insert(node, _permissions(name))
                 except BaseException:
-                    await self.daemon.graph.discard(node)
+                    await self.engine.graph.discard(node)
                     raise
         except QMPError as error:
             raise Failure(f"Could not open '{name.text}': {error.description}") from error
@@ -234,7 +234,7 @@ class Images:
             OSError: It could not be written back in full.
         """
         self._open.remove(image)
-        async with self.daemon.graph.lock:
+        async with self.engine.graph.lock:
             await image.backend.remove()
 
     def checked(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class Images:
         Raises:
             QMPError: They are no good, in the words that ``qemu-img`` has for it.
         """
-        described = self.daemon.schema.type("BlockdevOptions")
+        described = self.engine.schema.type("BlockdevOptions")
         try:
             if "driver" in options:
                 checked: dict[str, Any] = described.from_image(options)

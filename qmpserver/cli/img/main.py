@@ -3,6 +3,7 @@
 Nothing is imported that the words do not ask for.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -65,7 +66,13 @@ def main(program: str, words: Sequence[str]) -> int:
     command = rest[0]
     if command not in COMMANDS:
         return _refuse(reporter, f"Command not found: {command}", invoked)
-    return _run(Tool(name, invoked, command), rest[1:])
+    thresholds = gc.get_threshold()
+    # Nearly all that a short run makes stays to its end; looking through it for garbage is time lost.
+    gc.set_threshold(100_000, *thresholds[1:])
+    try:
+        return _run(Tool(name, invoked, command), rest[1:])
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _own_words(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

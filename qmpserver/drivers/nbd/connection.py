@@ -1,4 +1,4 @@
-"""Carry one connection to an NBD server: its handshake, then many requests at once."""
+"""Carry one connection to an NBD server that has chosen its export: many requests at once."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from qmpserver.nbd import client_replies, wire
-from qmpserver.nbd.client_handshake import Agreed, Conversation, HandshakeRefused, T, choose_export
+from qmpserver.nbd.client_handshake import Agreed
 from qmpserver.nbd.client_replies import Chunk, ReplyReader, RequestWriter
 from qmpserver.nbd.constants import ChunkType, Command, CommandFlag, errno_of
-from qmpserver.nbd.server_handshake import Turn
 from qmpserver.nbd.wire import ProtocolError
+from qmpserver.socket_writer import BLOCKED, SocketWriter
 
 BUFFER: Final = 256 << 10
 """Bytes taken from the socket at once."""
@@ -23,7 +23,15 @@ BUFFER: Final = 256 << 10
 DIRECT: Final = 16 << 10
 """What is at least so long is read to where it stays."""
 
-_BLOCKED: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+class ConnectionLost(OSError):
+    """Report that nobody knows what became of a request, because its connection was lost.
+
+    No ConnectionError, which a server's own refusal may be (ESHUTDOWN).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.EIO, os.strerror(errno.EIO))
 
 
 @dataclass(slots=True)
@@ -34,6 +42,7 @@ class _Pending:
         done: Completed when it has.
         offset: The request's.
         into: Where a read's data goes.
+        missing: Bytes of it that the server has told nothing of.
         extents: What a request for block status was told, by context.
         error: Why it failed; the first reason that was told.
     """
@@ -41,134 +50,9 @@ class _Pending:
     done: asyncio.Future[None]
     offset: int
     into: memoryview
+    missing: int
     extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     error: OSError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Encryption:
-    """How to encrypt.
-
-    Attributes:
-        context: Made of the credentials.
-        hostname: Whose certificate the server must have, or None for anybody's whom the authority knows.
-    """
-
-    context: ssl.SSLContext
-    hostname: str | None
-
-
-async def connect(
-    connection: socket.socket, export: str, contexts: tuple[str, ...], encryption: Encryption | None
-) -> "NbdConnection":
-    """Come to terms with a server over a connected socket, which is ours from now on.
-
-    Raises:
-        OSError: The connection was lost, or the server cannot be believed.
-        HandshakeRefused: The server does not give what was asked.
-        ProtocolError: The server does not keep to the protocol.
-    """
-    connection.setblocking(False)
-    wants_tls = encryption is not None
-    talk = Conversation(choose_export(export, wants_tls=wants_tls, wanted_contexts=contexts))
-    try:
-        connection = await _converse(connection, talk, encryption)
-    except BaseException:
-        connection.close()
-        raise
-    return NbdConnection(connection, talk.result, talk.leftover())
-
-
-async def _converse(
-    connection: socket.socket, talk: Conversation[T], encryption: Encryption | None
-) -> socket.socket:
-    """Drive a handshake to its end; return the socket to go on with, which may be an encrypted one."""
-    stream = _Stream(connection)
-    while True:
-        item = talk.next()
-        if isinstance(item, bytes):
-            await stream.send(item)
-        elif item is Turn.START_TLS:
-            assert encryption is not None
-            await stream.encrypt(encryption)
-        elif talk.is_over:
-            return stream.socket
-        else:
-            talk.feed(await stream.receive())
-
-
-class _Stream:
-    """A socket that does not block, for a conversation in turns.
-
-    Attributes:
-        socket: The socket; another one once it is encrypted.
-    """
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self._loop = asyncio.get_running_loop()
-
-    async def send(self, data: bytes) -> None:
-        """Send all of `data`."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self.socket.send(rest) :]
-            except _BLOCKED as blocked:
-                await self._until_ready(blocked, writing=True)
-
-    async def receive(self) -> bytes:
-        """Return some bytes.
-
-        Raises:
-            OSError: The server has closed the connection.
-        """
-        while True:
-            try:
-                data = self.socket.recv(BUFFER)
-            except _BLOCKED as blocked:
-                await self._until_ready(blocked, writing=False)
-                continue
-            if not data:
-                raise OSError(errno.EINVAL, "Failed to read data")
-            return data
-
-    async def encrypt(self, encryption: Encryption) -> None:
-        """Encrypt from here.
-
-        Raises:
-            OSError: The server cannot be believed.
-        """
-        context = encryption.context
-        context.check_hostname = encryption.hostname is not None and context.verify_mode is not ssl.CERT_NONE
-        self.socket = encrypted = context.wrap_socket(
-            self.socket, server_hostname=encryption.hostname, do_handshake_on_connect=False
-        )
-        while True:
-            try:
-                encrypted.do_handshake()
-            except _BLOCKED as blocked:
-                await self._until_ready(blocked, writing=False)
-            else:
-                return
-
-    async def _until_ready(self, blocked: OSError, *, writing: bool) -> None:
-        if isinstance(blocked, ssl.SSLWantReadError):
-            writing = False
-        elif isinstance(blocked, ssl.SSLWantWriteError):
-            writing = True
-        ready = asyncio.Event()
-        fd = self.socket.fileno()
-        add, remove = (
-            (self._loop.add_writer, self._loop.remove_writer)
-            if writing
-            else (self._loop.add_reader, self._loop.remove_reader)
-        )
-        add(fd, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            remove(fd)
 
 
 class NbdConnection:
@@ -194,8 +78,7 @@ class NbdConnection:
         self._reader = ReplyReader(agreed.mode)
         self._pending: dict[int, _Pending] = {}
         self._last_cookie = 0
-        self._out: list[memoryview] = []
-        self._is_writing = False
+        self._output = SocketWriter(connection, _nothing, lambda _: self._lose())
         self._buffer = memoryview(bytearray(BUFFER))
         self._start = 0
         self._end = len(leftover)
@@ -231,17 +114,18 @@ class NbdConnection:
             What a request for block status was told, by context.
 
         Raises:
-            ConnectionError: The connection was lost; nobody knows what became of the request.
+            ConnectionLost: Nobody knows what became of the request.
             OSError: The server refused it.
         """
         if self.lost.done():
-            raise _lost_error()
+            raise ConnectionLost
         self._last_cookie += 1
         cookie = self._last_cookie
-        pending = _Pending(self._loop.create_future(), offset, into if into is not None else _NOWHERE)
+        into = into if into is not None else _NOWHERE
+        pending = _Pending(self._loop.create_future(), offset, into, len(into))
         self._pending[cookie] = pending
         line = self._writer.write(command, cookie, offset, length, flags)
-        self._send(line, data)
+        self._output.send((line,) if data is None else (line, data))
         # A reply that nobody waits for any more still goes where it was to go: the memory must stay lent.
         await _finish(pending.done)
         if pending.error is not None:
@@ -252,50 +136,10 @@ class NbdConnection:
         """End the connection; requests under way fail."""
         if self.lost.done():
             return
-        if politely and not self._out:
+        if politely and not self._output.is_blocked:
             with contextlib.suppress(OSError):
                 self._socket.send(self._writer.write(Command.DISC, 0))
         self._lose()
-
-    # Output
-
-    def _send(self, line: bytes, data: memoryview | None) -> None:
-        self._out.append(memoryview(line))
-        if data is not None:
-            self._out.append(data)
-        if not self._is_writing:
-            self._write()
-
-    def _write(self) -> None:
-        try:
-            while self._out:
-                self._consume(self._transmit())
-        except _BLOCKED:
-            if not self._is_writing:
-                self._is_writing = True
-                self._loop.add_writer(self._fd, self._write)
-            return
-        except (OSError, ssl.SSLError):
-            self._loop.call_soon(self._lose)
-            self._out.clear()
-            return
-        if self._is_writing:
-            self._is_writing = False
-            self._loop.remove_writer(self._fd)
-
-    def _transmit(self) -> int:
-        if len(self._out) == 1 or isinstance(self._socket, ssl.SSLSocket):
-            return self._socket.send(self._out[0])
-        return self._socket.sendmsg(self._out[:64])
-
-    def _consume(self, sent: int) -> None:
-        gone = 0
-        while gone < len(self._out) and sent >= len(self._out[gone]):
-            sent -= len(self._out[gone])
-            gone += 1
-        del self._out[:gone]
-        if sent:
-            self._out[0] = self._out[0][sent:]
 
     # Input
 
@@ -308,9 +152,9 @@ class NbdConnection:
                 self._advance()
                 if not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
                     return
-        except _BLOCKED:
+        except BLOCKED:
             return
-        except (OSError, ssl.SSLError, ProtocolError):
+        except (OSError, ProtocolError):
             self._lose()
 
     def _receive(self) -> int:
@@ -362,6 +206,8 @@ class NbdConnection:
             yield from self._take_content(chunk, pending)
             if chunk.is_last:
                 del self._pending[chunk.cookie]
+                if pending.missing > 0:
+                    pending.error = pending.error or OSError(errno.EIO, os.strerror(errno.EIO))
                 pending.done.set_result(None)
 
     def _take_content(self, chunk: Chunk, pending: _Pending) -> Generator[memoryview, None, None]:
@@ -369,7 +215,7 @@ class NbdConnection:
             if chunk.error:
                 pending.error = pending.error or _error(chunk.error)
             elif pending.into:
-                yield pending.into
+                yield _part(pending, pending.offset, len(pending.into))
         elif chunk.kind == ChunkType.OFFSET_DATA:
             place = bytearray(wire.U64.size)
             if chunk.length <= len(place):
@@ -387,13 +233,11 @@ class NbdConnection:
         if self.lost.done():
             return
         self._loop.remove_reader(self._fd)
-        if self._is_writing:
-            self._loop.remove_writer(self._fd)
+        self._output.close()
         self._socket.close()
-        self._out.clear()
         self.lost.set_result(None)
         for pending in self._pending.values():
-            pending.error = pending.error or _lost_error()
+            pending.error = pending.error or ConnectionLost()
             if not pending.done.done():
                 pending.done.set_result(None)
         self._pending.clear()
@@ -402,10 +246,15 @@ class NbdConnection:
 _NOWHERE: Final = memoryview(bytearray())
 
 
+def _nothing() -> None:
+    """Do nothing: requests are held back by nobody, so nobody waits for the socket to be drained."""
+
+
 def _part(pending: _Pending, offset: int, length: int) -> memoryview:
     start = offset - pending.offset
     if start < 0 or start + length > len(pending.into):
         raise ProtocolError("Data that was not asked for")
+    pending.missing -= length
     return pending.into[start : start + length]
 
 
@@ -430,10 +279,6 @@ def _error(error: int, text: str = "") -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def _lost_error() -> ConnectionError:
-    return ConnectionError(errno.EIO, os.strerror(errno.EIO))
-
-
 async def _finish(done: asyncio.Future[None]) -> None:
     """Wait to the end, even when cancelled meanwhile."""
     cancelled = False
@@ -444,6 +289,3 @@ async def _finish(done: asyncio.Future[None]) -> None:
             cancelled = True
     if cancelled:
         raise asyncio.CancelledError
-
-
-__all__ = ["Encryption", "HandshakeRefused", "NbdConnection", "connect"]

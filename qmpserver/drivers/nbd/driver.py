@@ -18,9 +18,11 @@ from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
-from qmpserver.drivers.nbd.connection import Encryption, HandshakeRefused, NbdConnection, connect
+from qmpserver.drivers.nbd.connection import ConnectionLost, NbdConnection
+from qmpserver.drivers.nbd.handshake import Encryption, shake_hands
 from qmpserver.drivers.nbd.lifeline import Lifeline
 from qmpserver.errors import QMPError, error_text
+from qmpserver.nbd.client_handshake import HandshakeRefused
 from qmpserver.nbd.constants import MAX_PAYLOAD, Command, CommandFlag, StateFlag, TransmissionFlag
 from qmpserver.nbd.contexts import BASE_ALLOCATION
 from qmpserver.nbd.export_info import ExportInfo
@@ -112,7 +114,7 @@ class NbdDriver(BlockDriver):
             connection = await self._lifeline.current()
             try:
                 return await connection.request(command, offset, length, **details)
-            except ConnectionError:
+            except ConnectionLost:
                 # Nobody knows whether it was carried out; doing it again does no harm.
                 continue
 
@@ -210,7 +212,7 @@ async def _connect(context: OpenContext, options: dict[str, Any]) -> NbdConnecti
     contexts = (options.get("x-dirty-bitmap", BASE_ALLOCATION),)
     connection = await _open_socket(options["server"])
     try:
-        return await connect(connection, options.get("export", ""), contexts, encryption)
+        return await shake_hands(connection, options.get("export", ""), contexts, encryption)
     except HandshakeRefused as refused:
         raise QMPError(refused.text) from refused
     except ProtocolError as error:

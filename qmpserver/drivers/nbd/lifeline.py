@@ -44,6 +44,7 @@ class Lifeline:
         self._changed: asyncio.Future[None] | None = None
         self._is_patient = True
         self._deadline: Timer | None = None
+        self._last_error: QMPError | None = None
         self._is_closed = False
 
     @property
@@ -61,20 +62,35 @@ class Lifeline:
         Raises:
             QMPError: It cannot be made.
         """
-        end_ns = self._clock.monotonic_ns() + timeout_ns
+        connection = await (self._connect_within(timeout_ns) if timeout_ns else self._connect())
+        self._adopt(connection)
+        return connection
+
+    async def _connect_within(self, timeout_ns: int) -> NbdConnection:
+        """Try until there is a connection or the time is over, even if the server says nothing at all."""
+        attempts = asyncio.get_running_loop().create_task(self._persist())
+        timer = self._clock.call_later(timeout_ns, attempts.cancel)
+        try:
+            return await attempts
+        except asyncio.CancelledError:
+            attempts.cancel()
+            if (current := asyncio.current_task()) is not None and current.cancelling():
+                raise
+            raise self._last_error or QMPError(os.strerror(errno.ETIMEDOUT)) from None
+        finally:
+            timer.cancel()
+
+    async def _persist(self) -> NbdConnection:
+        """Return a connection, however often it has to be tried."""
         pause_ns = FIRST_PAUSE_NS
         while True:
             try:
-                connection = await self._connect()
-            except QMPError:
-                left_ns = end_ns - self._clock.monotonic_ns()
-                if left_ns <= 0:
-                    raise
-                await self._clock.sleep(min(pause_ns, left_ns))
-                pause_ns = min(2 * pause_ns, LONGEST_PAUSE_NS)
-            else:
-                self._adopt(connection)
-                return connection
+                return await self._connect()
+            except QMPError as error:
+                self._last_error = error
+                _log.debug("nbd server not there", reason=error.description)
+            await self._clock.sleep(pause_ns)
+            pause_ns = min(2 * pause_ns, LONGEST_PAUSE_NS)
 
     def _adopt(self, connection: NbdConnection) -> None:
         self._connection = connection
@@ -107,17 +123,7 @@ class Lifeline:
             changed.set_result(None)
 
     async def _reconnect(self) -> None:
-        pause_ns = FIRST_PAUSE_NS
-        while True:
-            try:
-                connection = await self._connect()
-            except QMPError as error:
-                _log.debug("nbd server not there", reason=error.description)
-                await self._clock.sleep(pause_ns)
-                pause_ns = min(2 * pause_ns, LONGEST_PAUSE_NS)
-            else:
-                self._adopt(connection)
-                return
+        self._adopt(await self._persist())
 
     async def current(self) -> NbdConnection:
         """Return a connection, waiting for one for as long as there is patience.

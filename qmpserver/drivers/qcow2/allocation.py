@@ -186,7 +186,7 @@ class Allocator:
         """Let go of what L2 entries, no longer in their table, refer to."""
         if self._image.is_external:
             if discard:
-                await punch_holes(self._image, entries)
+                await self._punch(entries)
             return
         bits, size = self._image.cluster_bits, self._image.cluster_size
         unaligned = 0
@@ -279,8 +279,14 @@ class Allocator:
         """Give back what zero clusters occupy that keep their place, where nothing else shares it."""
         runtime = self._image.runtime
         if runtime.discard_no_unref and runtime.discard_request:
-            kept = (entry for entry in entries if entry & COPIED and not entry & COMPRESSED)
-            await punch_holes(self._image, kept)
+            await self._punch([entry for entry in entries if entry & COPIED and not entry & COMPRESSED])
+
+    async def _punch(self, entries: Iterable[int]) -> None:
+        """Give back what L2 entries led to that stays at its place."""
+        if self._image.encryption is not None or self._image.has_backing:
+            # A hole is not what shows there now: the old mapping must not come back to it.
+            await self._committer.flush()
+        await punch_holes(self._image, entries)
 
     async def _walk(
         self,

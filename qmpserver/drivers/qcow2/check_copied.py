@@ -3,6 +3,7 @@
 Source: qcow2 specification, "Cluster mapping".
 """
 
+import asyncio
 from array import array
 
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
@@ -48,6 +49,9 @@ class CopiedFlags:
                 wrong += 1
                 l1[table.index] ^= COPIED
             await self._check_table(table)
+            if table.runs is None:
+                # It took long: let others have their turn.
+                await asyncio.sleep(0)
         may_write = self._repairs is not None and header.l1_offset >= self._image.cluster_size
         await self._settle(header.l1_offset, l1, wrong, may_write=may_write)
 

@@ -3,6 +3,7 @@
 Source: qcow2 specification, "Cluster mapping" and "Extended L2 Entries".
 """
 
+import asyncio
 from array import array
 from dataclasses import dataclass
 from typing import Final
@@ -122,6 +123,9 @@ class TableWalker:
             if l2_offset & (self._size - 1):
                 self._result.corruptions += 1
             runs = await self._walk_l2(l2_offset, active=active)
+            if runs is None:
+                # It took long: let others have their turn.
+                await asyncio.sleep(0)
             if active and l2_offset:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 

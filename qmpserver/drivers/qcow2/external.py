@@ -37,9 +37,11 @@ async def _punch(image: Image, start: int, end: int) -> None:
 async def zero_raw(image: Image, offset: int, length: int, *, may_unmap: bool) -> None:
     """Make a guest range zero in a data file that is a raw image; do nothing for any other image.
 
+    An encrypted one is nothing that could be read by itself, and zeroes would not be zeroes in it.
+
     Raises:
         OSError: It cannot be written.
     """
-    if image.is_external_raw:
+    if image.is_external_raw and image.encryption is None:
         length = min(length, image.header.size - offset)
         await image.data_file.pwrite_zeroes(offset, length, flags.MAY_UNMAP if may_unmap else 0)

@@ -32,24 +32,24 @@ async def map_range(
     Raises:
         OSError: A file cannot be written; some clusters may be mapped already.
     """
-    file, highest = image.child, 0
+    file = image.child
     while start < end:
         room = await allocator.allocate(start, end - start)
         if not image.is_external:
             try:
                 await _make_zero(file, room.host_offset, room.length, preallocation)
+                if room.host_offset + room.length > file.size:
+                    # Before it is linked: a table that is on disk must not lead past the end of the file.
+                    await file.truncate(room.host_offset + room.length)
             except BaseException:
                 await allocator.release(room)
                 raise
-            highest = max(highest, room.host_offset + room.length)
         if image.encryption is not None and image.header.version < 3:
             # No marker hides that zeroes in the file decrypt to something else.
             await _write_zeroes(room)
         # A raw data file may hold something already, and what it holds is what is to be seen.
         await allocator.link(room, is_filled=image.is_external_raw and image.encryption is None)
         start += room.length
-    if highest > file.size:
-        await file.truncate(highest)
 
 
 async def _write_zeroes(room: ClusterAllocation) -> None:

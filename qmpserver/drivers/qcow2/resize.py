@@ -87,10 +87,11 @@ class Resizer:
         if entries > len(self.committer.tables.l1):
             await self.grow_l1(entries)
         await self._clear_beyond(start)
-        await self._clean_tail(old)
-        await self._hide_backing(start, size)
         if image.is_external:
             await self._grow_data_file(old, size, preallocation)
+        # After the file: what it is zeroed with is not what a cipher stores for zeroes.
+        await self._clean_tail(old)
+        await self._hide_backing(start, size)
         if preallocation is not Preallocation.OFF or image.is_external_raw:
             await map_range(image, self.allocator, start, size, preallocation)
         await self.committer.flush()

@@ -87,7 +87,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Scenario], None]
         "raw": f"{memory}:MemoryFormat",
         "copy-before-write": "qmpserver.drivers.copy_before_write:CopyBeforeWriteDriver",
     }
-    monkeypatch.setattr("qmpserver.daemon.DRIVERS", drivers)
+    monkeypatch.setattr("qmpserver.engine.DRIVERS", drivers)
 
     def run(scenario: Scenario) -> None:
         async def main() -> None:

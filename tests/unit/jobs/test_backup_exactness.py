@@ -65,7 +65,7 @@ def slow_drivers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "copy-before-write": f"{__name__}:WitnessFilter",
         "snapshot-access": "qmpserver.drivers.snapshot_access:SnapshotAccessDriver",
     }
-    monkeypatch.setattr("qmpserver.daemon.DRIVERS", drivers)
+    monkeypatch.setattr("qmpserver.engine.DRIVERS", drivers)
     yield
     FILES.clear()
     MemoryFormat.images.clear()

@@ -34,7 +34,7 @@ def slow_drivers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     name = troubled_drivers.__name__
     drivers = {"file": "SlowFile", "raw": "SlowFormat", "copy-on-read": "SlowFilter"}
     monkeypatch.setattr(
-        "qmpserver.daemon.DRIVERS", {key: f"{name}:{value}" for key, value in drivers.items()}
+        "qmpserver.engine.DRIVERS", {key: f"{name}:{value}" for key, value in drivers.items()}
     )
     FILES.clear()
     MemoryFormat.images.clear()
