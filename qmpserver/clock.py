@@ -93,7 +93,8 @@ class ManualClock:
     async def sleep(self, delay_ns: int) -> None:
         """Wait until the clock has been advanced by `delay_ns`."""
         future = asyncio.get_running_loop().create_future()
-        timer = self.call_later(delay_ns, lambda: future.set_result(None))
+        # It may have been cancelled in the same turn, by what else fell due.
+        timer = self.call_later(delay_ns, lambda: future.done() or future.set_result(None))
         try:
             await future
         finally:

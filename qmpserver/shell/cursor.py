@@ -132,7 +132,7 @@ def _in_request(inner: JSONPlace | None, *, in_transaction: bool) -> Place | Non
     if in_transaction:
         return _in_json(inner, "transaction", _ACTIONS, {})
     wanted = Wanted.KEY if inner.wants_key else Wanted.VALUE
-    if not inner.wants_key and inner.path in ((name,) for name in _EXECUTE):
+    if not inner.wants_key and len(inner.path) == 1 and inner.path[0] in _EXECUTE:
         return Place(Wanted.COMMAND, inner.partial, quote=inner.quote)
     command = next((str(inner.root[name]) for name in _EXECUTE if name in inner.root), "")
     arguments = inner.root.get("arguments")

@@ -60,7 +60,7 @@ def _python_literal(text: str) -> Any:
 class _JSONConstants(ast.NodeTransformer):
     """Let JSON's three words stand among Python's."""
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in _CONSTANTS:
             return ast.Constant(value=_CONSTANTS[node.id])
         return node

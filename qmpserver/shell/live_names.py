@@ -1,7 +1,7 @@
 """Ask the server for the names that live in it, so that they can be completed."""
 
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from qmpserver.shell.client import CommandFailed, NotConnected
@@ -20,13 +20,16 @@ class LiveNames:
     def __init__(self, execute: Execute) -> None:
         self._execute = execute
 
-    async def of(self, kind: str, beside: Mapping[str, Any]) -> Sequence[str]:
+    async def of(self, kind: str, beside: Mapping[str, Any], partial: str) -> Sequence[str]:
         """Return the names of a kind; none where the server cannot tell.
 
         Args:
             kind: A kind that the schema names: `node`, `job`, `bitmap`, ...
-            beside: The arguments beside the wanted one; under the empty name what is written of it.
+            beside: The arguments beside the wanted one.
+            partial: What is written of it.
         """
+        if kind == "file":
+            return _files(partial)
         ask = {
             "node": self._nodes,
             "job": self._jobs,
@@ -34,13 +37,12 @@ class LiveNames:
             "bitmap": self._bitmaps,
             "export": self._exports,
             "chardev": self._chardevs,
-            "file": self._files,
         }.get(kind)
         if ask is None:
             return []
         try:
             return sorted(set(await ask(beside)))
-        except (CommandFailed, NotConnected, OSError):
+        except (CommandFailed, NotConnected):
             return []
 
     async def _nodes(self, _: Mapping[str, Any]) -> list[str]:
@@ -81,14 +83,16 @@ class LiveNames:
     async def _chardevs(self, _: Mapping[str, Any]) -> list[str]:
         return [found["label"] for found in await self._execute("query-chardev")]
 
-    async def _files(self, beside: Mapping[str, Any]) -> list[str]:
-        return list(files(str(beside.get("", ""))))
 
-
-def files(partial: str) -> Iterator[str]:
-    """Go through the files of this machine that a path may become; folders end with a slash."""
+def _files(partial: str) -> list[str]:
+    """Return the files of this machine that a path may become; folders end with a slash."""
     folder, start = os.path.split(partial)
-    with os.scandir(folder or ".") as entries:
-        for entry in entries:
-            if entry.name.startswith(start) and (start or not entry.name.startswith(".")):
-                yield os.path.join(folder, entry.name) + ("/" if entry.is_dir() else "")
+    try:
+        with os.scandir(folder or ".") as entries:
+            return sorted(
+                os.path.join(folder, entry.name) + ("/" if entry.is_dir() else "")
+                for entry in entries
+                if entry.name.startswith(start) and (start or not entry.name.startswith("."))
+            )
+    except OSError:
+        return []

@@ -8,8 +8,8 @@ from qmpserver.schema import completion
 from qmpserver.schema.completion import SchemaShape, Suggestion
 from qmpserver.shell.cursor import Place, Wanted, find
 
-NamesOf = Callable[[str, Mapping[str, Any]], Awaitable[Sequence[str]]]
-"""Gives the living names of a kind; arguments that are known already may narrow them."""
+NamesOf = Callable[[str, Mapping[str, Any], str], Awaitable[Sequence[str]]]
+"""Gives the living names of a kind; the arguments beside, and what is written already, may narrow them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,8 @@ async def _values(place: Place, schema: SchemaShape, names_of: NamesOf) -> list[
         return []
     found = list(hint.choices)
     if hint.names:
-        around = _around(place)
-        found += [
-            Suggestion(name, hint.names) for name in await names_of(hint.names, {**around, "": _bare(place)})
-        ]
+        names = await names_of(hint.names, _around(place), _bare(place))
+        found += [Suggestion(name, hint.names) for name in names]
     return _fitting(place, found)
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,27 @@ def check_recording(
     """See whether the recorded story is QEMU's, if the storage daemon in use is of that version."""
     story = _peers_story(list(steps), images, tmp_path / "theirs", ignoring)
     _assert_alike(story, json.loads(recording.read_text())[name])
+
+
+def compare_answers(recording: Path, told: Mapping[str, Any]) -> None:
+    """Hold what our daemon has told, by name, against the recording."""
+    recorded = json.loads(recording.read_text())
+    for name, answers in told.items():
+        assert answers == recorded[name], name
+    assert set(told) == set(recorded)
+
+
+def check_answers(recording: Path, play: Callable[[str], Mapping[str, Any]]) -> None:
+    """See whether what is recorded is told by the storage daemon in use, if that is of the version.
+
+    Args:
+        recording: The file.
+        play: Asks the daemon whose program is given, and returns what it told, by name.
+    """
+    told = play(_peer())
+    if os.environ.get("QMPSERVER_RECORD") == "1":
+        recording.write_text(json.dumps(told, indent=1) + "\n")
+    assert told == json.loads(recording.read_text())
 
 
 def _peer() -> str:

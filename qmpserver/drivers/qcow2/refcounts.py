@@ -9,6 +9,7 @@ Source: qcow2 specification, "Host cluster management".
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 from array import array
@@ -290,6 +291,8 @@ class Refcounts:
             await self._lower(offset >> self._image.cluster_bits, count, discard=discard)
 
     async def _lower(self, first: int, count: int, *, discard: bool) -> None:
+        # What becomes free is given back in runs: a large disk that shrinks would ask for each cluster.
+        freed = range(0)
         for index, start, part in self._split(first, count):
             block = await self._block(index)
             if block is None:
@@ -301,20 +304,25 @@ class Refcounts:
                     continue
                 cluster = index * self.per_block + entry
                 if value == 1:
-                    if discard:
-                        await self._discard(cluster)
+                    if discard and cluster != freed.stop:
+                        await self._discard(freed)
+                        freed = range(cluster, cluster)
+                    freed = range(freed.start, cluster + 1)
                     self.next_free = min(self.next_free, cluster)
                     if cluster == self._packed_to >> self._image.cluster_bits:
                         self._packed_to = 0
                 self.width.put(block.data, entry, value - 1)
                 block.is_dirty = True
+        if discard:
+            await self._discard(freed)
 
-    async def _discard(self, cluster: int) -> None:
-        try:
-            await self._image.child.pdiscard(cluster << self._image.cluster_bits, self._image.cluster_size)
-        except OSError:
+    async def _discard(self, clusters: range) -> None:
+        """Give a run of clusters back to the file below."""
+        if clusters:
+            bits = self._image.cluster_bits
             # Discarding is a favour; that it cannot be done costs space only.
-            return
+            with contextlib.suppress(OSError):
+                await self._image.child.pdiscard(clusters.start << bits, len(clusters) << bits)
 
     async def end_of_used(self) -> int:
         """Return the first host cluster after all that are counted."""

@@ -134,7 +134,8 @@ class SubclusterAllocator(Allocator):
         drops = may_unmap and not self._image.runtime.discard_no_unref
 
         def zeroed(entry: int, bitmap: int, bits: int) -> Pair:
-            if bits == ALL and (drops or entry & COMPRESSED):
+            # A compressed cluster is concerned as a whole, but for what lies past the end of the image.
+            if entry & COMPRESSED or (bits == ALL and drops):
                 return 0, ALL << SUBCLUSTERS
             return entry, (bitmap | bits << SUBCLUSTERS) & ~bits
 

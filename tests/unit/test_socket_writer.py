@@ -1,0 +1,70 @@
+"""What is sent arrives in order, however slowly the other side reads."""
+
+import asyncio
+import random
+import socket
+
+from qmpserver.socket_writer import SocketWriter
+
+
+def test_everything_arrives_in_order_and_the_end_of_a_jam_is_told() -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        ours.setblocking(False)
+        drained = asyncio.Event()
+        writer = SocketWriter(ours, drained.set, lambda _: None)
+        writer.send([b"few ", bytearray(b""), memoryview(b"words")])
+        assert not writer.is_blocked
+        rng = random.Random(1)
+        pieces = [rng.randbytes(rng.choice([1, 16, 100_000])) for _ in range(700)]
+        writer.send(pieces[:350])
+        writer.send(pieces[350:])
+        assert writer.is_blocked
+        assert not drained.is_set()
+        expected = b"few words" + b"".join(pieces)
+        got = bytearray()
+        while len(got) < len(expected):
+            got += await asyncio.get_running_loop().sock_recv(theirs, 300_000)
+        assert got == expected
+        await drained.wait()
+        assert not writer.is_blocked
+        writer.close()
+        ours.close()
+        theirs.close()
+
+    asyncio.run(main())
+
+
+def test_a_lost_peer_is_told_of_once_and_later() -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        errors: list[OSError] = []
+        writer = SocketWriter(ours, lambda: None, errors.append)
+        theirs.close()
+        writer.send([b"x"])
+        writer.send([b"y"])
+        assert not errors
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert [type(error) for error in errors] == [BrokenPipeError]
+        ours.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_left_when_it_is_closed_is_forgotten() -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        writer = SocketWriter(ours, lambda: None, lambda _: None)
+        writer.send([bytes(8 << 20)])
+        assert writer.is_blocked
+        writer.close()
+        writer.send([b"more"])
+        assert not writer.is_blocked
+        ours.close()
+        theirs.close()
+
+    asyncio.run(main())
