@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from qmpserver.tasks import Outcome
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -20,29 +22,16 @@ MAX_THREADS = 64
 """As many as QEMU's pool has: one disk that does not answer must not hold up the others."""
 
 
-class _Outcome(asyncio.Future[T]):
-    """The result of a call in a thread.  It cannot be cancelled, because the call cannot.
-
-    A cancelled task goes on waiting until the call has ended, and is cancelled then: the memory and
-    the descriptors it lent to the call are not given back while a thread still uses them.
-    """
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Refuse; the waiting task takes note and cancels itself afterwards."""
-        del msg
-        return False
-
-
 class _Inbox:
     """Results on their way from threads to one event loop; many may travel in one wake-up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._done: deque[tuple[_Outcome[Any], Any, BaseException | None]] = deque()
+        self._done: deque[tuple[Outcome[Any], Any, BaseException | None]] = deque()
         self._is_scheduled = False
         self.outstanding = 0
 
-    def post(self, outcome: _Outcome[Any], result: Any, error: BaseException | None) -> None:
+    def post(self, outcome: Outcome[Any], result: Any, error: BaseException | None) -> None:
         """Hand a result over.  Called by the threads."""
         self._done.append((outcome, result, error))
         if not self._is_scheduled:
@@ -62,7 +51,7 @@ class _Inbox:
                 outcome.set_exception(error)
 
 
-_Item = tuple[Callable[..., Any], tuple[Any, ...], _Outcome[Any], _Inbox]
+_Item = tuple[Callable[..., Any], tuple[Any, ...], Outcome[Any], _Inbox]
 
 
 class ThreadPool:
@@ -93,7 +82,7 @@ class ThreadPool:
         inbox = self._inbox
         if inbox is None or inbox.loop is not loop:
             inbox = self._inbox = _Inbox(loop)
-        outcome: _Outcome[T] = _Outcome(loop=loop)
+        outcome: Outcome[T] = Outcome(loop=loop)
         inbox.outstanding += 1
         if inbox.outstanding > self._threads and self._threads < self._limit:
             self._start_thread()

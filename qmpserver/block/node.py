@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from qmpserver.block import chain, copy_on_read, draining, filenames, reading, resizing, writing
 from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver.block.gathering import Gathering
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
 from qmpserver.block.write_threshold import WriteThreshold
@@ -139,6 +140,14 @@ class Edge:
             return self._when_resumed(Node.pwrite, offset, data, flags)
         return self.node.pwrite(offset, data, flags)
 
+    def pwritev(
+        self, offset: int, buffers: Sequence[memoryview], flags: int = 0
+    ) -> Coroutine[Any, Any, None]:
+        """Store buffers, one behind the other, from `offset` on."""
+        if self.node.is_held_still:
+            return self._when_resumed(Node.pwritev, offset, buffers, flags)
+        return self.node.pwritev(offset, buffers, flags)
+
     def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Make the range read as zeroes."""
         if self.node.is_held_still:
@@ -248,6 +257,7 @@ class Node:
     dirty_bitmaps: list[DirtyBitmap] = field(default_factory=list)
     stats: NodeStats = field(default_factory=NodeStats)
     requests: TrackedRequests = field(default_factory=TrackedRequests)
+    gathering: Gathering = field(default_factory=Gathering)
     mapping: MappingDriver | None = None
     _in_flight: int = 0
     _idle: "asyncio.Future[None] | None" = None
@@ -357,6 +367,26 @@ class Node:
             await writing.write(self, offset, data, flags)
         except BaseException:
             self._note_half_written(offset, len(data))
+            raise
+        finally:
+            self._leave()
+
+    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
+        """Store buffers, one behind the other, from `offset` on; see :meth:`pwrite`."""
+        if not writing.takes_vectors(self):
+            await self.pwrite(offset, memoryview(b"".join(buffers)), flags)
+            return
+        length = sum(map(len, buffers))
+        if self._quiesced:
+            await self.until_resumed()
+        self._check_writable(offset + length)
+        if self.write_threshold is not None:
+            self._check_threshold(self.write_threshold, offset + length)
+        self._in_flight += 1
+        try:
+            await writing.write_vector(self, offset, buffers, flags)
+        except BaseException:
+            self._note_half_written(offset, length)
             raise
         finally:
             self._leave()

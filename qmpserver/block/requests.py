@@ -54,20 +54,38 @@ class TrackedRequests:
         self._requests[request] = None
         return request
 
+    def make_serialising(self, request: TrackedRequest, offset: int, end: int) -> bool:
+        """Let an ordinary request serialise over a wider range, and say whether it does.
+
+        It does unless another has come after it, which then would be overtaken; await :meth:`turn` again.
+        """
+        if next(reversed(self._requests)) is not request:
+            return False
+        self._serialising += 1
+        request.is_serialising = True
+        request.is_ahead = request.is_ahead and request.offset == offset
+        request.offset, request.end = offset, end
+        self._highest_end = max(self._highest_end, end)
+        return True
+
     @property
     def must_wait(self) -> bool:
         """Whether any serialising request is about, so that :meth:`turn` has to be asked."""
         return self._serialising > 0
 
-    async def turn(self, request: TrackedRequest) -> None:
-        """Wait until every earlier request in conflict with `request` has ended.
+    async def turn(self, request: TrackedRequest) -> bool:
+        """Wait until every earlier request in conflict with `request` has ended; say whether there was any.
 
         When cancelled, `request` is still entered: the caller ends it.
         """
-        while (blocker := self._first_conflict(request)) is not None:
+        if (blocker := self._first_conflict(request)) is None:
+            return False
+        while blocker is not None:
             if blocker.done is None:
                 blocker.done = asyncio.get_running_loop().create_future()
             await asyncio.shield(blocker.done)
+            blocker = self._first_conflict(request)
+        return True
 
     def _first_conflict(self, request: TrackedRequest) -> TrackedRequest | None:
         if request.is_ahead:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
 from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver.block.gathering import Gathering
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
@@ -95,6 +96,7 @@ class NodeView(Protocol):
     flags: NodeFlags
     options: dict[str, Any]
     requests: TrackedRequests
+    gathering: Gathering
     dirty_bitmaps: list[DirtyBitmap]
     is_implicit: bool
     backing_filename: str | None

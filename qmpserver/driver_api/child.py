@@ -1,5 +1,6 @@
 """Describe a node below, as a driver or job above sees it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from qmpserver.driver_api.debug_events import DebugHook
@@ -56,6 +57,9 @@ class BlockChild(Protocol):
 
     async def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> None:
         """Store `data` at `offset`."""
+
+    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
+        """Store buffers, one behind the other, from `offset` on."""
 
     async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
         """Make the range read as zeroes, by the cheapest means the node has."""

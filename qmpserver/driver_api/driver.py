@@ -151,6 +151,10 @@ class BlockDriver(ABC):
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         """Store `data` at `offset`."""
 
+    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
+        """Store buffers, one behind the other, from `offset` on.  A driver that need not join them does better."""
+        await self.pwrite(offset, memoryview(b"".join(buffers)), flags)
+
     async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:
         """Make the range zero without writing it out.
 

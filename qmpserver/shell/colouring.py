@@ -1,7 +1,7 @@
 """Tell which part of a line is what, so that it can be coloured."""
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from enum import Enum
 
 from qmpserver.shell.words import Word, split_widely
@@ -26,7 +26,9 @@ class Part(Enum):
     BLANK = ""
 
 
-def parts(line: str, commands: Container[str], *, in_transaction: bool = False) -> Iterator[tuple[Part, str]]:
+def parts(
+    line: str, commands: Collection[str], *, in_transaction: bool = False
+) -> Iterator[tuple[Part, str]]:
     """Cut a line into pieces, which together are the line.
 
     Args:

@@ -17,7 +17,6 @@ class Link:
 
     Args:
         address: Where the server is.
-        on_event: Is given every event.
         negotiate: The server greets and wants an answer.
         log: Gets the requests, their replies and the events, one in a line.
     """
@@ -25,13 +24,12 @@ class Link:
     def __init__(
         self,
         address: Address,
-        on_event: Callable[[Message], None],
         *,
         negotiate: bool = True,
         log: TextIO | None = None,
     ) -> None:
         self.address = address
-        self._on_event = on_event
+        self._listeners: list[Callable[[Message], None]] = []
         self._negotiate = negotiate
         self._log = log
         self._connection: Connection | None = None
@@ -40,6 +38,10 @@ class Link:
     def greeting(self) -> Message:
         """What the server said first."""
         return self._connection.greeting if self._connection else {}
+
+    def subscribe(self, listener: Callable[[Message], None]) -> None:
+        """Have every event given to a listener from now on."""
+        self._listeners.append(listener)
 
     async def open(self) -> None:
         """Connect.
@@ -103,7 +105,8 @@ class Link:
 
     def _take_event(self, message: Message) -> None:
         self._write_log(message)
-        self._on_event(message)
+        for listener in self._listeners:
+            listener(message)
 
     def _write_log(self, message: Message) -> None:
         if self._log is not None:

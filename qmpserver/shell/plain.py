@@ -13,7 +13,6 @@ from qmpserver.shell.link import Link
 from qmpserver.shell.screen import Screen, as_json
 from qmpserver.shell.shell import Outcome, Shell, Style
 
-
 _CHUNK = 1 << 16
 
 
@@ -55,7 +54,7 @@ def _write(to: TextIO, text: str) -> None:
     to.flush()
 
 
-async def run(
+async def run_plainly(
     link: Link, screen: Screen, style: Style, lines: Iterable[str], *, stops_at_failure: bool
 ) -> int:
     """Run lines, each when the one before it has its reply, until they end or the server goes.

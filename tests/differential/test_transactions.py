@@ -119,8 +119,16 @@ STORIES: dict[str, Story] = {
         GROUPED,
         [("job-finalize", {"id": "k"})],
     ),
-    "grouped, the last is refused": ([*two_backups(), backup("k", "src", "null")], GROUPED, []),
+    "grouped, the last is refused": ([*two_backups(), backup("l", "src", "null")], GROUPED, []),
 }
+OUR_OWN: dict[str, dict[str, Any]] = {
+    "refused at 3": {"reply": "Dirty bitmap 'nope' not found", "jobs": {}},
+    "grouped, the last is refused": {
+        "reply": "Node 'null' is busy: block device is in use by block job: backup",
+        "jobs": {"j": "created, aborting, concluded, null", "k": "created, aborting, concluded, null"},
+    },
+}
+"""Stories that QEMU 11.1 does not outlive: it ends in the first, and answers nobody any more after the second."""
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +176,7 @@ def state(daemon: Daemon) -> list[Any]:
     for node in daemon.execute("query-named-block-nodes", {"flat": True})["return"]:
         name = node["node-name"] if not node["node-name"].startswith("#") else "#"
         bitmaps = [
-            " ".join([one["name"], str(one["count"]), *(key for key in SHOWN if one.get(key))])
+            " ".join([one.get("name", ""), str(one["count"]), *(key for key in SHOWN if one.get(key))])
             for one in node.get("dirty-bitmaps", [])
         ]
         snapshots = [one["name"] for one in node["image"].get("snapshots", [])]
@@ -195,7 +203,7 @@ def stories(daemon: Daemon) -> dict[str, str]:
 
 
 def is_settled(job: dict[str, Any]) -> bool:
-    is_slow = job["status"] == "running" and job["current-progress"]
+    is_slow = job["status"] == "running" and job["speed"] and job["offset"]
     return is_slow or job["status"] in ("waiting", "pending", "concluded")
 
 
@@ -225,7 +233,7 @@ def play_one(daemon: Daemon, images: Path, story: Story) -> dict[str, Any]:
 
 
 def settle(daemon: Daemon) -> None:
-    while not all(map(is_settled, daemon.execute("query-jobs")["return"])):
+    while not all(map(is_settled, daemon.execute("query-block-jobs")["return"])):
         pass
 
 
@@ -247,6 +255,8 @@ def play(command: list[str], images: Path, folder: Path) -> dict[str, Any]:
     told: dict[str, Any] = {}
     with Daemon(command, folder) as daemon:
         for name, story in STORIES.items():
+            if command is not OURS and name in OUR_OWN:
+                continue
             told[name] = play_one(daemon, images, story)
             if command is OURS:
                 for image in folder.glob("*.qcow2"):
@@ -255,7 +265,9 @@ def play(command: list[str], images: Path, folder: Path) -> dict[str, Any]:
 
 
 def test_a_transaction_goes_as_on_qemu(images: Path, tmp_path: Path) -> None:
-    compare_answers(RECORDING, play(OURS, images, tmp_path / "ours"))
+    told = play(OURS, images, tmp_path / "ours")
+    assert {name: told.pop(name) for name in OUR_OWN} == OUR_OWN
+    compare_answers(RECORDING, told)
 
 
 def test_the_recording_is_true(images: Path, tmp_path: Path) -> None:

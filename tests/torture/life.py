@@ -107,7 +107,7 @@ class Life:
         await getattr(self, f"_{name}")()
 
     async def _open(self) -> None:
-        runtime = self.rng.choice(RUNTIME if self.options.get("version") != "v2" else RUNTIME[:1])
+        runtime = self.rng.choice(RUNTIME if self._version > 2 else RUNTIME[:1])
         context = self.context(self.files, discard=self.rng.random() < 0.5, options=runtime)
         in_use = dict.fromkeys(self.bitmaps.now)
         self.bitmaps.begin(self.time, in_use)
@@ -115,6 +115,10 @@ class Life:
         self.bitmaps.settle(self.time, in_use)
         backing = self.files.backing if driver.backing_filename else None
         self.opened = Opened(driver, Engine(driver, backing))
+
+    @property
+    def _version(self) -> int:
+        return int.from_bytes(self.files.files["file"].data[4:8], "big")
 
     async def _close(self) -> None:
         await self._store_bitmaps()
@@ -234,7 +238,7 @@ class Life:
         names = [name for name in self.bitmaps.now if self.rng.random() < 0.7]
         if self.rng.random() < 0.4:
             names.append(self.rng.choice("abcd"))
-        if not names or driver.image_info()["format-specific"]["data"]["compat"] != "1.1":
+        if not names or self._version < 3:
             return
         length = driver.size // GRANULARITY
         rows, wanted = [], dict(self.bitmaps.now)

@@ -1,5 +1,6 @@
 """See a file through a cipher."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from qmpserver import threads
@@ -64,6 +65,10 @@ class EncryptedChild:
                 whole[offset - start : offset - start + len(data)] = data
                 data = whole
             await self.file.pwrite(start, memoryview(await self._encrypt(start, data)), flags)
+
+    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
+        """Store buffers, encrypted, one behind the other from `offset` on."""
+        await self.pwrite(offset, memoryview(b"".join(buffers)), flags)
 
     async def _decrypt(self, offset: int, data: memoryview) -> bytes:
         sector = (offset + self._shift) // SECTOR_SIZE

@@ -364,3 +364,38 @@ def test_the_data_file_is_resized_with_the_image(options: dict[str, Any]) -> Non
         assert judge(file.data) == ([], 0)
 
     asyncio.run(run())
+
+
+class WatchedFile(MemoryFile):
+    """A data file that notes what another file held whenever a hole was punched here."""
+
+    watched: MemoryFile
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bytes] = []
+
+    async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
+        self.seen.append(bytes(self.watched.data))
+        await super().pwrite_zeroes(offset, length, flags)
+
+
+def test_the_data_file_is_punched_only_where_the_backing_file_shows_already() -> None:
+    async def run() -> None:
+        file, data, backing = MemoryFile(), WatchedFile(), MemoryFile(b"b" * SIZE)
+        data.watched = file
+        await Qcow2Driver.create(file, {"size": SIZE, "data-file": data, "backing-file": "base"})
+        children: dict[str, BlockChild] = {"file": file, "data-file": data, "backing": backing}
+        driver = await Qcow2Driver.open(Context(children, discard=True))
+        await Engine(driver, backing).write(0, b"x" * (256 * KiB))
+        await driver.flush()
+        data.seen.clear()
+        await driver.make_empty()
+        assert data.data[: 256 * KiB] == bytes(256 * KiB)
+        assert data.seen
+        for left in data.seen:
+            shown: dict[str, BlockChild] = {**children, "file": MemoryFile(left)}
+            found = Engine(await Qcow2Driver.open(Context(shown, read_only=True)), backing)
+            assert await found.read(0, SIZE) == backing.data
+
+    asyncio.run(run())

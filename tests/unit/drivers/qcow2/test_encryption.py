@@ -397,6 +397,45 @@ def test_another_secret_may_be_named_when_the_node_is_reopened() -> None:
     asyncio.run(run())
 
 
+def test_what_is_new_in_a_data_file_reads_as_zeroes_from_the_old_end_on() -> None:
+    async def run() -> None:
+        work = Work(random.Random(7), LUKS, {"cluster-size": 4096, "external": True})
+        await work.create()
+        await work.engine.write(0, b"x" * 8192)
+        for size in (4096 + 512, SIZE):
+            await work.engine.driver.truncate(size)
+        assert await work.engine.read(0, 12288) == (b"x" * 4608).ljust(12288, b"\0")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_raw", [False, True])
+@pytest.mark.parametrize("request_kind", ["discard", "zero"])
+def test_what_was_discarded_is_old_or_zero_when_the_process_dies(is_raw: bool, request_kind: str) -> None:
+    """Zeroes in the file would be neither: they decrypt to something else."""
+
+    async def run() -> None:
+        options = {"cluster-size": 4096, "external": True, "data-file-raw": is_raw}
+        work = Work(random.Random(8), LUKS, options)
+        await work.create()
+        await work.engine.write(0, b"x" * 8192)
+        await work.engine.driver.close()
+        opened = context(work.children, OPENED["luks"], discard=True)
+        engine = Engine(await Qcow2Driver.open(opened))
+        await (engine.discard(0, 4096) if request_kind == "discard" else engine.zero(0, 4096, may_unmap=True))
+        left: dict[str, BlockChild] = {
+            name: MemoryFile(file.data)
+            for name, file in work.children.items()
+            if isinstance(file, MemoryFile)
+        }
+        found = Engine(await Qcow2Driver.open(context(left, OPENED["luks"], read_only=True)))
+        got = await found.read(0, 8192)
+        assert got[:4096] in {b"x" * 4096, bytes(4096)}
+        assert got[4096:] == b"x" * 4096
+
+    asyncio.run(run())
+
+
 def test_nothing_heavy_is_loaded_for_images_that_are_not_encrypted() -> None:
     loaded = "import sys, qmpserver.drivers.qcow2.driver; print({'numpy', 'cryptography'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)

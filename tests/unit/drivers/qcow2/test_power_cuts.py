@@ -316,7 +316,7 @@ def test_the_size_changes_in_one_step(old: int, new: int, options: dict[str, Any
             assert got == data[: len(got)].ljust(len(got), b"\0")
         assert len(got) == new
 
-    for seed in range(3):
+    for seed in range(3 if max(old, new) <= SIZE else 1):
         asyncio.run(run(seed))
 
 

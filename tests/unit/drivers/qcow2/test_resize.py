@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.extras import SnapshotInfo
+from qmpserver.driver_api.extras import CheckMode, SnapshotInfo
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
@@ -18,7 +18,7 @@ from tests.contract.engine import Context, Engine, MemoryFile
 from tests.contract.power import SECTOR, after_power_cut
 from tests.images import judge
 
-KiB = 1024
+KiB, MiB = 1024, 1024 * 1024
 MODES = list(Preallocation)
 
 IMAGES: list[dict[str, Any]] = [
@@ -302,5 +302,30 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
             await engine.driver.truncate(size, mode)
         assert refused.value.description == text
         assert await engine.read(0, 64 * KiB) == disk.model
+
+    asyncio.run(run())
+
+
+def test_no_table_on_disk_leads_past_the_end_of_the_file_while_room_is_set_aside() -> None:
+    """Small caches make tables go to the disk while the image grows."""
+
+    async def run() -> None:
+        file = MemoryFile()
+        await Qcow2Driver.create(file, {"size": 0, "cluster-size": 512})
+        driver = await Qcow2Driver.open(Context({"file": file}, options={"l2-cache-size": 0}))
+        start = bytes(file.data)
+        file.log.clear()
+        await driver.truncate(MiB, Preallocation.METADATA)
+        left = bytearray(start)
+        for entry in file.log:
+            if entry[0] == "write":
+                left[entry[1] : entry[1] + len(entry[2])] = entry[2]
+            elif entry[0] == "truncate":
+                left.extend(bytes(entry[1] - len(left)))
+            elif entry[0] == "flushed":
+                checked = await Qcow2Driver.open_for_check(
+                    Context({"file": MemoryFile(left)}, read_only=True)
+                )
+                assert (await checked.check(CheckMode.NONE)).corruptions == 0
 
     asyncio.run(run())

@@ -142,6 +142,19 @@ def test_part_of_a_compressed_cluster_cannot_be_zeroed_by_metadata() -> None:
     asyncio.run(run())
 
 
+def test_the_last_cluster_is_zeroed_when_it_is_compressed_and_the_image_ends_in_it() -> None:
+    async def run() -> None:
+        file, engine = await new_image(size=65536 + 5120)
+        await engine.write_compressed(65536, b"x" * 5120)
+        assert isinstance(engine.driver, Qcow2Driver)
+        await engine.driver.zero_clusters(65536, 5120, may_unmap=False)
+        assert await engine.read(65536, 5120) == bytes(5120)
+        await engine.driver.close()
+        assert judge(file.data) == ([], 0)
+
+    asyncio.run(run())
+
+
 class Work:
     """Random requests, done to an image and to a plain model of it."""
 
