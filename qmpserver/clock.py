@@ -93,8 +93,13 @@ class ManualClock:
     async def sleep(self, delay_ns: int) -> None:
         """Wait until the clock has been advanced by `delay_ns`."""
         future = asyncio.get_running_loop().create_future()
-        # It may have been cancelled in the same turn, by what else fell due.
-        timer = self.call_later(delay_ns, lambda: future.done() or future.set_result(None))
+
+        def wake() -> None:
+            # The sleeper may have been cancelled in the same turn, by what else fell due.
+            if not future.done():
+                future.set_result(None)
+
+        timer = self.call_later(delay_ns, wake)
         try:
             await future
         finally:

@@ -29,7 +29,15 @@ def make_certificates(folder: Path, *, password: bytes | None = None) -> Path:
         x509.BasicConstraints(ca=True, path_length=None), critical=True
     )
     usage = x509.KeyUsage(
-        *([False] * 5), key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
     )
     certificate = authority.add_extension(usage, critical=True).sign(key, hashes.SHA256())
     (folder / "ca-cert.pem").write_bytes(certificate.public_bytes(_PEM))

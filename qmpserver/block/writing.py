@@ -4,9 +4,11 @@ import asyncio
 import errno
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from qmpserver.block import reading
+from qmpserver.block import reading, vectors
+from qmpserver.block.gathering import MOST
+from qmpserver.block.requests import TrackedRequest
 from qmpserver.block.view import NodeView
 from qmpserver.block.zeroes import is_zero, zero_view
 from qmpserver.driver_api import flags as request_flags
@@ -37,6 +39,30 @@ async def write(node: NodeView, offset: int, data: memoryview, flags: int) -> No
     node.note_written(offset, len(data))
     if hook is not None:
         await hook("pwritev_done")
+    if flags & request_flags.FUA and not node.driver.handles_fua:
+        await node.driver.flush()
+
+
+def takes_vectors(node: NodeView) -> bool:
+    """Say whether several buffers can be handed to the node's driver as they are."""
+    driver = node.driver
+    if node.mapping is not None or node.flags.detect_zeroes != "off" or driver.debug_hook is not None:
+        return False
+    limits = driver.limits
+    return limits.request_alignment <= 1 and not limits.max_transfer
+
+
+async def write_vector(node: NodeView, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
+    """Store buffers, one behind the other, in a node that :func:`takes_vectors`."""
+    requests, length = node.requests, sum(map(len, buffers))
+    request = requests.begin(offset, offset + length)
+    try:
+        if requests.must_wait:
+            await requests.turn(request)
+        await node.driver.pwritev(offset, buffers, flags)
+    finally:
+        requests.end(request)
+    node.note_written(offset, length)
     if flags & request_flags.FUA and not node.driver.handles_fua:
         await node.driver.flush()
 
@@ -93,7 +119,7 @@ async def _read_around(driver: BlockDriver, start: int, stop: int, offset: int, 
 
 async def _write_mapped(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:
     while length := len(data):
-        done = await _write_in_place(node, driver, offset, data)
+        done = await _write_first(node, driver, offset, data)
         if not done:
             done = await _write_new(node, driver, offset, data)
         if done >= length:
@@ -102,23 +128,45 @@ async def _write_mapped(node: NodeView, driver: MappingDriver, offset: int, data
         data = data[done:]
 
 
-async def _write_in_place(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> int:
-    """Overwrite the first run of `data` where it lies; return its length, 0 when it cannot be."""
+async def _write_first(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> int:
+    """Store the first run of `data`; return its length, 0 when the caller is to do it in new room."""
     requests = node.requests
     request = requests.begin(offset, offset + len(data))
     try:
         if requests.must_wait:
             await requests.turn(request)
         mapping = await driver.map(offset, len(data))
-        if not mapping.in_place:
-            return 0
-        assert mapping.child is not None
-        if (hook := mapping.child.debug_hook) is not None:
-            await hook("write_aio")
-        await mapping.child.pwrite(mapping.offset, data[: mapping.length])
-        return mapping.length
+        if mapping.in_place:
+            assert mapping.child is not None
+            if (hook := mapping.child.debug_hook) is not None:
+                await hook("write_aio")
+            await mapping.child.pwrite(mapping.offset, data[: mapping.length])
+            return mapping.length
+        # Only the run that `map` judged alike: what follows may be writable in place.
+        data = data[: mapping.length]
+        if len(requests) == 1 or len(data) >= MOST:
+            return await _write_new_as(request, node, driver, offset, data)
     finally:
         requests.end(request)
+
+    async def store(start: int, buffers: list[memoryview]) -> None:
+        await _write_joined(node, driver, start, buffers)
+
+    return len(data) if await node.gathering.write(offset, data, store) else 0
+
+
+async def _write_new_as(
+    request: TrackedRequest, node: NodeView, driver: MappingDriver, offset: int, data: memoryview
+) -> int:
+    """Store the first run of `data`, just mapped under `request`, in new room; return its length.
+
+    That is 0 when others came in between.
+    """
+    cluster, requests = driver.cluster_size, node.requests
+    start, end = align_down(offset, cluster), align_up(offset + len(data), cluster)
+    if not requests.make_serialising(request, start, end) or await requests.turn(request):
+        return 0
+    return await _write_run(node, driver, offset, [data])
 
 
 async def _write_new(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> int:
@@ -131,27 +179,61 @@ async def _write_new(node: NodeView, driver: MappingDriver, offset: int, data: m
         mapping = await driver.map(offset, len(data))
         if mapping.in_place:
             return 0
-        # Only the run that `map` judged alike: what follows may be writable in place.
-        return await _write_run(node, driver, offset, data[: mapping.length])
+        return await _write_run(node, driver, offset, [data[: mapping.length]])
+    finally:
+        requests.end(request)
+
+
+async def _write_joined(
+    node: NodeView, driver: MappingDriver, offset: int, buffers: list[memoryview]
+) -> None:
+    """Store several writes, one behind the other, in new room or where one of them had some already."""
+    cluster, requests = driver.cluster_size, node.requests
+    length = sum(map(len, buffers))
+    request = requests.begin_serialising(align_down(offset, cluster), align_up(offset + length, cluster))
+    try:
+        await requests.turn(request)
+        while buffers:
+            mapping = await driver.map(offset, length)
+            run, buffers = vectors.split(buffers, mapping.length)
+            if mapping.in_place:
+                assert mapping.child is not None
+                await debug_event(mapping.child, "write_aio")
+                await mapping.child.pwritev(mapping.offset, run)
+            else:
+                await _write_runs(node, driver, offset, run)
+            offset += mapping.length
+            length -= mapping.length
     finally:
         requests.end(request)
 
 
 async def write_allocating(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:
     """Store `data` in new room.  The caller holds a serialising request over the clusters concerned."""
-    while data:
-        done = await _write_run(node, driver, offset, data)
+    await _write_runs(node, driver, offset, [data])
+
+
+async def _write_runs(node: NodeView, driver: MappingDriver, offset: int, buffers: list[memoryview]) -> None:
+    while buffers:
+        done = await _write_run(node, driver, offset, buffers)
         offset += done
-        data = data[done:]
+        _, buffers = vectors.split(buffers, done)
 
 
-async def _write_run(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> int:
-    allocation = await driver.allocate(offset, len(data))
-    done = min(allocation.offset + allocation.length - offset, len(data))
+async def _write_run(node: NodeView, driver: MappingDriver, offset: int, buffers: list[memoryview]) -> int:
+    """Store the first bytes of `buffers` in new room; return how many there was room for."""
+    length = sum(map(len, buffers))
+    allocation = await driver.allocate(offset, length)
+    done = min(allocation.offset + allocation.length - offset, length)
+    if done < length:
+        buffers, _ = vectors.split(buffers, done)
     try:
-        filled = await _filled(node, driver, allocation, offset, data[:done])
+        filled = await _filled(node, driver, allocation, offset, buffers)
         await debug_event(allocation.child, "write_aio")
-        await allocation.child.pwrite(allocation.host_offset, filled)
+        if len(filled) == 1:
+            await allocation.child.pwrite(allocation.host_offset, filled[0])
+        else:
+            await allocation.child.pwritev(allocation.host_offset, filled)
     except BaseException:
         await driver.release(allocation)
         raise
@@ -160,22 +242,26 @@ async def _write_run(node: NodeView, driver: MappingDriver, offset: int, data: m
 
 
 async def _filled(
-    node: NodeView, driver: MappingDriver, allocation: Allocation, offset: int, data: memoryview
-) -> memoryview:
-    """Return what belongs into an allocation: `data`, with the old bytes before and after it."""
+    node: NodeView, driver: MappingDriver, allocation: Allocation, offset: int, buffers: list[memoryview]
+) -> list[memoryview]:
+    """Return what belongs into an allocation: `buffers`, with the old bytes before and after them."""
     start, end = allocation.offset, allocation.offset + allocation.length
-    data_end = offset + len(data)
+    data_end = offset + sum(map(len, buffers))
     if start == offset and data_end == end:
-        return data
+        return buffers
     await debug_event(allocation.child, "cow_read")
-    whole = memoryview(bytearray(end - start))
-    whole[offset - start : data_end - start] = data
+    filled = list(buffers)
     if start < offset:
-        await reading.read_mapped(node, driver, start, whole[: offset - start])
-    old_end = min(end, node.size)
-    if data_end < old_end:
-        await reading.read_mapped(node, driver, data_end, whole[data_end - start : old_end - start])
-    return whole
+        head = memoryview(bytearray(offset - start))
+        await reading.read_mapped(node, driver, start, head)
+        filled.insert(0, head)
+    if data_end < end:
+        tail = memoryview(bytearray(end - data_end))
+        old_end = min(end, node.size)
+        if data_end < old_end:
+            await reading.read_mapped(node, driver, data_end, tail[: old_end - data_end])
+        filled.append(tail)
+    return filled
 
 
 async def _write_compressed(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:

@@ -96,7 +96,8 @@ def main(program: str, words: Sequence[str]) -> int:
         if "help" in wishes.flags:
             print(_HELP.format(program=program), end="")
             return 0
-        return asyncio.run(_run(wishes))
+        with open(wishes.logfile or os.devnull, "a", encoding="utf-8") as log:
+            return asyncio.run(_run(wishes, log if wishes.logfile else None))
     except UsageError as error:
         reporter.error(str(error))
         reporter.advise(f"Try '{program} shell --help' for more information.")
@@ -147,10 +148,9 @@ def _take(option: Option, wishes: Wishes) -> None:
             wishes.address = option.value
 
 
-async def _run(wishes: Wishes) -> int:
+async def _run(wishes: Wishes, log: TextIO | None) -> int:
     """Open what is needed, run the shell, and close it again."""
     async with AsyncExitStack() as stack:
-        log = stack.enter_context(open(wishes.logfile, "a", encoding="utf-8")) if wishes.logfile else None
         style = Style("verbose" in wishes.flags, "hmp" in wishes.flags)
         if sys.stdin.isatty() and sys.stdout.isatty():
             # Only here, for these need packages that scripts do without.

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qmpserver.driver_api.child import BlockChild
@@ -74,6 +74,9 @@ class MemoryFile:
         self._grow(offset + len(data))
         self.data[offset : offset + len(data)] = data
         self.log.append(("write", offset, bytes(data)))
+
+    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
+        await self.pwrite(offset, memoryview(b"".join(buffers)), flags)
 
     def _grow(self, end: int) -> None:
         if end > LARGEST:

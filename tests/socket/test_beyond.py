@@ -79,7 +79,7 @@ def test_a_wait_is_answered_when_its_time_has_come_and_nobody_waits_for_it(clien
 
 
 def test_a_wait_in_vain_is_refused_and_so_is_one_for_what_cannot_come(client: Client) -> None:
-    refusals = [
+    refusals: list[tuple[dict[str, Any], str]] = [
         ({"event": "BLOCK_JOB_READY", "timeout": 1}, "Waited 1 ms for event 'BLOCK_JOB_READY' in vain"),
         ({"event": "NOPE"}, "Parameter 'event' does not accept value 'NOPE'"),
         ({"job": "nope"}, "Job 'nope' is not known"),

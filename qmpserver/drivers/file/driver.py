@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 from qmpserver import threads
@@ -157,12 +157,21 @@ class FileDriver(BlockDriver):
         if done < length:
             write = io.write_direct if handle.mode.direct else io.write_fully
             await self._change(write, offset + done, data[done:])
+        await self._note_written(offset, length)
+
+    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
+        """Store buffers by one call, making the file longer where it must."""
+        if self._access.handle.mode.direct:
+            await super().pwritev(offset, buffers, flags)
+            return
+        await self._change(io.write_vector, offset, buffers)
+        await self._note_written(offset, sum(map(len, buffers)))
+
+    async def _note_written(self, offset: int, length: int) -> None:
         self._size = max(self._size, offset + length)
-        if (
-            not self._no_flush
-            and not handle.mode.direct
-            and (due := self._hint.note(offset, length)) is not None
-        ):
+        if self._no_flush or self._access.handle.mode.direct:
+            return
+        if (due := self._hint.note(offset, length)) is not None:
             await self._start_writeback(*due)
 
     async def copy_range(

@@ -7,11 +7,15 @@ import errno
 import mmap
 import os
 import threading
+from collections.abc import Sequence
 
 from qmpserver.units import MiB
 
 BOUNCE_SIZE = MiB
 """Bytes that pass through aligned memory at a time."""
+
+_MOST_BUFFERS = 1024
+"""Buffers that the kernel takes at once."""
 
 SAFE_ALIGNMENT = 4096
 """An alignment that every disk takes."""
@@ -40,6 +44,23 @@ def write_fully(fd: int, offset: int, data: memoryview) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         offset += done
         data = data[done:]
+
+
+def write_vector(fd: int, offset: int, buffers: Sequence[memoryview]) -> None:
+    """Store buffers, one behind the other.
+
+    Raises:
+        OSError: As :func:`write_fully`.
+    """
+    for first in range(0, len(buffers), _MOST_BUFFERS):
+        part = buffers[first : first + _MOST_BUFFERS]
+        done = os.pwritev(fd, part, offset)
+        for buffer in part:
+            if done < len(buffer):
+                write_fully(fd, offset + done, buffer[done:])
+                done = len(buffer)
+            offset += len(buffer)
+            done -= len(buffer)
 
 
 class _Bounce(threading.local):

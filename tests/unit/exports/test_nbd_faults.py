@@ -202,7 +202,7 @@ def test_the_server_stops_under_load_and_starts_again(tmp_path: Path) -> None:
             await stage.execute("nbd-server-stop")
             assert all(outcome is None or isinstance(outcome, ConnectionLost) for outcome in await load)
         assert await stage.execute("query-block-exports") == []
-        assert not stage.path.exists()  # noqa: ASYNC240 - a look at a folder of our own
+        assert not stage.path.exists()
         address = {"type": "unix", "data": {"path": str(stage.path)}}
         await stage.execute("nbd-server-start", addr=address)
         await stage.execute("block_resize", node_name="n", size=2 * SIZE)

@@ -1,0 +1,117 @@
+"""Hold an open image, and make requests of it."""
+
+import errno
+import os
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from qmpserver.block.backend import BlockBackend
+from qmpserver.block.node import Node
+from qmpserver.driver_api.driver import not_supported
+from qmpserver.driver_api.extras import SupportsVmState
+from qmpserver.driver_api.flags import COPY_ON_READ, FUA
+
+PROBED = 512
+"""Bytes at the beginning of an image that must not look like another format when it was guessed to be raw."""
+
+
+class FormatGuess(Protocol):
+    """Says which format an image that begins so is taken for."""
+
+    def __call__(self, head: bytes, filename: str) -> str:
+        """Return the driver's name."""
+
+
+@dataclass(slots=True)
+class OpenImage:
+    """An image that is open.
+
+    Attributes:
+        backend: This program's handle on it.
+        writethrough: Each write is on the disk before it is done.
+        copy_on_read: What is read from below is stored in the image.
+        guess: How the format is guessed, if it was guessed to be raw: nothing may be written that would have
+            it taken for another one the next time.
+    """
+
+    backend: BlockBackend
+    writethrough: bool = False
+    copy_on_read: bool = False
+    guess: FormatGuess | None = None
+
+    @property
+    def node(self) -> Node:
+        """The node at the top."""
+        return self.backend.node
+
+    def check(self, offset: int, length: int) -> None:
+        """Refuse a range that goes beyond the end, before room is made for what is in it.
+
+        Raises:
+            OSError: EIO.
+        """
+        if offset + length > self.node.size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def read(self, offset: int, length: int) -> memoryview:
+        """Return the bytes in a range."""
+        self.check(offset, length)
+        into = memoryview(bytearray(length))
+        await self.backend.pread(offset, into, COPY_ON_READ if self.copy_on_read else 0)
+        return into
+
+    async def write(self, offset: int, data: memoryview, flags: int) -> None:
+        """Store bytes.
+
+        Raises:
+            OSError: EPERM when an image that was guessed to be raw would begin like another format.
+        """
+        if self.guess is not None and offset < PROBED and len(data):
+            await self._check_head(self.guess, offset, data)
+        await self.backend.pwrite(offset, data, flags | self._durable)
+
+    async def write_zeroes(self, offset: int, length: int, flags: int) -> None:
+        """Make a range read as zeroes."""
+        await self.backend.pwrite_zeroes(offset, length, flags | self._durable)
+
+    @property
+    def _durable(self) -> int:
+        return FUA if self.writethrough else 0
+
+    async def _check_head(self, guess: FormatGuess, offset: int, data: memoryview) -> None:
+        head = memoryview(bytearray(min(PROBED, self.node.size)))
+        await self.backend.pread(0, head)
+        part = data[: len(head) - offset]
+        head[offset : offset + len(part)] = part
+        if guess(bytes(head), "") != "raw":
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    @property
+    def vm_state(self) -> SupportsVmState:
+        """Where the machine's state is kept: in the first node from the top that has room for it.
+
+        Raises:
+            OSError: ENOTSUP when there is none.
+        """
+        node: Node | None = self.node
+        while node is not None:
+            if isinstance(node.driver, SupportsVmState):
+                return node.driver
+            node = below(node)
+        raise not_supported()
+
+
+def below(node: Node) -> Node | None:
+    """Return the node that holds most of what this one presents, or None."""
+    name = node.driver.filtered_child if node.driver.is_filter else "file"
+    edge = node.children.get(name)
+    return edge.node if edge is not None else None
+
+
+async def timed(request: Awaitable[None]) -> int:
+    """Carry a request out, and return the nanoseconds that it took."""
+    began = time.perf_counter_ns()
+    await request
+    return time.perf_counter_ns() - began
