@@ -2,6 +2,7 @@
 
     qmpserver [daemon] OPTIONS...
     qmpserver img COMMAND OPTIONS...
+    qmpserver io OPTIONS...
     qmpserver shell OPTIONS... ADDRESS
 
 Linked under the name of a QEMU tool, the program behaves as that tool.
@@ -15,14 +16,15 @@ from collections.abc import Sequence
 DOORS = {
     "daemon": "qmpserver.cli.daemon.main",
     "img": "qmpserver.cli.img.main",
+    "io": "qmpserver.cli.io.main",
     "shell": "qmpserver.cli.shell",
 }
 """The module behind each word; its `main` takes the program's name and the other words."""
 
-NAMES = {"qemu-storage-daemon": "daemon", "qemu-img": "img"}
+NAMES = {"qemu-storage-daemon": "daemon", "qemu-img": "img", "qemu-io": "io"}
 """The door behind each name of a QEMU tool."""
 
-NOT_BUILT_YET = ("io", "nbd", "machine")
+NOT_BUILT_YET = ("nbd", "machine")
 """Words that will be doors, and are refused by name until then."""
 
 

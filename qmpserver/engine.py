@@ -29,6 +29,7 @@ from qmpserver.schema.model import Schema
 DRIVERS = {
     "file": "qmpserver.drivers.file.driver:FileDriver",
     "nbd": "qmpserver.drivers.nbd.driver:NbdDriver",
+    "null-aio": "qmpserver.drivers.null:NullAioDriver",
     "null-co": "qmpserver.drivers.null:NullDriver",
     "raw": "qmpserver.drivers.raw:RawDriver",
     "qcow2": "qmpserver.drivers.qcow2.driver:Qcow2Driver",

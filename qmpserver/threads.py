@@ -54,6 +54,17 @@ class _Inbox:
 _Item = tuple[Callable[..., Any], tuple[Any, ...], Outcome[Any], _Inbox]
 
 
+def _carry_out(item: _Item) -> None:
+    """Make a call, and hand over what came of it."""
+    call, args, outcome, inbox = item
+    result, error = None, None
+    try:
+        result = call(*args)
+    except BaseException as raised:  # noqa: BLE001 - raised again where the call is awaited
+        error = raised
+    inbox.post(outcome, result, error)
+
+
 class ThreadPool:
     """Threads that are started as they are needed and stay.
 
@@ -103,18 +114,63 @@ class ThreadPool:
     def _work(self) -> None:
         items = self._queue
         while True:
-            call, args, outcome, inbox = items.get()
-            result, error = None, None
-            try:
-                result = call(*args)
-            except BaseException as raised:  # noqa: BLE001 - raised again where the call is awaited
-                error = raised
-            inbox.post(outcome, result, error)
             # Nothing of the request is kept alive while waiting for the next.
-            del call, args, outcome, inbox, result, error
+            _carry_out(items.get())
+
+
+class Lane:
+    """Calls that are made in threads one after the other, in the order they came.
+
+    It is for calls that the kernel would only let wait for each other, as it does with writes to one file.
+
+    Args:
+        pool: Whose threads are used, one at a time.
+    """
+
+    def __init__(self, pool: ThreadPool) -> None:
+        self._pool = pool
+        self._waiting: deque[_Item] = deque()
+        self._lock = threading.Lock()
+        self._is_running = False
+        self._inbox: _Inbox | None = None
+
+    async def run(self, call: Callable[P, T], *args: P.args, **no_keywords: P.kwargs) -> T:
+        """Make the call when those before it have ended; wait for its result, even when cancelled meanwhile.
+
+        Raises:
+            Exception: Whatever the call raised.
+        """
+        del no_keywords
+        loop = asyncio.get_running_loop()
+        inbox = self._inbox
+        if inbox is None or inbox.loop is not loop:
+            inbox = self._inbox = _Inbox(loop)
+        outcome: Outcome[T] = Outcome(loop=loop)
+        inbox.outstanding += 1
+        with self._lock:
+            self._waiting.append((call, args, outcome, inbox))
+            starts, self._is_running = not self._is_running, True
+        if starts:
+            self._pool.submit(self._work)
+        return await outcome
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_running = False
+                    return
+                item = self._waiting.popleft()
+            _carry_out(item)
+            del item
 
 
 _pool = ThreadPool()
 os.register_at_fork(after_in_child=_pool.forget_threads)
 run = _pool.run
 submit = _pool.submit
+
+
+def lane() -> Lane:
+    """Return a new lane in the pool that everything shares."""
+    return Lane(_pool)

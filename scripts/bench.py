@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_img  # type: ignore[import-not-found]
+import bench_nbd  # type: ignore[import-not-found]
 
 MIB = 1 << 20
 OURS = f"{shlex.quote(sys.executable)} -m qmpserver --log-level warning"
@@ -65,7 +66,7 @@ class Server:
         self.socket.close()
         return False
 
-    def execute(self, name: str, **arguments: Any) -> Any:
+    def execute(self, name: str, /, **arguments: Any) -> Any:
         """Run one command and return what it returns; events met on the way are kept."""
         wire = {key.replace("_", "-"): value for key, value in arguments.items()}
         self.socket.sendall(json.dumps({"execute": name, "arguments": wire}).encode() + b"\n")
@@ -167,6 +168,18 @@ GOALS = {
     "one at a time, commands/s": at_least(5),
     "pipelined, commands/s": at_least(15),
     "rejected, commands/s": at_least(10),
+    **{
+        f"nbd {kind}: {figure}": at_least(1.2)
+        for kind in ("raw", "qcow2")
+        for figure in (
+            *(f"4 KiB {way}s, depth {depth}, /s" for way in ("read", "write") for depth in (1, 16)),
+            "nbdcopy from it, MiB/s",
+            "nbdcopy to it, MiB/s",
+        )
+    },
+    "nbd: 64 clients, reads/s in sum": at_least(1),
+    "nbd: 64 clients, the slowest to the mean": Goal(">= 0.5", lambda ours, _theirs: ours >= 0.5),
+    "nbd: QMP under load, 99th percentile, ms": at_most(20, "ms"),
     "start to greeting, s": at_most(0.15, "s"),
     "resident when idle, MiB": at_most(45, "MiB"),
     "block-stream, MiB/s": at_least(2),
@@ -429,7 +442,18 @@ def case_convert(command: str, folder: Path, mib: int) -> dict[str, float]:
     return figures
 
 
+def case_nbd(command: str, folder: Path, mib: int) -> dict[str, float]:
+    """Images served over NBD."""
+    server = Server(command, folder)
+    try:
+        figures: dict[str, float] = bench_nbd.measure(server.execute, folder, make_data(folder, mib), mib)
+    finally:
+        server.close()
+    return figures
+
+
 CASES = {
+    "nbd": case_nbd,
     "tables": case_tables,
     "writes": case_writes,
     "convert": case_convert,

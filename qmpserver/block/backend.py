@@ -5,7 +5,9 @@ import os
 
 from qmpserver.block.graph import NOTHING, Graph
 from qmpserver.block.node import Edge, Node
+from qmpserver.block.permissions import permission_words
 from qmpserver.driver_api.permissions import Permission, PermissionSet
+from qmpserver.errors import QMPError
 
 
 class BlockBackend:
@@ -43,6 +45,9 @@ class BlockBackend:
         """
         self._held = held
         is_at_rest = self._allows_inactive and not node.is_active
+        changing = held.used & _CHANGING
+        if changing and not node.is_active and not is_at_rest:
+            raise QMPError(f"Permission '{permission_words(changing)}' unavailable on inactive node")
         edge = self._graph.attach(self, "root", node, held=NOTHING if is_at_rest else held)
         try:
             await self._graph.refresh(node)
@@ -106,3 +111,4 @@ class BlockBackend:
 
 
 _WRITING = Permission.WRITE | Permission.WRITE_UNCHANGED
+_CHANGING = _WRITING | Permission.RESIZE

@@ -152,8 +152,8 @@ def protocol_options(filename: str) -> dict[str, Any]:
     protocol, _, rest = filename.partition(":")
     if protocol == "file":
         return {"driver": "file", "filename": rest}
-    if protocol == "null-co":
-        return {"driver": "null-co"}
+    if protocol in ("null-co", "null-aio"):
+        return {"driver": protocol}
     if protocol in nbd_names.SCHEMES:
         return nbd_names.parse_filename(filename)
     if protocol == "blkdebug":

@@ -13,8 +13,9 @@ from qmpserver.block.filenames import Names
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.block.opening import Opening
+from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.extras import SnapshotInfo, SupportsBackingFile
-from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.limits import Limits, inherited_limits
 from qmpserver.driver_api.permissions import Permission
 from qmpserver.errors import QMPError
 from qmpserver.units import NS_PER_SECOND
@@ -53,9 +54,7 @@ class Shown:
     images: dict[Node, dict[str, Any]] = field(default_factory=dict)
 
 
-def block_device_info(
-    node: Node, sizes: Sizes, *, flat: bool, shown: Shown | None = None
-) -> dict[str, Any]:
+def block_device_info(node: Node, sizes: Sizes, *, flat: bool, shown: Shown | None = None) -> dict[str, Any]:
     """Shape a node as ``BlockDeviceInfo``.
 
     Args:
@@ -134,10 +133,11 @@ def _own_image_info(node: Node, sizes: Sizes, names: Names) -> dict[str, Any]:
         "format": driver.format_name,
         "virtual-size": node.size,
         **driver.image_info(),
-        "limits": limits_info(driver.limits),
+        "limits": limits_info(_limits(node)),
     }
-    if node.filtered is not None:
-        info |= _filtered_info(node.filtered)
+    below = _passed_on(node)
+    if below is not None:
+        info |= _filtered_info(below)
     if bearer.node_name in sizes:
         info["actual-size"] = sizes[bearer.node_name]
     info |= _backing_info(node)
@@ -147,10 +147,24 @@ def _own_image_info(node: Node, sizes: Sizes, names: Names) -> dict[str, Any]:
     return info
 
 
+def _passed_on(node: Node) -> Node | None:
+    """Return the node whose data this one presents as it is; QEMU: a raw image counts as a filter here."""
+    if isinstance(node.driver, MappingDriver) and node.driver.status_follows_child:
+        return node.children["file"].node
+    return node.filtered
+
+
+def _limits(node: Node) -> Limits:
+    """Return what a node asks of its requests, or of a raw image what the node below does, which applies it."""
+    below = None if node.driver.is_filter else _passed_on(node)
+    return node.driver.limits if below is None else inherited_limits([_limits(below)])
+
+
 def _filtered_info(node: Node) -> dict[str, Any]:
     """Return what a filter shows of the image that `node` is, or is a filter of as well."""
-    if node.filtered is not None:
-        return _filtered_info(node.filtered)
+    below = _passed_on(node)
+    if below is not None:
+        return _filtered_info(below)
     info = node.driver.image_info()
     return {name: info[name] for name in ("dirty-flag", "cluster-size") if name in info}
 

@@ -104,7 +104,13 @@ def of_node(node: Node) -> tuple[SnapshotInfo, ...]:
 def writable_image_of(node: Node) -> SnapshotImage | None:
     """Return the same, or None also when it cannot be written."""
     image = image_of(node)
-    return None if image is None or node.read_only or image.holder.read_only else image
+    if image is None or not all(_is_writable(one) for one in (node, image.holder)):
+        return None
+    return image
+
+
+def _is_writable(node: Node) -> bool:
+    return node.is_active and not node.read_only
 
 
 class InternalSnapshot(TransactionAction):

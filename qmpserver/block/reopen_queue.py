@@ -107,5 +107,5 @@ def _is_reopened(given: dict[str, Any], edge: Edge) -> bool:
 
 def _child_request(entry: Reopening, edge: Edge, *, keeps: bool) -> _Request:
     keeps = keeps or edge.name in entry.given
-    options = {} if keeps else opts.take_below(entry.given, edge.name)
+    options = opts.take_below(entry.given, edge.name)
     return _Request(edge.node, options, keeps, entry, edge.role)

@@ -265,33 +265,50 @@ async def _filled(
 
 
 async def _write_compressed(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:
-    """Store whole clusters compressed, several at once; what does not shrink is written plainly."""
+    """Store whole clusters compressed, several at once; what does not shrink is then written plainly."""
     cluster, end = driver.cluster_size, offset + len(data)
     if offset % cluster or (end % cluster and end != node.size):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     request = node.requests.begin_serialising(offset, align_up(end, cluster))
     waiting = iter(range(offset, end, cluster))
+    refused: list[tuple[int, int]] = []
 
     async def work(starts: Iterator[int]) -> None:
         for start in starts:
             part = data[start - offset : start - offset + cluster]
             if not await driver.write_compressed(start, part):
-                await write_allocating(node, driver, start, part)
+                refused.append((start, start + len(part)))
 
     try:
         await node.requests.turn(request)
         if len(data) <= cluster:
             await work(waiting)
-            return
-        # All of them end before the request does, whichever fails.
-        outcomes = await asyncio.gather(
-            *(work(waiting) for _ in range(COMPRESSED_AT_ONCE)), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+        else:
+            # All of them end before the request does, whichever fails.
+            outcomes = await asyncio.gather(
+                *(work(waiting) for _ in range(COMPRESSED_AT_ONCE)), return_exceptions=True
+            )
+            for outcome in outcomes:
+                if outcome is not None:
+                    raise outcome
+        for start, stop in _joined(sorted(refused)):
+            await write_allocating(node, driver, start, data[start - offset : stop - offset])
     finally:
         node.requests.end(request)
+
+
+def _joined(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Join ranges, in ascending order, where one begins at the end of that before it."""
+    whole: tuple[int, int] | None = None
+    for start, end in ranges:
+        if whole is not None and whole[1] == start:
+            whole = whole[0], end
+            continue
+        if whole is not None:
+            yield whole
+        whole = start, end
+    if whole is not None:
+        yield whole
 
 
 async def write_zeroes(node: NodeView, offset: int, length: int, flags: int) -> None:

@@ -130,7 +130,8 @@ def read(words: Sequence[str], default_address: str) -> Wishes:
         _take(option, wishes)
     if wishes.command and wishes.address:
         raise UsageError(f"option '{_WRAP}' and an address exclude each other")
-    wishes.address = wishes.address or default_address
+    if not wishes.command:
+        wishes.address = wishes.address or default_address
     if not (wishes.address or wishes.command or "help" in wishes.flags):
         raise UsageError("the server's address is missing")
     return wishes
@@ -152,7 +153,7 @@ async def _run(wishes: Wishes, log: TextIO | None) -> int:
     """Open what is needed, run the shell, and close it again."""
     async with AsyncExitStack() as stack:
         style = Style("verbose" in wishes.flags, "hmp" in wishes.flags)
-        if sys.stdin.isatty() and sys.stdout.isatty():
+        if _is_terminal():
             # Only here, for these need packages that scripts do without.
             from qmpserver.shell.terminal import TerminalScreen, TerminalShell  # noqa: PLC0415
 
@@ -165,6 +166,10 @@ async def _run(wishes: Wishes, log: TextIO | None) -> int:
         return await run_plainly(
             link, plain_screen, style, lines, stops_at_failure="exit-on-error" in wishes.flags
         )
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 async def _open(

@@ -1,10 +1,11 @@
-"""Show the graph."""
+"""Show the graph, and change its edges."""
 
 from typing import Any
 
 from qmpserver.block import child_change, info
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
+from qmpserver.qom.iothread import IOThread
 
 
 async def x_blockdev_change(
@@ -21,6 +22,21 @@ async def x_blockdev_change(
             await child_change.add(daemon.graph, parent_node, node)
         else:
             raise QMPError("Either child or node must be specified")
+
+
+def x_blockdev_set_iothread(
+    daemon: Daemon,
+    *,
+    node_name: str,
+    iothread: str | None,
+    force: bool = False,
+) -> None:
+    """Check the names: one loop serves all nodes."""
+    del force
+    if daemon.graph.get(node_name) is None:
+        raise QMPError(f"Failed to find node with node-name='{node_name}'", code="not-found", node=node_name)
+    if iothread and not isinstance(daemon.objects.items().get(iothread), IOThread):
+        raise QMPError(f"Cannot find iothread {iothread}")
 
 
 def x_debug_query_block_graph(daemon: Daemon) -> dict[str, Any]:

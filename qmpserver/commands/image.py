@@ -5,7 +5,7 @@ from typing import Any
 
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.draining import run_drained
-from qmpserver.block.graph import check_not_busy
+from qmpserver.block.graph import check_no_overlay, check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.daemon import Daemon
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
@@ -57,6 +57,7 @@ async def block_resize(
     backend = BlockBackend(daemon.graph)
     async with daemon.graph.lock:
         check_not_busy(node)
+        check_no_overlay(node)
         if node.read_only:
             raise QMPError("Image is read-only")
         await backend.insert(node, PermissionSet(Permission.RESIZE, PERM_ALL))

@@ -43,6 +43,9 @@ class BlockDriver(ABC):
     bears_name_of_filtered: ClassVar[bool] = False
     """Of a filter: it goes by the file name of the node it filters, as if it were not there."""
 
+    outlives_any_child: ClassVar[bool] = False
+    """It presents what most of its children hold, so a copy of all of it may take the place of any of them."""
+
     handles_fua: ClassVar[bool] = False
     """A write with FUA is durable when `pwrite` or `pwrite_zeroes` returns; else the engine flushes."""
 

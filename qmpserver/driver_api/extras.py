@@ -380,3 +380,18 @@ class SupportsSnapshots(Protocol):
         Raises:
             OSError: See the class; EIO when it is damaged.
         """
+
+
+@runtime_checkable
+class SupportsVmState(Protocol):
+    """A format with room for a machine's state, behind the disk."""
+
+    @property
+    def vm_state_offset(self) -> int:
+        """Where that room begins: a guest offset at or past the disk's end."""
+
+    async def write_vm_state(self, offset: int, data: memoryview) -> None:
+        """Store machine state; see :meth:`SupportsSnapshots.write_vm_state`."""
+
+    async def read_vm_state(self, offset: int, into: memoryview) -> None:
+        """Read machine state; see :meth:`SupportsSnapshots.read_vm_state`."""

@@ -1,5 +1,6 @@
 """State what a driver asks of the requests it is given."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -26,3 +27,14 @@ class Limits:
     max_pdiscard: int = 0
     min_mem_alignment: int = 1
     opt_transfer: int = 0
+
+
+def inherited_limits(children: Iterable[Limits]) -> Limits:
+    """Return what nodes together lay on whoever passes requests on to them."""
+    limits = list(children)
+    return Limits(
+        pdiscard_alignment=max((each.pdiscard_alignment for each in limits), default=0),
+        max_transfer=min((each.max_transfer for each in limits if each.max_transfer), default=0),
+        min_mem_alignment=max((each.min_mem_alignment for each in limits), default=1),
+        opt_transfer=max((each.opt_transfer for each in limits), default=0),
+    )

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
-from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.limits import Limits, inherited_limits
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.driver_api.preallocation import Preallocation
@@ -87,10 +87,4 @@ class FilterDriver(BlockDriver):
 
 def merged_limits(*children: BlockChild) -> Limits:
     """Return the limits that the children lay on whoever uses all of them."""
-    limits = [child.limits for child in children]
-    return Limits(
-        pdiscard_alignment=max((each.pdiscard_alignment for each in limits), default=0),
-        max_transfer=min((each.max_transfer for each in limits if each.max_transfer), default=0),
-        min_mem_alignment=max((each.min_mem_alignment for each in limits), default=1),
-        opt_transfer=max((each.opt_transfer for each in limits), default=0),
-    )
+    return inherited_limits(child.limits for child in children)

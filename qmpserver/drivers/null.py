@@ -120,3 +120,9 @@ class NullDriver(ReopensAsItIs, BlockDriver):
     async def allocated_size(self) -> int | None:
         """Return 0: it occupies nothing."""
         return 0
+
+
+class NullAioDriver(NullDriver):
+    """The same by its other name."""
+
+    format_name: ClassVar[str] = "null-aio"

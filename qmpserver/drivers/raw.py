@@ -100,6 +100,10 @@ class RawDriver(MappingDriver):
         """Whoever listens at `file`."""
         return self._file.debug_hook
 
+    def image_info(self) -> dict[str, Any]:
+        """Add nothing to what `file` says of itself."""
+        return {}
+
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range lies: always in `file`, in one run."""
         return Mapping(MappingKind.DATA, length, self._file, offset + self._offset, in_place=True)

@@ -80,6 +80,7 @@ class NbdConnection:
         self._server: RequestServer | None = None
         self._input: RequestBuffer | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._in_flight = 0
         self._in_flight_bytes = 0
         self._is_reading = False
         self._is_turn_due = False
@@ -208,13 +209,13 @@ class NbdConnection:
     def _is_full(self) -> bool:
         """Whether nothing more is begun for now: a client that does not read gets no more to read."""
         return (
-            len(self._tasks) >= MAX_IN_FLIGHT
+            self._in_flight >= MAX_IN_FLIGHT
             or self._in_flight_bytes >= MAX_IN_FLIGHT_BYTES
             or self._output.is_blocked
         )
 
     def _close_when_done(self) -> None:
-        if self._has_ended and not (self._tasks or self._output.is_blocked or self._is_turn_due):
+        if self._has_ended and not (self._in_flight or self._output.is_blocked or self._is_turn_due):
             self.close()
 
     # Handshake
@@ -326,6 +327,7 @@ class NbdConnection:
         assert self._export is not None
         assert self._input is not None
         self._input.lend()
+        self._in_flight += 1
         self._in_flight_bytes += _bytes_moved(request)
         task = tasks.spawn(self._tasks, self._finish(request, rest))
         self._export.in_flight.add(task)
@@ -338,10 +340,10 @@ class NbdConnection:
             self._fail(error)
             return
         finally:
+            self._in_flight -= 1
             self._in_flight_bytes -= _bytes_moved(request)
         if not self._is_closed:
             self._output.send(reply)
-            # In the next turn of the loop, when this task counts no more.
             self._take_turn_soon()
 
     def _fail(self, error: Exception) -> None:

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph
+from qmpserver.block.node import Node
 from qmpserver.block.opener import Opener
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsCreate, SupportsCreateFile
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.secrets import SecretSource
-from qmpserver.errors import QMPError
+from qmpserver.errors import NodeInUse, QMPError
 from qmpserver.jobs.job import JobOwner
 from qmpserver.jobs.one_step import OneStepJob
 
@@ -64,9 +65,14 @@ class CreateJob(OneStepJob):
             return
         assert issubclass(driver_class, SupportsCreate)
         async with contextlib.AsyncExitStack() as stack:
+            children: dict[Node, str] = {}
             for name in (spec.name for spec in driver_class.child_specs):
                 if name in options:
                     backend = await stack.enter_async_context(self._use(options[name]))
+                    other = children.setdefault(backend.node, name)
+                    if other != name:
+                        node_name = backend.node.node_name
+                        raise NodeInUse(f"Node '{node_name}' cannot be both '{other}' and '{name}'")
                     options[name] = backend.root
             file = options.pop("file", None)
             await driver_class.create(file, options, self._secrets)

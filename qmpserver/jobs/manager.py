@@ -210,13 +210,16 @@ class JobManager:
             self.report_internal_error(job, error)
 
     async def cancel_all(self) -> None:
-        """Cancel every job and wait until each has ended."""
-        for job in list(self._jobs.values()):
-            # Some may have ended, or be about to, while others were called off.
-            with contextlib.suppress(QMPError):
-                await job.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Cancel every job, also those that begin meanwhile, and wait until each has ended."""
+        asked: set[Job] = set()
+        while self._tasks or not asked.issuperset(self._jobs.values()):
+            for job in [job for job in self._jobs.values() if job not in asked]:
+                asked.add(job)
+                # Some may have ended, or be about to, while others were called off.
+                with contextlib.suppress(QMPError):
+                    await job.cancel()
+            if self._tasks and asked.issuperset(self._jobs.values()):
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for job in list(self._jobs.values()):
             await job.ended.wait()
             if self._jobs.get(job.job_id) is job:

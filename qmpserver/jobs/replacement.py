@@ -7,8 +7,13 @@ from qmpserver.block.node import Edge, Node
 
 
 def can_replace(source: Node, node: Node) -> bool:
-    """Say whether `node` shows just what `source` shows, so that a copy of `source` can take its place."""
+    """Say whether a copy of `source` can take the place of `node`, and nobody sees other data by that.
+
+    It can where `node` shows just what `source` shows, or is one of several that `source` is made of.
+    """
     while source is not node:
+        if source.driver.outlives_any_child:
+            return any(edge.node is node for edge in source.children.values())
         filtered = source.filtered
         if filtered is None:
             return False

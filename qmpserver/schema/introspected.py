@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from qmpserver.schema.model import Command, Schema
+from qmpserver.schema.model import Command
 from qmpserver.schema.qapi import Alternate, Array, Enum, Kind, Member, Notes, Scalar, Struct, Type, Union
 
 Info = Mapping[str, Any]
@@ -68,17 +68,17 @@ class IntrospectedSchema:
 
     Args:
         answer: What ``query-qmp-schema`` returned.
-        known: The schema that lends its words.
+        known: The commands that lend their words, by name.
 
     Attributes:
         commands: The server's commands by name.
     """
 
-    def __init__(self, answer: Iterable[Info], known: Schema) -> None:
+    def __init__(self, answer: Iterable[Info], known: Mapping[str, Command]) -> None:
         entities = list(answer)
         types = _Types({info["name"]: info for info in entities})
         self.commands = {
-            info["name"]: IntrospectedCommand(info, types, known.commands.get(info["name"]))
+            info["name"]: IntrospectedCommand(info, types, known.get(info["name"]))
             for info in entities
             if info["meta-type"] == "command"
         }

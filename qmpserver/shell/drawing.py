@@ -52,7 +52,14 @@ class Pencil:
         for job in jobs:
             table.add_row(
                 Text(f"{job.id} ({job.type})"),
-                ProgressBar(total=1.0, completed=job.share, width=_BAR_WIDTH),
+                ProgressBar(
+                    total=1.0,
+                    completed=job.share,
+                    width=_BAR_WIDTH,
+                    complete_style="green",
+                    finished_style="green",
+                    style="bright_black",
+                ),
                 Text(f"{job.share:4.0%}"),
                 Text(job.status, style="cyan"),
             )

@@ -4,8 +4,10 @@
     transaction( [ACTION [KEY=VALUE]...] [)]
     {"execute": COMMAND, "arguments": {...}}
 
-Whatever ``qmp-shell`` takes means here what it means there, down to the JSON that is sent.  A line that it refuses
-is read a second time, with blanks allowed inside brackets and with an object in the place of arguments.
+Whatever ``qmp-shell`` takes means here what it means there, down to the JSON that is sent, but for three things: a
+dotted key begins at the top (there it begins where the dotted key before it has led), a quote that is not closed is
+refused (there it is left out), and a line that begins with a brace is JSON.  A line that ``qmp-shell`` refuses is
+read a second time, with blanks allowed inside brackets and with an object in the place of arguments.
 """
 
 from collections.abc import Callable, Sequence

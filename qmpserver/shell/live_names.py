@@ -68,7 +68,7 @@ class LiveNames:
         ]
 
     async def _bitmaps(self, beside: Mapping[str, Any]) -> list[str]:
-        node = beside.get("node") or beside.get("device")
+        node = beside.get("node") or beside.get("node-name") or beside.get("device")
         return [
             bitmap["name"]
             for found in await self._all_nodes()

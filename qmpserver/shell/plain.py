@@ -57,7 +57,7 @@ def _write(to: TextIO, text: str) -> None:
 async def run_plainly(
     link: Link, screen: Screen, style: Style, lines: Iterable[str], *, stops_at_failure: bool
 ) -> int:
-    """Run lines, each when the one before it has its reply, until they end or the server goes.
+    """Run lines, each when the one before it has its reply, until they end or the server has gone.
 
     Args:
         link: The open way to the server.
@@ -72,13 +72,15 @@ async def run_plainly(
     shell = Shell(link, screen, style)
     status = 0
     async for line in _read(lines):
-        outcome = await shell.run(line)
-        if outcome is Outcome.LEAVE:
-            return status
-        if outcome is Outcome.FAILED:
-            status = 1
-            if stops_at_failure:
+        match await shell.run(line):
+            case Outcome.LEAVE:
                 return status
+            case Outcome.LOST:
+                return 1
+            case Outcome.FAILED if stops_at_failure:
+                return 1
+            case Outcome.FAILED:
+                status = 1
     if shell.is_in_transaction:
         screen.complaint("The transaction is not closed")
         return 1

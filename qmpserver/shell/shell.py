@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-from qmpserver.schema.completion import SchemaShape
 from qmpserver.schema.introspected import IntrospectedSchema
 from qmpserver.schema.loader import load
 from qmpserver.shell.client import CommandFailed, Message, NotConnected
@@ -25,6 +23,7 @@ class Outcome(Enum):
 
     DONE = "done"
     FAILED = "failed"
+    LOST = "lost"
     LEAVE = "leave"
 
 
@@ -39,12 +38,6 @@ class Style:
 
     is_verbose: bool = False
     is_hmp: bool = False
-
-
-class _Empty:
-    """The schema of a server that tells nothing of itself."""
-
-    commands: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
 
 class Shell:
@@ -63,7 +56,7 @@ class Shell:
 
     def __init__(self, link: Link, screen: Screen, style: Style) -> None:
         self.lines = LineReader()
-        self.schema: SchemaShape = _Empty()
+        self.schema = IntrospectedSchema((), {})
         self.is_quitting = False
         self._hmp = HMPReader() if style.is_hmp else None
         self._link = link
@@ -81,7 +74,7 @@ class Shell:
             answer = await self._link.execute("query-qmp-schema")
         except (CommandFailed, NotConnected):
             return
-        self.schema = IntrospectedSchema(answer, load())
+        self.schema = IntrospectedSchema(answer, load().commands)
 
     async def run(self, line: str) -> Outcome:
         """Run a line and show what comes of it."""
@@ -99,12 +92,13 @@ class Shell:
             self._screen.complaint(str(error))
         except NotConnected as error:
             self._screen.complaint(f"No reply: {error}")
+            return Outcome.LOST
         return Outcome.FAILED
 
     async def _send(self, request: Message) -> Outcome:
         if self._style.is_verbose:
             self._screen.message(request)
-        self.is_quitting = _is_quit(request)
+        self.is_quitting = _is_quit(request, is_hmp=self._hmp is not None)
         reply = await self._link.request(request)
         if self._hmp is None:
             self._screen.message(reply)
@@ -125,18 +119,15 @@ class Shell:
         if not words:
             self._screen.explanation(Explanation("Lines", GENERAL))
             return Outcome.DONE
-        if isinstance(self.schema, _Empty):
+        if not self.schema.commands:
             await self.learn()
-        if not isinstance(self.schema, IntrospectedSchema):
+        if not self.schema.commands:
             raise LineError("The server does not tell what its commands are")
         self._screen.explanation(explain(self.schema, words))
         return Outcome.DONE
 
 
-def _is_quit(request: Message) -> bool:
-    line = (
-        request.get("arguments", {}).get("command-line", "")
-        if isinstance(request.get("arguments"), dict)
-        else ""
-    )
-    return request.get("execute") == "quit" or str(line).split()[:1] in (["quit"], ["q"])
+def _is_quit(request: Message, *, is_hmp: bool) -> bool:
+    if not is_hmp:
+        return request.get("execute") == "quit"
+    return request["arguments"]["command-line"].split()[0] in ("quit", "q")

@@ -142,6 +142,7 @@ class TerminalShell:
         self._hmp = HMPCompleter(link.execute)
         self._names = LiveNames(link.execute)
         self._late: set[asyncio.Task[Outcome]] = set()
+        self._interrupted = asyncio.Event()
         self._session: PromptSession[str] = PromptSession(
             completer=_TabCompleter(self._complete),
             complete_while_typing=False,
@@ -155,6 +156,7 @@ class TerminalShell:
 
     async def run(self) -> int:
         """Run lines until the person leaves, or the server goes for good, and return the exit status."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
         self._welcome()
         helpers = [asyncio.create_task(self._watch()), asyncio.create_task(self._jobs.follow())]
         await self._learn()
@@ -168,7 +170,7 @@ class TerminalShell:
     async def _run_lines(self) -> int:
         while True:
             try:
-                line = await self._session.prompt_async(self._prompt)
+                line = await self._session.prompt_async(self._prompt, handle_sigint=False)
             except KeyboardInterrupt:
                 self._shell.lines.give_up()
                 continue
@@ -182,17 +184,19 @@ class TerminalShell:
                 await self._link.wait_lost()
                 return 0
 
+    def _interrupt(self) -> None:
+        """Take a Ctrl-C that comes as a signal, as it does while no line is typed."""
+        self._interrupted.set()
+        if self._session.app.is_running and not self._session.app.is_done:
+            self._session.app.exit(exception=KeyboardInterrupt())
+
     async def _interruptible(self, running: Coroutine[None, None, Outcome]) -> Outcome:
         """Wait for a line's end; Ctrl-C lets it go on without being waited for."""
-        task, interrupted = asyncio.create_task(running), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, interrupted.set)
-        interruption = asyncio.create_task(interrupted.wait())
-        try:
-            await asyncio.wait({task, interruption}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            interruption.cancel()
-            loop.remove_signal_handler(signal.SIGINT)
+        self._interrupted.clear()
+        task = asyncio.create_task(running)
+        interruption = asyncio.create_task(self._interrupted.wait())
+        await asyncio.wait({task, interruption}, return_when=asyncio.FIRST_COMPLETED)
+        interruption.cancel()
         if task.done():
             return task.result()
         self._late.add(task)
@@ -211,7 +215,7 @@ class TerminalShell:
             self._welcome()
             self._jobs.stir()
             await self._learn()
-        if self._session.app.is_running:
+        if self._session.app.is_running and not self._session.app.is_done:
             self._session.app.exit(exception=ConnectionResetError())
 
     def _welcome(self) -> None:
@@ -240,6 +244,7 @@ class TerminalShell:
 
 def describe(version: Message) -> str:
     """Return a greeting's version in words."""
-    qemu = version["qemu"]
+    qemu = version.get("qemu", {})
+    number = ".".join(str(qemu.get(part, "?")) for part in ("major", "minor", "micro"))
     package = f" ({version['package']})" if version.get("package") else ""
-    return f"QEMU {qemu['major']}.{qemu['minor']}.{qemu['micro']}{package}"
+    return f"QEMU {number}{package}"

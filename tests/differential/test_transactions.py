@@ -9,7 +9,7 @@ import pytest
 
 from tests.differential.duel import OURS, Daemon
 from tests.differential.recorded import check_answers, compare_answers
-from tests.images import make_qcow2, qemu_check, qemu_img, qemu_io
+from tests.images import judge, make_qcow2, qemu_img, qemu_io
 
 RECORDING = Path(__file__).parent / "recorded_transactions.json"
 Action = dict[str, Any]
@@ -259,9 +259,16 @@ def play(command: list[str], images: Path, folder: Path) -> dict[str, Any]:
                 continue
             told[name] = play_one(daemon, images, story)
             if command is OURS:
-                for image in folder.glob("*.qcow2"):
-                    assert qemu_check(image) == {}, (name, image)
+                check_images(name, images, folder)
     return told
+
+
+def check_images(name: str, images: Path, folder: Path) -> None:
+    """See that every image that has changed is whole; bitmaps are clusters that the judge does not know."""
+    for image in sorted(folder.glob("*.qcow2")):
+        data, before = image.read_bytes(), images / image.name
+        if not (before.exists() and before.read_bytes() == data):
+            assert not judge(data).corruptions, (name, image)
 
 
 def test_a_transaction_goes_as_on_qemu(images: Path, tmp_path: Path) -> None:

@@ -51,8 +51,9 @@ class ImageFiles:
 
     @property
     def children(self) -> dict[str, BlockChild]:
-        """What a driver finds below."""
-        backing = {} if self.backing is None else {"backing": self.backing}
+        """What a driver finds below: the backing file only if the image names it."""
+        is_named = any(self.files["file"].data[8:16])
+        backing = {"backing": self.backing} if self.backing is not None and is_named else {}
         return {**self.files, **backing}
 
     def pick_cut(self, rng: random.Random) -> int:

@@ -38,6 +38,7 @@ class Kept(NamedTuple):
 class Opened:
     """One opening of the image."""
 
+    context: Context
     driver: Qcow2Driver
     engine: Engine
 
@@ -114,7 +115,7 @@ class Life:
         driver = await Qcow2Driver.open(context)
         self.bitmaps.settle(self.time, in_use)
         backing = self.files.backing if driver.backing_filename else None
-        self.opened = Opened(driver, Engine(driver, backing))
+        self.opened = Opened(context, driver, Engine(driver, backing))
 
     @property
     def _version(self) -> int:
@@ -265,6 +266,8 @@ class Life:
 
     async def _resize(self) -> None:
         size = self.rng.randrange(SIZE // 2, LARGEST, SECTOR)
+        if size == self._now:
+            return
         mode = Preallocation.OFF
         if size > self._now:
             mode = self.rng.choice(list(Preallocation))
@@ -293,6 +296,7 @@ class Life:
             offset += mapping.length
         await self._flushing(driver.change_backing_file(None, None))
         engine.backing = None
+        del self.opened.context.children["backing"]
 
     async def _make_empty(self) -> None:
         backing = self.opened.engine.backing

@@ -15,20 +15,19 @@ def test_everything_arrives_in_order_and_the_end_of_a_jam_is_told() -> None:
         drained = asyncio.Event()
         writer = SocketWriter(ours, drained.set, lambda _: None)
         writer.send([b"few ", bytearray(b""), memoryview(b"words")])
-        assert not writer.is_blocked
+        states = [writer.is_blocked]
         rng = random.Random(1)
         pieces = [rng.randbytes(rng.choice([1, 16, 100_000])) for _ in range(700)]
         writer.send(pieces[:350])
         writer.send(pieces[350:])
-        assert writer.is_blocked
-        assert not drained.is_set()
+        states += [writer.is_blocked, drained.is_set()]
         expected = b"few words" + b"".join(pieces)
         got = bytearray()
         while len(got) < len(expected):
             got += await asyncio.get_running_loop().sock_recv(theirs, 300_000)
         assert got == expected
         await drained.wait()
-        assert not writer.is_blocked
+        assert [*states, writer.is_blocked] == [False, True, False, False]
         writer.close()
         ours.close()
         theirs.close()
@@ -60,10 +59,11 @@ def test_what_is_left_when_it_is_closed_is_forgotten() -> None:
         ours.setblocking(False)
         writer = SocketWriter(ours, lambda: None, lambda _: None)
         writer.send([bytes(8 << 20)])
-        assert writer.is_blocked
+        states = [writer.is_blocked]
         writer.close()
         writer.send([b"more"])
-        assert not writer.is_blocked
+        states.append(writer.is_blocked)
+        assert states == [True, False]
         ours.close()
         theirs.close()
 

@@ -16,7 +16,10 @@ from qmpserver.cli.img.progress import Progress
 from qmpserver.clock import Clock
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.errors import error_text
-from qmpserver.units import NS_PER_SECOND, SECTOR_SIZE, align_down, align_up
+from qmpserver.units import NS_PER_SECOND, SECTOR_SIZE, MiB, align_down, align_up
+
+_HOST_CHUNK = 16 * MiB
+"""Bytes that are looked at together where the host may copy them by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Converter:
 
     async def _areas(self, source: Node) -> AsyncIterator[tuple[int, int, bool]]:
         """Split a source into areas of data, at most a chunk long and whole units, and areas of zeroes."""
+        chunk = _HOST_CHUNK if self._can_be_copied_by_host else CHUNK
         reached = 0
         try:
             async for offset, length, is_data, is_zero in self._runs(source):
@@ -111,7 +115,7 @@ class Converter:
                     start = max(align_down(offset, self._unit), reached)
                     reached = min(align_up(end, self._unit), source.size)
                     while start < reached:
-                        stop = min(align_down(start, CHUNK) + CHUNK, reached)
+                        stop = min(align_down(start, chunk) + chunk, reached)
                         yield start, stop - start, False
                         start = stop
                 elif end > reached:
@@ -165,19 +169,20 @@ class Converter:
             await self._target.pwrite_zeroes(self._base + offset, length, request_flags.MAY_UNMAP)
 
     async def _move(self, offset: int, length: int) -> None:
-        done = 0
-        while done < length and self._can_be_copied_by_host:
-            # What fails here is tried again through memory, where it shows whose fault it is.
-            moved = 0
-            with contextlib.suppress(OSError):
-                moved = await copy_range.copy_between(
-                    self._source, self._target, offset + done, length - done
-                )
+        end = offset + length
+        while offset < end:
+            moved = await self._have_host_copy(offset, end - offset) if self._can_be_copied_by_host else 0
             if not moved:
-                break
-            done += moved
-        if done < length:
-            await self._move_through_memory(offset + done, length - done)
+                moved = min(align_down(offset, CHUNK) + CHUNK, end) - offset
+                await self._move_through_memory(offset, moved)
+            offset += moved
+
+    async def _have_host_copy(self, offset: int, length: int) -> int:
+        """Let the host copy by itself; return how far it came, 0 if it has to be done through memory."""
+        # What fails here is tried again through memory, where it shows whose fault it is.
+        with contextlib.suppress(OSError):
+            return await copy_range.copy_between(self._source, self._target, offset, length)
+        return 0
 
     @property
     def _can_be_copied_by_host(self) -> bool:

@@ -73,7 +73,7 @@ class ImageName:
             options: dict[str, Any] = dict(keyval.parse(self.text).tree)
             if "driver" not in options and "file" not in options:
                 raise QMPError("Must specify either driver or file")
-            _name_protocol(options)
+            name_protocol(options)
         else:
             _check_json(self.text)
             options = filenames.filename_options(self.text, self.image_format)
@@ -85,11 +85,15 @@ class ImageName:
         return {**common, **options}
 
 
-def _name_protocol(options: dict[str, Any]) -> None:
-    """Name the protocol of a file of which only the file name is given."""
-    file = options.get("file")
-    if isinstance(file, dict) and "driver" not in file and isinstance(file.get("filename"), str):
-        options["file"] = {**file, **filenames.protocol_options(file["filename"])}
+def name_protocol(options: dict[str, Any]) -> None:
+    """Name the protocol of each file below of which only the file name is given."""
+    for name, below in options.items():
+        if not isinstance(below, dict):
+            continue
+        if "driver" not in below and isinstance(below.get("filename"), str):
+            options[name] = {**below, **filenames.protocol_options(below["filename"])}
+        else:
+            name_protocol(below)
 
 
 def _check_json(text: str) -> None:
@@ -222,7 +226,7 @@ class Images:
         except QMPError as error:
             raise Failure(f"Could not open '{name.text}': {error.description}") from error
         if name.writable and not name.is_options and "driver" not in options:
-            _warn_of_probing(name, node)
+            warn_of_probing(node)
         image = Image(name, backend)
         self._open.append(image)
         return image
@@ -270,10 +274,14 @@ def _in_its_words(error: QMPError, options: dict[str, Any]) -> QMPError:
     return error
 
 
-def _warn_of_probing(name: ImageName, node: Node) -> None:
+def warn_of_probing(node: Node) -> None:
+    """Say on standard error that a writable image was guessed to be raw, if it was."""
     if node.driver.format_name == "raw":
+        filename = filenames.filename_of(node.children["file"].node)
         print(
-            f"WARNING: Image format was not specified for '{name.text}' and probing guessed raw.\n"
-            "         Specify the 'raw' format explicitly to remove this warning.",
+            f"WARNING: Image format was not specified for '{filename}' and probing guessed raw.\n"
+            "         Automatically detecting the format is dangerous for raw images, write operations on "
+            "block 0 will be restricted.\n"
+            "         Specify the 'raw' format explicitly to remove the restrictions.",
             file=sys.stderr,
         )

@@ -59,8 +59,13 @@ def _own_lines(info: dict[str, Any], *, is_child: bool) -> Iterator[str]:
         yield from (f"{_INDENT}{_LIMITS[name]}: {value}" for name, value in in_order(info["limits"]))
     data = info.get("format-specific", {}).get("data")
     if data:
-        yield "Format specific information:"
-        yield from _members(data, _INDENT)
+        yield from specific_lines(data)
+
+
+def specific_lines(data: dict[str, Any]) -> Iterator[str]:
+    """Write what only images of one format have, given the data of ``ImageInfoSpecific``."""
+    yield "Format specific information:"
+    yield from _members(data, _INDENT)
 
 
 def _backing_lines(info: dict[str, Any]) -> Iterator[str]:

@@ -2,12 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from qmpserver.cli.getopt import STRAY, OptionTable, UsageError, split
-
-if TYPE_CHECKING:
-    from qmpserver.cli.io.session import Session
+from qmpserver.cli.io.session import Session
 
 
 class Complaint(Exception):
@@ -83,10 +80,10 @@ class Command:
     """
 
     name: str
-    run: Callable[["Session", Words], Awaitable[None]]
+    run: Callable[[Session, Words], Awaitable[None]]
     summary: str
     alias: str | None = None
-    arguments: str = ""
+    arguments: str | None = None
     letters: str | None = None
     least: int = 0
     most: int | None = 0
@@ -96,17 +93,26 @@ class Command:
 
     def usage(self, called: str) -> str:
         """Return the line that says how it is typed, under the name it was called by."""
-        return f"{called} {self.arguments} -- {self.summary}" if self.arguments else f"{called} -- {self.summary}"
+        arguments = "" if self.arguments is None else f" {self.arguments}"
+        return f"{called}{arguments} -- {self.summary}"
 
-    def read(self, called: str, words: list[str]) -> Words:
-        """Read the words that follow it.
+    def check_count(self, called: str, words: list[str]) -> None:
+        """Look how many words follow it, under the name it was called by.
 
         Raises:
             Remark: They are too many, or too few.
-            UsageError: An option does not exist, or lacks its value.
         """
         if len(words) < self.least or (self.most is not None and len(words) > self.most):
-            raise Remark(f"bad argument count {len(words)} to {called}, expected {self._expected()} arguments")
+            raise Remark(
+                f"bad argument count {len(words)} to {called}, expected {self._expected()} arguments"
+            )
+
+    def read(self, words: list[str]) -> Words:
+        """Read the words that follow it.
+
+        Raises:
+            UsageError: An option does not exist, or lacks its value.
+        """
         if self.letters is None:
             return Words(operands=words)
         read = Words()
@@ -125,7 +131,9 @@ class Command:
 
 def _option_table(letters: str) -> OptionTable:
     takes_value = {
-        letter: letters[index : index + 1] == ":" for index, letter in enumerate(letters, start=1) if letter != ":"
+        letter: letters[index : index + 1] == ":"
+        for index, letter in enumerate(letters, start=1)
+        if letter != ":"
     }
     return OptionTable(takes_value, {letter: letter for letter in takes_value}, takes_operands=True)
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from qmpserver.block.node import Node
 from qmpserver.driver_api.driver import not_supported
 from qmpserver.driver_api.extras import SupportsVmState
 from qmpserver.driver_api.flags import COPY_ON_READ, FUA
+from qmpserver.drivers.blkdebug.driver import BlkdebugDriver
 
 PROBED = 512
 """Bytes at the beginning of an image that must not look like another format when it was guessed to be raw."""
@@ -89,6 +89,14 @@ class OpenImage:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     @property
+    def breakpoints(self) -> BlkdebugDriver | None:
+        """The filter next below the top that stops requests, or None."""
+        node: Node | None = self.node
+        while node is not None and not isinstance(node.driver, BlkdebugDriver):
+            node = below(node)
+        return node.driver if node is not None and isinstance(node.driver, BlkdebugDriver) else None
+
+    @property
     def vm_state(self) -> SupportsVmState:
         """Where the machine's state is kept: in the first node from the top that has room for it.
 
@@ -110,8 +118,13 @@ def below(node: Node) -> Node | None:
     return edge.node if edge is not None else None
 
 
-async def timed(request: Awaitable[None]) -> int:
-    """Carry a request out, and return the nanoseconds that it took."""
-    began = time.perf_counter_ns()
-    await request
-    return time.perf_counter_ns() - began
+class Stopwatch:
+    """Measures the time from when it is made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter_ns()
+
+    @property
+    def elapsed_ns(self) -> int:
+        """Nanoseconds so far."""
+        return time.perf_counter_ns() - self._began

@@ -42,14 +42,15 @@ def report(what: str, offset: int, length: int, elapsed_ns: int, style: Style) -
         return
     time = _time_text(elapsed_ns)
     print(f"{what} {length}/{length} bytes at offset {offset}")
-    print(f"{size_text(length)}, 1 ops; {time} ({size_text(bytes_per_second)}/sec and {per_second:.4f} ops/sec)")
+    print(
+        f"{size_text(length)}, 1 ops; {time} ({size_text(bytes_per_second)}/sec and {per_second:.4f} ops/sec)"
+    )
 
 
 def _time_text(elapsed_ns: int, *, is_long: bool = False) -> str:
     seconds, fraction = divmod(elapsed_ns, NS_PER_SECOND)
     hundredths = fraction // _CENTISECOND_NS
-    if not is_long and seconds < 3600:
-        # Unlike the long form, this one has no minutes.
+    if not is_long and seconds < 60:
         return f"{seconds:02d}.{hundredths:02d} sec"
     hours, minutes = seconds // 3600, seconds // 60 % 60
     return f"{hours}:{minutes:02d}:{seconds % 60:02d}.{hundredths:02d}"
@@ -59,5 +60,7 @@ def dump(offset: int, data: memoryview) -> None:
     """Print bytes in hexadecimal, and those that are letters or digits as such."""
     for start in range(0, len(data), _ROW):
         row = bytes(data[start : start + _ROW])
-        characters = "".join(chr(byte) if chr(byte).isascii() and chr(byte).isalnum() else "." for byte in row)
+        characters = "".join(
+            chr(byte) if chr(byte).isascii() and chr(byte).isalnum() else "." for byte in row
+        )
         print(f"{offset + start:08x}:  {row.hex(' ')}  {characters}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -34,6 +35,9 @@ class BlkdebugDriver(ReopensAsItIs, FilterDriver):
         rules: What is to fail, and when.
         options: The filter's other options.
         clock: What delays are measured by.
+
+    Attributes:
+        tell: Called with a sentence when a request stops at a breakpoint, and when it is let go.
     """
 
     format_name: ClassVar[str] = "blkdebug"
@@ -61,6 +65,8 @@ class BlkdebugDriver(ReopensAsItIs, FilterDriver):
         self._taken = _permissions(options.get("take-child-perms", ()))
         self._unshared = _permissions(options.get("unshare-child-perms", ()))
         self._suspended: list[tuple[str, asyncio.Event]] = []
+        self._watchers: list[asyncio.Future[None]] = []
+        self.tell: Callable[[str], None] = lambda _text: None
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
@@ -113,14 +119,25 @@ class BlkdebugDriver(ReopensAsItIs, FilterDriver):
 
     async def _on_event(self, event: str) -> None:
         """Let an event have its effect, and wait where a breakpoint is met."""
-        for tag in self._rules.happen(event):
-            resumed = asyncio.Event()
-            entry = tag, resumed
-            self._suspended.append(entry)
-            try:
+        tags = self._rules.happen(event)
+        if tags:
+            await self._stop(tags)
+
+    async def _stop(self, tags: Sequence[str]) -> None:
+        """Wait until each breakpoint that a request has met is resumed; the latest is met first."""
+        held = [(tag, asyncio.Event()) for tag in reversed(tags)]
+        self._suspended += held
+        for tag in reversed(tags):
+            self.tell(f"Suspended request '{tag}'")
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+        self._watchers.clear()
+        try:
+            for _, resumed in held:
                 await resumed.wait()
-            finally:
-                self._suspended.remove(entry)
+        finally:
+            self._suspended = [entry for entry in self._suspended if entry not in held]
 
     # Breakpoints, for whoever steps through requests by hand.
 
@@ -133,23 +150,37 @@ class BlkdebugDriver(ReopensAsItIs, FilterDriver):
         self._rules.add_breakpoint(event, tag)
 
     def remove_breakpoint(self, tag: str) -> bool:
-        """Forget breakpoints, and let go whoever waits at them; say whether there was anything to do."""
+        """Forget breakpoints, and let go whoever waits at them; say whether one had not been met yet."""
         had_any = self._rules.remove_breakpoints(tag)
         while self.resume(tag):
-            had_any = True
+            pass
         return had_any
 
     def resume(self, tag: str) -> bool:
         """Let a request go that waits at a breakpoint of that tag; say whether there was one."""
         for waiting, resumed in self._suspended:
             if waiting == tag and not resumed.is_set():
+                self.tell(f"Resuming request '{tag}'")
                 resumed.set()
                 return True
         return False
 
+    def resume_all(self) -> None:
+        """Forget all breakpoints, and let go whoever waits at one."""
+        self._rules.forget_breakpoints()
+        for tag, _ in list(self._suspended):
+            self.resume(tag)
+
     def is_suspended(self, tag: str) -> bool:
         """Say whether a request waits at a breakpoint of that tag."""
         return any(waiting == tag and not resumed.is_set() for waiting, resumed in self._suspended)
+
+    async def until_suspended(self, tag: str) -> None:
+        """Wait until a request waits at a breakpoint of that tag."""
+        while not self.is_suspended(tag):
+            watcher = asyncio.get_running_loop().create_future()
+            self._watchers.append(watcher)
+            await watcher
 
     # Requests
 

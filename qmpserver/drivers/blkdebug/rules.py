@@ -155,3 +155,7 @@ class Rules:
         had_any = len(kept) < len(self._breakpoints)
         self._breakpoints = kept
         return had_any
+
+    def forget_breakpoints(self) -> None:
+        """Forget all of them."""
+        self._breakpoints.clear()

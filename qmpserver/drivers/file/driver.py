@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 from qmpserver import threads
@@ -35,8 +35,10 @@ INLINE_WRITE = 64 * KiB
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _NO_NOWAIT = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
 
-
 T = TypeVar("T")
+
+_Run = Callable[..., Awaitable[Any]]
+"""Makes a call in a thread."""
 
 
 class FileDriver(BlockDriver):
@@ -56,6 +58,8 @@ class FileDriver(BlockDriver):
         self._space = SpaceCalls()
         self._runs = RunCache()
         self._hint = WritebackHint()
+        self._writes = threads.lane()
+        """The kernel lets only one write at a time into a file, unless the page cache is bypassed."""
         self._writeback: asyncio.Future[None] | None = None
         self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not access.policy.direct
         self._lost_writes: int | None = None
@@ -155,8 +159,10 @@ class FileDriver(BlockDriver):
         length = len(data)
         done = self._write_in_place(handle.fd, offset, data) if length <= INLINE_WRITE else 0
         if done < length:
-            write = io.write_direct if handle.mode.direct else io.write_fully
-            await self._change(write, offset + done, data[done:])
+            if handle.mode.direct:
+                await self._change(io.write_direct, offset, data)
+            else:
+                await self._change(io.write_fully, offset + done, data[done:], run=self._writes.run)
         await self._note_written(offset, length)
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
@@ -164,7 +170,7 @@ class FileDriver(BlockDriver):
         if self._access.handle.mode.direct:
             await super().pwritev(offset, buffers, flags)
             return
-        await self._change(io.write_vector, offset, buffers)
+        await self._change(io.write_vector, offset, buffers, run=self._writes.run)
         await self._note_written(offset, sum(map(len, buffers)))
 
     async def _note_written(self, offset: int, length: int) -> None:
@@ -185,12 +191,13 @@ class FileDriver(BlockDriver):
             return False
         self._runs.changed()
         place = (other.begin(), source_offset)
+        is_done = False
         try:
-            is_done = await self._run(io.copy_range, offset, length, place, unit)
+            is_done = await self._run(io.copy_range, offset, length, place, unit, run=self._writes.run)
         finally:
             other.end()
             self._runs.changed()
-            self._size = max(self._size, os.fstat(handle.fd).st_size)
+            self._size = max(self._size, offset + length if is_done else os.fstat(handle.fd).st_size)
         if is_done and not self._no_flush and (due := self._hint.note(offset, length)) is not None:
             await self._start_writeback(*due)
         return is_done
@@ -218,20 +225,21 @@ class FileDriver(BlockDriver):
             self._writes_in_place = False
             return 0
 
-    async def _run(self, call: Callable[..., T], *args: Any) -> T:
+    async def _run(self, call: Callable[..., T], *args: Any, run: _Run = threads.run) -> T:
         """Make a call on the descriptor in a thread."""
         handle = self._access.handle
         fd = handle.begin()
         try:
-            return await threads.run(call, fd, *args)
+            result: T = await run(call, fd, *args)
         finally:
             handle.end()
+        return result
 
-    async def _change(self, call: Callable[..., None], *args: Any) -> None:
+    async def _change(self, call: Callable[..., None], *args: Any, run: _Run = threads.run) -> None:
         """Make a call that changes the file in a thread."""
         self._runs.changed()
         try:
-            await self._run(call, *args)
+            await self._run(call, *args, run=run)
         except BaseException:
             # It failed half-way, or nobody waits any more to hear that it did not.
             self._size = os.fstat(self._access.handle.fd).st_size

@@ -122,6 +122,10 @@ class _Check:
 
     async def _replace_unaligned_zeroes(self) -> None:
         for table, index in self._walker.unaligned_zeroes or ():
+            if not self._walker.is_only_table(table):
+                # QEMU writes there whatever else it is.
+                self.result.corruptions += 1
+                continue
             await self._image.write(table + index * ENTRY_SIZE, ZERO.to_bytes(ENTRY_SIZE, "big"))
             self.result.corruptions_fixed += 1
 
@@ -186,7 +190,8 @@ class _Check:
         repair = self._fix is CheckMode.ALL or (self._fix is CheckMode.LEAKS and is_settled)
         if repair:
             await self._image.child.flush()
-        flags = CopiedFlags(self._image, self._stored, self._walker if repair else None)
+        walker = self._walker
+        flags = CopiedFlags(self._image, self._stored, walker if repair else None, walker.bulk)
         await flags.check(self._walker.active)
         if flags.repaired:
             await self._image.child.flush()

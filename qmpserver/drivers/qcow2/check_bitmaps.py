@@ -3,16 +3,15 @@
 Source: qcow2 specification, "Bitmaps extension" and "Bitmap directory".
 """
 
-import struct
-from collections.abc import Iterator
+import errno
+import os
 
-from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
+from qmpserver.drivers.qcow2.bitmap_directory import DirectoryPlace, parse_directory
+from qmpserver.drivers.qcow2.bitmap_tables import read_table
+from qmpserver.drivers.qcow2.check_walk import TableWalker
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, OFFSET_MASK
 from qmpserver.drivers.qcow2.image import Image
-from qmpserver.units import align_up
-
-_EXTENSION = struct.Struct(">IIQQ")
-_ENTRY = struct.Struct(">QIIBBHI")
+from qmpserver.errors import QMPError
 
 
 async def walk_bitmaps(image: Image, walker: TableWalker, extension: bytes) -> None:
@@ -22,24 +21,19 @@ async def walk_bitmaps(image: Image, walker: TableWalker, extension: bytes) -> N
         image: The image.
         walker: Counts the references.
         extension: The data of the header extension.
+
+    Raises:
+        OSError: EINVAL when something is damaged.  Nothing can be repaired then, as in QEMU: what a bitmap
+            refers to is not known.
     """
-    count, _, length, offset = _EXTENSION.unpack(extension)
-    if not walker.add(offset, length):
-        return
-    for table, entries in _tables(bytes(await image.read(offset, length)), count):
-        if not walker.add(table, entries * ENTRY_SIZE):
-            continue
-        for entry in await read_table(image, table, entries * ENTRY_SIZE):
-            if entry & OFFSET_MASK:
-                walker.add(entry & OFFSET_MASK, image.cluster_size)
-
-
-def _tables(directory: bytes, count: int) -> Iterator[tuple[int, int]]:
-    """Return host offset and number of entries of each bitmap's table."""
-    at = 0
-    for _ in range(count):
-        if at + _ENTRY.size > len(directory):
-            return
-        table, entries, *_, name_length, extra = _ENTRY.unpack_from(directory, at)
-        yield table, entries
-        at += align_up(_ENTRY.size + extra + name_length, 8)
+    try:
+        place = DirectoryPlace.parse(extension, image.cluster_size)
+        walker.add(place.offset, place.length)
+        stored = bytes(await image.read(place.offset, place.length))
+        for entry in parse_directory(stored, place.count, image.header.size, image.cluster_size):
+            walker.add(entry.table_offset, entry.table_entries * ENTRY_SIZE)
+            for value in await read_table(image, entry):
+                if value & OFFSET_MASK:
+                    walker.add(value & OFFSET_MASK, image.cluster_size)
+    except QMPError as error:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from error

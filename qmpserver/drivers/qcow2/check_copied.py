@@ -5,7 +5,9 @@ Source: qcow2 specification, "Cluster mapping".
 
 import asyncio
 from array import array
+from collections.abc import Iterable
 
+from qmpserver.drivers.qcow2.check_bulk import BulkEntries
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import ActiveTable, TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ENTRY_SIZE, OFFSET_MASK
@@ -19,16 +21,20 @@ class CopiedFlags:
         image: The image.
         stored: Its reference counts as they are, or are about to be.
         repairs: Knows which tables may be written; None when nothing is to be corrected.
+        bulk: What looks at many entries at once, if there is such.
 
     Attributes:
         wrong: Flags that are wrong and were left so.
         repaired: Flags that were wrong.
     """
 
-    def __init__(self, image: Image, stored: StoredCounts, repairs: TableWalker | None) -> None:
+    def __init__(
+        self, image: Image, stored: StoredCounts, repairs: TableWalker | None, bulk: BulkEntries | None
+    ) -> None:
         self._image = image
         self._stored = stored
         self._repairs = repairs
+        self._bulk = bulk
         self.wrong = 0
         self.repaired = 0
 
@@ -69,22 +75,32 @@ class CopiedFlags:
         count = await self._stored.count(offset >> self._image.cluster_bits)
         return None if count is None else count == 1
 
+    def _suspects(self, entries: "array[int]") -> Iterable[int]:
+        """Return the indexes of entries whose flag is not plainly right."""
+        step, counts = self._image.entry_words, self._stored.counts
+        if self._bulk is not None:
+            return self._bulk.not_single(entries, step, counts)
+        small, bits = counts.small, self._image.cluster_bits
+        clusters = len(small)
+        return (
+            index
+            for index in range(0, len(entries), step)
+            if (host := (entry := entries[index]) & OFFSET_MASK)
+            and not entry & COMPRESSED
+            and not (entry >= COPIED and host >> bits < clusters and small[host >> bits] == 1)
+        )
+
     async def _check_table(self, table: ActiveTable) -> None:
         if table.runs is not None and all(
             copied and (self._image.is_external or self._stored.counts.all_are(first, count, 1))
             for first, count, copied in table.runs
         ):
             return
-        small, bits, wrong = self._stored.counts.small, self._image.cluster_bits, 0
+        wrong = 0
         entries = await read_table(self._image, table.offset, self._image.cluster_size)
-        for index in range(0, len(entries), self._image.entry_words):
+        for index in self._suspects(entries):
             entry = entries[index]
             host = entry & OFFSET_MASK
-            if not host or entry & COMPRESSED:
-                continue
-            cluster = host >> bits
-            if entry >= COPIED and cluster < len(small) and small[cluster] == 1:
-                continue
             # Nothing shares the clusters of an external data file.
             single = True if self._image.is_external else await self._is_single(host)
             if single is not None and single != (entry >= COPIED):

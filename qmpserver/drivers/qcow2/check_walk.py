@@ -4,11 +4,14 @@ Source: qcow2 specification, "Cluster mapping" and "Extended L2 Entries".
 """
 
 import asyncio
+import functools
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from qmpserver.driver_api.extras import CheckResult
+from qmpserver.drivers.qcow2.check_bulk import WORTHWHILE, BulkEntries
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.check_spans import Span, SpanFinder
 from qmpserver.drivers.qcow2.entries import (
@@ -26,6 +29,8 @@ from qmpserver.units import align_up
 L1_RESERVED: Final = 0x7F00_0000_0000_01FF
 L2_RESERVED: Final = 0x3F00_0000_0000_01FE
 _MOST_SPANS: Final = 64
+_MOST_ODD: Final = 64
+"""Entries of a table that are looked at one by one when the others are not."""
 
 
 async def read_table(image: Image, offset: int, length: int) -> "array[int]":
@@ -72,12 +77,15 @@ class TableWalker:
         self.unaligned_zeroes: set[tuple[int, int]] | None = None
         """Entries that read as zeroes, but have an offset that cannot be right: host offset of the table, and
         index.  None when they are not to be replaced."""
+        self._tables: Counter[int] = Counter()
+        """Host offsets of L2 tables, and how many L1 entries lead to each."""
         self.structures: set[int] = set()
         """The clusters of header, L1, refcount and snapshot tables: nothing else can rightly be there."""
         self._unusual = ZERO | COMPRESSED | L2_RESERVED | self._size - 1
         self._allocated = OFFSET_MASK | (COPIED if image.is_external else 0)
         self._finder = SpanFinder(self._size, self._unusual, self._allocated)
         self._next_host = 0
+        self._mixed = 0
 
     def add(self, offset: int, length: int) -> bool:
         """Count one reference to each cluster of a host range; say whether it lies within the file."""
@@ -120,6 +128,7 @@ class TableWalker:
             if entry & L1_RESERVED:
                 self._result.corruptions += 1
             self.add(l2_offset, self._size)
+            self._tables[l2_offset] += 1
             if l2_offset & (self._size - 1):
                 self._result.corruptions += 1
             runs = await self._walk_l2(l2_offset, active=active)
@@ -130,11 +139,16 @@ class TableWalker:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 
     async def _walk_l2(self, offset: int, *, active: bool) -> tuple[tuple[int, int, bool], ...] | None:
+        if offset >= self._image.child.size:
+            # Nothing but zeroes is read there, and there may be millions of such entries.
+            return ()
         entries = await read_table(self._image, offset, self._size)
         if self._image.has_subclusters:
             entries = self._check_bitmaps(entries)
-        runs: list[tuple[int, int, bool]] | None = []
         self._next_host = 0
+        if self._mixed >= WORTHWHILE and self._add_in_bulk(offset, entries, active=active):
+            return None
+        runs: list[tuple[int, int, bool]] | None = []
         for span in self._finder.spans(entries):
             if span.is_run:
                 self._add_run(entries[span.start], span.end - span.start, active=active)
@@ -143,6 +157,7 @@ class TableWalker:
                     runs.append((first, span.end - span.start, entries[span.start] >= COPIED))
             else:
                 self._add_mixed(offset, entries, span, active=active)
+                self._mixed += span.end - span.start
                 runs = None
             if runs is not None and len(runs) > _MOST_SPANS:
                 runs = None
@@ -154,8 +169,10 @@ class TableWalker:
         Returns:
             The entries without the bitmaps, and without those that cannot be made sense of.
         """
-        entries = words[::2]
-        for index, bitmap in enumerate(words[1::2]):
+        entries, bitmaps = words[::2], words[1::2]
+        if not any(bitmaps):
+            return entries
+        for index, bitmap in enumerate(bitmaps):
             if not bitmap:
                 continue
             entry = entries[index]
@@ -181,6 +198,40 @@ class TableWalker:
         self._result.corruptions += count - inside
         if inside:
             self._count_run(first, inside)
+
+    def _add_in_bulk(self, table: int, entries: "array[int]", *, active: bool) -> bool:
+        """Count what all entries of a table refer to; say whether that was done."""
+        bulk = self.bulk
+        if bulk is None or self._image.is_external:
+            return False
+        odd = bulk.odd(entries, self._unusual, self._clusters)
+        if len(odd) > _MOST_ODD:
+            return False
+        start = 0
+        for index in (*odd, len(entries)):
+            self._add_stretch(table, entries, Span(start, index, is_run=False), active=active)
+            if index < len(entries):
+                self._add_mixed(table, entries, Span(index, index + 1, is_run=False), active=active)
+            start = index + 1
+        return True
+
+    @functools.cached_property
+    def bulk(self) -> BulkEntries | None:
+        """What looks at many entries at once, if there is such; loaded when many were found that are no runs."""
+        return BulkEntries.load(self._bits) if self._mixed >= WORTHWHILE else None
+
+    def _add_stretch(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
+        """Count what plain entries refer to."""
+        assert self.bulk is not None
+        part = entries[span.start : span.end]
+        counted = self.bulk.count(part, self.counts, self._maximum, self._next_host)
+        if counted is None:
+            self._add_mixed(table, entries, span, active=active)
+            return
+        allocated, fragmented, self._next_host = counted
+        if active:
+            self._result.allocated_clusters += allocated
+            self._result.fragmented_clusters += fragmented
 
     def _add_mixed(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
         small, bits = self.counts.small, self._bits
@@ -243,6 +294,10 @@ class TableWalker:
     def is_alone(self, table: int) -> bool:
         """Say whether an L2 table at that host offset can be written without harm to another structure."""
         return not table & (self._size - 1) and table >> self._bits not in self.structures
+
+    def is_only_table(self, table: int) -> bool:
+        """Say, when all is counted, whether nothing but L1 entries leads to the L2 table at that host offset."""
+        return self.counts.get(table >> self._bits) == self._tables[table]
 
     def _add_external(self, entry: int) -> tuple[int, int]:
         """Look at an entry whose data is in another file, where nothing is counted."""

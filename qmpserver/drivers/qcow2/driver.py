@@ -257,6 +257,11 @@ class Qcow2Driver(MappingDriver):
         """Show a snapshot's state until the image is closed; see :class:`SupportsSnapshots`."""
         await SnapshotActions(self._parts).load(snapshot_id, name)
 
+    @property
+    def vm_state_offset(self) -> int:
+        """Where machine state begins; see :class:`SupportsVmState`."""
+        return VmState(self._parts).start
+
     async def write_vm_state(self, offset: int, data: memoryview) -> None:
         """Store machine state; see :class:`SupportsSnapshots`."""
         await VmState(self._parts).write(offset, data)

@@ -106,8 +106,7 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     image.when_broken = parts.tables.cached.clear
     await parts.tables.load()
     await refcounts.load()
-    if not for_check:
-        await bitmaps.load()
+    await bitmaps.load()
     if not context.read_only and not for_check:
         await make_writable(parts)
     return parts

@@ -16,7 +16,7 @@ from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange, big_endian
 from qmpserver.drivers.qcow2.snapshot_vm_state import read_tree, vm_state_index
 from qmpserver.drivers.qcow2.snapshots import MAX_TABLE_BYTES, NO_ICOUNT, Snapshot, pack_table
 from qmpserver.drivers.qcow2.switching import switch_to
-from qmpserver.units import align_up
+from qmpserver.units import SECTOR_SIZE
 
 
 def describe(snapshot: Snapshot) -> SnapshotInfo:
@@ -94,6 +94,8 @@ class SnapshotActions:
         """Go back to a snapshot; see :meth:`SupportsSnapshots.apply_snapshot`."""
         self._check_usable()
         wanted = self._find(snapshot_id, name)
+        if (wanted.disk_size or 0) % SECTOR_SIZE:
+            raise _error(errno.EINVAL)
         l1 = await self._read_l1(wanted)
         change = await self._begin()
         await change.add_tree(self._parts.tables.l1, -1)
@@ -147,9 +149,10 @@ class SnapshotActions:
         if snapshot.l1_offset % image.cluster_size:
             raise _error(errno.EINVAL)
         l1 = await read_table(image, snapshot.l1_offset, snapshot.l1_entries * ENTRY_SIZE)
-        size = max(snapshot.disk_size or 0, image.header.size)
-        missing = (align_up(size, image.header.l2_reach) // image.header.l2_reach) - len(l1)
-        l1.extend(array("Q", bytes(max(missing, 0) * ENTRY_SIZE)))
+        needed = vm_state_index(image, max(snapshot.disk_size or 0, image.header.size))
+        if needed * ENTRY_SIZE > MAX_L1_BYTES:
+            raise _error(errno.EFBIG)
+        l1.extend(array("Q", bytes(max(needed - len(l1), 0) * ENTRY_SIZE)))
         return l1
 
     async def _begin(self) -> SnapshotChange:

@@ -63,7 +63,8 @@ class VmState:
         self._parts = parts
 
     @property
-    def _start(self) -> int:
+    def start(self) -> int:
+        """The guest offset at which it begins."""
         image = self._parts.image
         return vm_state_index(image, image.header.size) * image.header.l2_reach
 
@@ -77,7 +78,7 @@ class VmState:
         parts = self._parts
         await parts.image.event("vmstate_save")
         reach = parts.image.header.l2_reach
-        start, end = self._start + offset, self._start + offset + len(data)
+        start, end = self.start + offset, self.start + offset + len(data)
         entries = align_up(end, reach) // reach
         if entries > len(parts.tables.l1):
             await parts.resizer.grow_l1(entries)
@@ -110,7 +111,7 @@ class VmState:
     async def read(self, offset: int, into: memoryview) -> None:
         """Read state from that byte offset; what was never written reads as zeroes."""
         await self._parts.image.event("vmstate_load")
-        await self._read(self._start + offset, into)
+        await self._read(self.start + offset, into)
 
     async def _read(self, offset: int, into: memoryview) -> None:
         parts = self._parts

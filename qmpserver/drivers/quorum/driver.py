@@ -43,6 +43,7 @@ class QuorumDriver(BlockDriver):
     """
 
     format_name: ClassVar[str] = "quorum"
+    outlives_any_child: ClassVar[bool] = True
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("children", ChildRole.DATA, is_list=True),)
     strong_options: ClassVar[tuple[str, ...]] = (
         "vote-threshold",

@@ -119,3 +119,13 @@ def test_a_command_has_its_whole_effect_or_none(tmp_path: Path, seed: int) -> No
                 assert await first_bytes(server, name) == expected(server, name)
 
     asyncio.run(scenario())
+
+
+def test_reopening_no_nodes_does_nothing() -> None:
+    """QEMU 11.1 ends there."""
+
+    async def scenario() -> None:
+        async with Server() as server:
+            assert await server.execute("blockdev-reopen", {"options": []}) == {}
+
+    asyncio.run(scenario())

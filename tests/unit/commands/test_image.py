@@ -159,3 +159,68 @@ def test_writes_go_on_around_a_resize(play: Callable[[Scenario], None]) -> None:
 
     play(scenario)
     assert qemu_check(Path("node.qcow2")) == {}
+
+
+def test_a_node_that_another_stands_on_keeps_its_size(play: Callable[[Scenario], None]) -> None:
+    async def scenario(server: Server) -> None:
+        await made(server)
+        await made(server, "top")
+        await server.execute(
+            "blockdev-reopen",
+            {
+                "options": [
+                    {
+                        "driver": "qcow2",
+                        "node-name": "top",
+                        "file": server.daemon.graph.find("top").children["file"].node.node_name,
+                        "backing": "node",
+                    }
+                ]
+            },
+        )
+        with pytest.raises(NodeInUse, match="node is used as backing hd of 'top'"):
+            await resize(server, 512)
+        assert server.daemon.graph.find("node").size == MiB
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "text"),
+    [
+        (
+            "block_resize",
+            {"node-name": "node", "size": 512},
+            "Permission 'resize' unavailable on inactive node",
+        ),
+        (
+            "blockdev-snapshot-internal-sync",
+            {"device": "node", "name": "s"},
+            "Block format 'qcow2' used by device 'node' does not support internal snapshots",
+        ),
+    ],
+)
+def test_the_image_of_an_inactive_node_stays_as_it_is(
+    play: Callable[[Scenario], None], command: str, arguments: dict[str, Any], text: str
+) -> None:
+    """QEMU 11.1's texts."""
+
+    async def scenario(server: Server) -> None:
+        await made(server)
+        await server.execute("blockdev-set-active", {"node-name": "node", "active": False})
+        before = Path("node.qcow2").read_bytes()
+        with pytest.raises(QMPError, match=text):
+            await server.execute(command, arguments)
+        assert Path("node.qcow2").read_bytes() == before
+
+    play(scenario)
+
+
+def test_an_image_and_its_data_are_not_made_in_one_file(play: Callable[[Scenario], None]) -> None:
+    async def scenario(server: Server) -> None:
+        await server.execute("blockdev-add", {"node-name": "f", **file("old.img")})
+        error = await create(server, driver="qcow2", file="f", size=MiB, **{"data-file": "f"})
+        assert error == "Node 'f' cannot be both 'file' and 'data-file'"
+        assert Path("old.img").read_bytes() == OLD
+
+    play(scenario)

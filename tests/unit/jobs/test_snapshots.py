@@ -205,7 +205,9 @@ def test_a_transaction_takes_all_snapshots_or_none(play: Callable[[Scenario], No
     async def scenario(server: Server) -> None:
         async def take(*devices: str) -> None:
             async with server.daemon.graph.lock:
-                actions = [snapshot_actions.internal(server.daemon, device=one, name="tag") for one in devices]
+                actions = [
+                    snapshot_actions.internal(server.daemon, device=one, name="tag") for one in devices
+                ]
                 await transaction.run(actions)
 
         with pytest.raises(QMPError, match="'plain' does not support internal snapshots"):

@@ -194,11 +194,38 @@ def test_a_breakpoint_holds_a_request_until_it_is_resumed() -> None:
         driver.add_breakpoint("pwritev", "B")
         task = asyncio.create_task(attempt(driver, "pwritev"))
         await asyncio.sleep(0)
-        assert driver.remove_breakpoint("B")
         assert not driver.remove_breakpoint("B")
         await task
+        driver.add_breakpoint("pwritev", "B")
+        assert driver.remove_breakpoint("B")
+        assert not driver.remove_breakpoint("B")
         with pytest.raises(QMPError, match="invalid parameter value: nope"):
             driver.add_breakpoint("nope", "C")
+
+    asyncio.run(main())
+
+
+def test_two_breakpoints_at_one_event_hold_a_request_together() -> None:
+    async def main() -> None:
+        told: list[str] = []
+        driver = await open_filter(MemoryFile(bytes(SIZE)))
+        driver.tell = told.append
+        for tag in ("A", "B"):
+            driver.add_breakpoint("pwritev", tag)
+        task = asyncio.create_task(attempt(driver, "pwritev"))
+        await driver.until_suspended("A")
+        assert driver.is_suspended("B")
+        assert driver.resume("A")
+        await asyncio.sleep(0)
+        assert not task.done()
+        driver.resume_all()
+        assert await task == 0
+        assert told == [
+            "Suspended request 'B'",
+            "Suspended request 'A'",
+            "Resuming request 'A'",
+            "Resuming request 'B'",
+        ]
 
     asyncio.run(main())
 

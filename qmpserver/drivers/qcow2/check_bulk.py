@@ -1,0 +1,109 @@
+"""Look at many table entries at once, with NumPy where it is installed.
+
+To load NumPy takes as long as to look at some hundred thousand entries one by one; only who has seen
+:data:`WORTHWHILE` of them, and may have to see many more, should ask for it.
+"""
+
+import importlib
+from array import array
+from typing import Any, Final
+
+from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
+from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK
+
+WORTHWHILE: Final = 1 << 16
+_DENSE: Final = 16
+"""Clusters are counted by place, not sorted, where at least one in so many is among them."""
+
+
+class BulkEntries:
+    """The arithmetic of one image's L2 entries, many at a time.
+
+    Args:
+        numpy: The package.
+        cluster_bits: Binary logarithm of the image's cluster size.
+    """
+
+    def __init__(self, numpy: Any, cluster_bits: int) -> None:
+        self._np = numpy
+        self._bits = numpy.uint64(cluster_bits)
+        self._size = 1 << cluster_bits
+
+    @classmethod
+    def load(cls, cluster_bits: int) -> "BulkEntries | None":
+        """Return what looks at an image's entries; None where NumPy is not installed."""
+        try:
+            return cls(importlib.import_module("numpy"), cluster_bits)
+        except ImportError:
+            return None
+
+    def odd(self, entries: "array[int]", unusual: int, clusters: int) -> list[int]:
+        """Return the indexes of entries that have a bit of `unusual`, or lead beyond so many clusters."""
+        np = self._np
+        words = np.frombuffer(entries, np.uint64)
+        hosts = words & np.uint64(OFFSET_MASK)
+        odd = (words & np.uint64(unusual) != 0) | (hosts >= np.uint64(clusters * self._size))
+        found: list[int] = np.flatnonzero(odd).tolist()
+        return found
+
+    def count(
+        self, entries: "array[int]", counts: ClusterCounts, maximum: int, next_host: int
+    ) -> tuple[int, int, int] | None:
+        """Count one reference to the cluster of each entry; entries that lead nowhere are passed over.
+
+        Args:
+            entries: Entries none of which is odd.
+            counts: Where to count; there is room for all.
+            maximum: No count may exceed it, nor need more than a byte.
+            next_host: The host offset that an entry has which follows the one before; 0 if there is none.
+
+        Returns:
+            How many entries lead somewhere, how many of them do not follow the one before, and where the next
+            one would; None, with nothing counted, where some count would become too high.
+        """
+        np = self._np
+        hosts = np.frombuffer(entries, np.uint64) & np.uint64(OFFSET_MASK)
+        hosts = hosts[hosts != 0]
+        if not len(hosts):
+            return 0, 0, next_host
+        if not self._raise((hosts >> self._bits).astype(np.int64), counts, min(maximum, LARGE - 1)):
+            return None
+        fragmented = int(np.count_nonzero(hosts[1:] - hosts[:-1] != np.uint64(self._size)))
+        fragmented += next_host not in {0, int(hosts[0])}
+        return len(hosts), fragmented, int(hosts[-1]) + self._size
+
+    def _raise(self, clusters: Any, counts: ClusterCounts, most: int) -> bool:
+        np = self._np
+        small = np.frombuffer(counts.small, np.uint8)
+        first, last = int(clusters.min()), int(clusters.max())
+        if last - first < _DENSE * len(clusters):
+            touched: Any = slice(first, last + 1)
+            raised = np.bincount(clusters - first)
+        else:
+            touched, raised = np.unique(clusters, return_counts=True)
+        raised = raised + small[touched]
+        # A count that is kept beside shows as 255, and so as too high.
+        if int(raised.max()) > most:
+            return False
+        small[touched] = raised
+        return True
+
+    def not_single(self, entries: "array[int]", step: int, counts: ClusterCounts) -> list[int]:
+        """Return the indexes of entries that are not marked as COPIED, or lead to no cluster counted once.
+
+        Args:
+            entries: An L2 table, with `step` words to an entry.
+            step: Words to an entry.
+            counts: The stored counts.
+        """
+        np = self._np
+        words = np.frombuffer(entries, np.uint64)[::step]
+        clusters = ((words & np.uint64(OFFSET_MASK)) >> self._bits).astype(np.int64)
+        is_single = np.frombuffer(counts.small, np.uint8)
+        inside = clusters < len(is_single)
+        fine = np.zeros(len(words), bool)
+        fine[inside] = is_single[clusters[inside]] == 1
+        fine &= words >= np.uint64(COPIED)
+        concerned = (words & np.uint64(OFFSET_MASK) != 0) & (words & np.uint64(COMPRESSED) == 0)
+        found: list[int] = (np.flatnonzero(concerned & ~fine) * step).tolist()
+        return found
