@@ -1,6 +1,5 @@
 """Remember which parts of a node were written."""
 
-import hashlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -127,6 +126,8 @@ class DirtyBitmap:
 
     def sha256(self) -> str:
         """Return the digest of the bits as QEMU keeps them: little-endian words of 64 bits, one at least."""
+        import hashlib  # noqa: PLC0415 - few ask, and all would wait for it at start
+
         digest = hashlib.sha256()
         rest = max(align_up(self.bits.length, 8 * _WORD_BYTES) // 8, _WORD_BYTES)
         page = 0

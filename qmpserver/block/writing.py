@@ -6,12 +6,13 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 
-from qmpserver.block import reading, vectors
+from qmpserver.block import reading
 from qmpserver.block.gathering import MOST
 from qmpserver.block.requests import TrackedRequest
 from qmpserver.block.view import NodeView
 from qmpserver.block.zeroes import is_zero, zero_view
 from qmpserver.driver_api import flags as request_flags
+from qmpserver.driver_api import vectors
 from qmpserver.driver_api.debug_events import debug_event
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
 from qmpserver.driver_api.mapping import Allocation

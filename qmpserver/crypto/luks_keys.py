@@ -34,6 +34,8 @@ def new_header(
     Raises:
         QMPError: So many iterations cannot be stored.
     """
+    import uuid  # noqa: PLC0415 - wanted for new volumes only
+
     key = os.urandom(choice.key_bytes)
     step = align_up(choice.key_bytes * STRIPES, ALIGNMENT)
     slots = tuple(KeySlot(False, 0, bytes(SALT_BYTES), ALIGNMENT + index * step) for index in range(SLOTS))

@@ -5,7 +5,6 @@ Source: the NBD project's URI specification; the older forms as QEMU's manual ha
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from qmpserver.errors import QMPError
 
@@ -30,6 +29,8 @@ def parse_filename(filename: str) -> dict[str, Any]:
 
 
 def _parse_uri(filename: str, scheme: str) -> dict[str, Any]:
+    from urllib.parse import parse_qsl, unquote, urlsplit  # noqa: PLC0415 - few names need it
+
     no_use = QMPError("No valid URL specified")
     if scheme not in SCHEMES:
         raise no_use
@@ -74,6 +75,8 @@ def _parse_older(rest: str) -> dict[str, Any]:
 
 def make_filename(server: Mapping[str, Any], export: str | None) -> str | None:
     """Return the name that stands for an export, or None when none does."""
+    from urllib.parse import quote  # noqa: PLC0415 - few names need it
+
     path = "/" + quote(export, safe="/") if export else ""
     if server["type"] == "unix":
         return f"nbd+unix://{path}?socket={server['path']}"

@@ -248,6 +248,18 @@ SESSIONS: dict[str, list[Step]] = {
         step("blockdev-del", node_name="top"),
         step("blockdev-del", node_name="cor"),
     ],
+    "one of several that vote is replaced": [
+        add("top", read_only=False),
+        add("target"),
+        step("blockdev-add", driver="quorum", node_name="quorum", children=["top"], vote_threshold=1),
+        mirror(device="quorum", replaces="top"),
+        *NODES,
+        job("complete", "STATUS=null"),
+        *NODES,
+        step("blockdev-del", node_name="target"),
+        step("blockdev-del", node_name="top"),
+        step("blockdev-del", node_name="quorum"),
+    ],
     "mirrors that are refused": [
         *CHAIN,
         add("target"),

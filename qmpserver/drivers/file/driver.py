@@ -14,6 +14,7 @@ from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.driver_api.vectors import split
 from qmpserver.drivers.file import io
 from qmpserver.drivers.file.access import Access, AccessPolicy
 from qmpserver.drivers.file.creation import FileCreation, create_file
@@ -157,7 +158,7 @@ class FileDriver(BlockDriver):
         """Store `data`, making the file longer where it must."""
         handle = self._access.handle
         length = len(data)
-        done = self._write_in_place(handle.fd, offset, data) if length <= INLINE_WRITE else 0
+        done = self._write_in_place(handle.fd, offset, (data,)) if length <= INLINE_WRITE else 0
         if done < length:
             if handle.mode.direct:
                 await self._change(io.write_direct, offset, data)
@@ -167,11 +168,16 @@ class FileDriver(BlockDriver):
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
         """Store buffers by one call, making the file longer where it must."""
-        if self._access.handle.mode.direct:
+        handle = self._access.handle
+        if handle.mode.direct:
             await super().pwritev(offset, buffers, flags)
             return
-        await self._change(io.write_vector, offset, buffers, run=self._writes.run)
-        await self._note_written(offset, sum(map(len, buffers)))
+        length = sum(map(len, buffers))
+        done = self._write_in_place(handle.fd, offset, buffers) if length <= INLINE_WRITE else 0
+        if done < length:
+            _, rest = split(buffers, done)
+            await self._change(io.write_vector, offset + done, rest, run=self._writes.run)
+        await self._note_written(offset, length)
 
     async def _note_written(self, offset: int, length: int) -> None:
         self._size = max(self._size, offset + length)
@@ -210,13 +216,13 @@ class FileDriver(BlockDriver):
         self._writeback = threads.submit(start_writeback, handle.begin(), offset, length)
         self._writeback.add_done_callback(lambda _: handle.end())
 
-    def _write_in_place(self, fd: int, offset: int, data: memoryview) -> int:
+    def _write_in_place(self, fd: int, offset: int, buffers: Sequence[memoryview]) -> int:
         """Write what can be written without waiting; return how much that was."""
         if not self._writes_in_place:
             return 0
         self._runs.changed()
         try:
-            return os.pwritev(fd, (data,), offset, _NOWAIT)
+            return os.pwritev(fd, buffers, offset, _NOWAIT)
         except BlockingIOError:
             return 0
         except OSError as error:

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Sequence
 
+from qmpserver.driver_api.vectors import split
 from qmpserver.units import MiB
 
 BOUNCE_SIZE = MiB
@@ -52,15 +53,12 @@ def write_vector(fd: int, offset: int, buffers: Sequence[memoryview]) -> None:
     Raises:
         OSError: As :func:`write_fully`.
     """
-    for first in range(0, len(buffers), _MOST_BUFFERS):
-        part = buffers[first : first + _MOST_BUFFERS]
-        done = os.pwritev(fd, part, offset)
-        for buffer in part:
-            if done < len(buffer):
-                write_fully(fd, offset + done, buffer[done:])
-                done = len(buffer)
-            offset += len(buffer)
-            done -= len(buffer)
+    while buffers:
+        done = os.pwritev(fd, buffers[:_MOST_BUFFERS], offset)
+        if not done:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        offset += done
+        _, buffers = split(buffers, done)
 
 
 class _Bounce(threading.local):

@@ -142,7 +142,8 @@ class _Check:
         too_high = [(cluster, count) for cluster, count in wrong if stored.counts.get(cluster) > count]
         last = max(counts.last_used(), stored.counts.last_used(), 0)
         self.result.image_end_offset = last + 1 << self._image.cluster_bits
-        if self._fix is CheckMode.ALL and (stored.is_broken or stored.lacks_block(too_low)):
+        is_to_be_rebuilt = stored.is_broken or stored.lies_outside or stored.lacks_block(too_low)
+        if self._fix is CheckMode.ALL and is_to_be_rebuilt:
             await self._rebuild(len(too_low), len(too_high))
             too_high = []
         else:

@@ -37,6 +37,8 @@ class StoredCounts:
         """Clusters whose counts cannot be had."""
         self.is_broken = False
         """The structures cannot be mended where they are."""
+        self.lies_outside = False
+        """A block is said to be past the end of the file, where nothing is counted."""
 
     async def check_blocks(self, walker: TableWalker) -> None:
         """Count references to the refcount blocks, and judge the table's entries."""
@@ -50,7 +52,9 @@ class StoredCounts:
             cluster = offset >> image.cluster_bits
             if entry & _RESERVED or offset & (size - 1) or cluster >= clusters:
                 self._result.corruptions += 1
-                self.is_broken = True
+                if entry & _RESERVED or offset & (size - 1) or offset >= MOST_OFFSET:
+                    self.is_broken = True
+                self.lies_outside = True
             elif offset:
                 self.is_broken |= walker.counts.get(cluster) != 0
                 walker.add(offset, size)

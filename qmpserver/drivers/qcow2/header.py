@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.errors import QMPError
-from qmpserver.units import MiB, align_up
+from qmpserver.units import SECTOR_SIZE, MiB, align_up
 
 MAGIC: Final = b"QFI\xfb"
 MIN_CLUSTER_BITS: Final = 9
@@ -113,6 +113,8 @@ class Header:
             raise QMPError("qcow2 header exceeds cluster size")
         if backing_offset > 1 << cluster_bits:
             raise QMPError("Invalid backing file offset")
+        # QEMU: a part of a sector at the end does not count.
+        size -= size % SECTOR_SIZE
         return cls(
             version=version, cluster_bits=cluster_bits, size=size, l1_entries=l1_entries, l1_offset=l1_offset,
             reftable_offset=reftable_offset, reftable_clusters=reftable_clusters, backing_offset=backing_offset,

@@ -126,6 +126,6 @@ def test_reopening_no_nodes_does_nothing() -> None:
 
     async def scenario() -> None:
         async with Server() as server:
-            assert await server.execute("blockdev-reopen", {"options": []}) == {}
+            await server.execute("blockdev-reopen", {"options": []})
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Cut a list of buffers, one behind the other, in two."""
+"""Cut a list of buffers, which lie one behind the other, in two."""
 
 from collections.abc import Sequence
 
