@@ -4,7 +4,6 @@ Source: LUKS On-Disk Format Specification, sections 4.1 to 4.4.
 """
 
 import os
-import uuid
 from dataclasses import replace
 from typing import Final
 

@@ -129,8 +129,11 @@ def _run(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
     import asyncio  # noqa: PLC0415 - the answers above need no event loop
 
     # Ctrl-C ends it at once: no image is ever left in a state that minds.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    status = asyncio.run(_work(name, reporter, given))
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        status = asyncio.run(_work(name, reporter, given))
+    finally:
+        signal.signal(signal.SIGINT, before)
     sys.stdout.flush()
     return status
 

@@ -155,6 +155,10 @@ def _named(wanted: Wanted) -> dict[str, Any]:
             raise QMPError("Can't specify 'file' and 'filename' options at the same time")
         if file:
             options["file"] = _with_options(options["file"], file)
+        elif isinstance(named := options.get("file"), dict) and named.get("driver") == given.get("driver"):
+            # The format asked for is the protocol itself.
+            del options["file"]
+            options |= named
     cache = {**options["cache"], **given.pop("cache", {})}
     options = {**options, "cache": cache, **given}
     name_protocol(options)
