@@ -1,5 +1,7 @@
 """Change what an open image names as its backing file, and nothing else."""
 
+import errno
+import os
 from functools import partial
 
 from qmpserver.block import chain, reopening
@@ -7,7 +9,7 @@ from qmpserver.block.draining import run_drained
 from qmpserver.block.graph import Graph, check_not_busy
 from qmpserver.block.node import Node
 from qmpserver.driver_api.extras import SupportsBackingFile
-from qmpserver.errors import QMPError
+from qmpserver.errors import QMPError, error_text
 
 
 def is_root(node: Node) -> bool:
@@ -45,11 +47,11 @@ async def change(graph: Graph, top: Node, image: Node, filename: str) -> None:
 async def _store(image: Node, backing: Node, filename: str) -> None:
     driver = image.driver
     if not isinstance(driver, SupportsBackingFile):
-        raise QMPError(f"Could not change backing file to '{filename}'")
+        raise QMPError(f"Could not change backing file to '{filename}': {os.strerror(errno.ENOTSUP)}")
     # QEMU: it stores the format of the image itself, whatever that of the backing file is.
     backing_format = chain.skip_filters(backing).driver.format_name if filename else None
     try:
         await driver.change_backing_file(filename or None, backing_format)
     except OSError as error:
-        raise QMPError(f"Could not change backing file to '{filename}'") from error
+        raise QMPError(f"Could not change backing file to '{filename}': {error_text(error)}") from error
     image.set_backing_filename(filename or None)

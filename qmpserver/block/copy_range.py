@@ -98,7 +98,13 @@ async def _as_request(
 
 
 async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
-    """Store the first run of what is at `source`; return its length, 0 when it was not done."""
+    """Store the first run of what is at `source`; return its length, 0 when it was not done.
+
+    The source is in flight meanwhile.  Whoever holds the target still may be waiting for that, so nothing
+    here waits for a node that is held still.
+    """
+    if node.is_held_still:
+        return 0
     end = offset + source.length
     async with _as_request(node, offset, end):
         mapping = await driver.map(offset, source.length)
@@ -109,6 +115,8 @@ async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: 
                 return 0
             node.note_written(offset, mapping.length)
             return mapping.length
+    if node.is_held_still:
+        return 0
     cluster = driver.cluster_size
     start, end = align_down(offset, cluster), align_up(end, cluster)
     async with _as_request(node, start, end, is_serialising=True):
@@ -173,10 +181,13 @@ async def _copy(source: _Place, target: _Place, unit: int) -> bool:
     if not isinstance(node.driver, SupportsCopyRange):
         return False
     end = target.offset + target.length
-    async with source.node.in_flight(), _as_request(node, target.offset, end):
-        is_done = await node.driver.copy_range(
-            source.node.driver, source.offset, target.offset, target.length, unit
-        )
+    async with source.node.in_flight():
+        if node.is_held_still:
+            return False
+        async with _as_request(node, target.offset, end):
+            is_done = await node.driver.copy_range(
+                source.node.driver, source.offset, target.offset, target.length, unit
+            )
     node.note_written(target.offset, target.length)
     return is_done
 

@@ -74,7 +74,7 @@ def block_device_info(node: Node, sizes: Sizes, *, flat: bool, shown: Shown | No
         "active": node.is_active,
         "encrypted": node.driver.image_info().get("encrypted", False),
         "detect_zeroes": node.flags.detect_zeroes,
-        "write_threshold": node.write_threshold.offset if node.write_threshold is not None else 0,
+        "write_threshold": _write_threshold(node),
         "backing_file_depth": 0 if flat else backing_depth(node),
         "cache": {"writeback": True, "direct": node.flags.direct, "no-flush": node.flags.no_flush},
         "children": [
@@ -89,6 +89,12 @@ def block_device_info(node: Node, sizes: Sizes, *, flat: bool, shown: Shown | No
     if node.dirty_bitmaps:
         info["dirty-bitmaps"] = [dirty_bitmap_info(bitmap) for bitmap in reversed(node.dirty_bitmaps)]
     return info
+
+
+def _write_threshold(node: Node) -> int:
+    """Return the offset, or 0 for none; QEMU: it is a signed number here, and an unsigned one where it is set."""
+    offset = node.write_threshold.offset if node.write_threshold is not None else 0
+    return offset - (1 << 64) if offset >> 63 else offset
 
 
 def dirty_bitmap_info(bitmap: DirtyBitmap) -> dict[str, Any]:

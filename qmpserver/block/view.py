@@ -118,6 +118,10 @@ class NodeView(Protocol):
     def filtered(self) -> Self | None:
         """The node whose data this filter presents."""
 
+    @property
+    def is_held_still(self) -> bool:
+        """Whether new requests have to wait."""
+
     def in_flight(self) -> AbstractAsyncContextManager[None]:
         """Count as a request of the node's, from when it is not drained."""
 

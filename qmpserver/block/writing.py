@@ -10,6 +10,7 @@ from qmpserver.block import reading
 from qmpserver.block.gathering import MOST
 from qmpserver.block.requests import TrackedRequest
 from qmpserver.block.view import NodeView
+from qmpserver.block.zero_rest import whole_unit
 from qmpserver.block.zeroes import is_zero, zero_view
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api import vectors
@@ -367,18 +368,49 @@ async def _zero_piece(node: NodeView, offset: int, length: int, flags: int) -> N
 
 
 async def _zero_mapped(node: NodeView, driver: MappingDriver, offset: int, length: int, flags: int) -> None:
-    cluster, unit, end = driver.cluster_size, driver.subcluster_size, offset + length
+    unit, end = driver.subcluster_size, offset + length
     inner_start = align_up(offset, unit)
     inner_end = end if end >= node.size else align_down(end, unit)
-    if inner_start >= inner_end:
-        await _write_out_zeroes(node, offset, length)
+    if inner_start > inner_end:
+        await _zero_part(node, driver, offset, length, flags)
         return
-    await _write_out_zeroes(node, offset, inner_start - offset)
-    may_unmap = bool(flags & request_flags.MAY_UNMAP) and node.flags.discard
-    request = node.requests.begin_serialising(align_down(inner_start, cluster), align_up(inner_end, cluster))
+    await _zero_part(node, driver, offset, inner_start - offset, flags)
+    await _zero_units(node, driver, inner_start, inner_end - inner_start, flags)
+    await _zero_part(node, driver, inner_end, end - inner_end, flags)
+
+
+async def _zero_part(node: NodeView, driver: MappingDriver, offset: int, length: int, flags: int) -> None:
+    """Make a part of one unit zero: by metadata where the rest of the unit is zero too."""
+    if not length:
+        return
+    cluster = driver.cluster_size
+    request = node.requests.begin_serialising(align_down(offset, cluster), align_up(offset + length, cluster))
     try:
         await node.requests.turn(request)
-        await driver.zero_clusters(inner_start, inner_end - inner_start, may_unmap=may_unmap)
+        unit = await whole_unit(node, driver, offset, length)
+        if unit is not None:
+            await driver.zero_clusters(*unit, may_unmap=False)
+            return
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+    finally:
+        node.requests.end(request)
+    if flags & request_flags.NO_FALLBACK:
+        raise not_supported()
+    await _write_out_zeroes(node, offset, length)
+
+
+async def _zero_units(node: NodeView, driver: MappingDriver, offset: int, length: int, flags: int) -> None:
+    """Make whole units zero."""
+    if not length:
+        return
+    cluster, end = driver.cluster_size, offset + length
+    may_unmap = bool(flags & request_flags.MAY_UNMAP) and node.flags.discard
+    request = node.requests.begin_serialising(align_down(offset, cluster), align_up(end, cluster))
+    try:
+        await node.requests.turn(request)
+        await driver.zero_clusters(offset, length, may_unmap=may_unmap)
         zeroed = True
     except OSError as error:
         if error.errno != errno.ENOTSUP or flags & request_flags.NO_FALLBACK:
@@ -387,8 +419,7 @@ async def _zero_mapped(node: NodeView, driver: MappingDriver, offset: int, lengt
     finally:
         node.requests.end(request)
     if not zeroed:
-        await _write_out_zeroes(node, inner_start, inner_end - inner_start)
-    await _write_out_zeroes(node, inner_end, end - inner_end)
+        await _write_out_zeroes(node, offset, length)
 
 
 async def zero_allocated(node: NodeView, driver: MappingDriver, offset: int, length: int) -> None:

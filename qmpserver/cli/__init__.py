@@ -5,6 +5,7 @@ only when its word was given, so that no door pays for another.
 
 - :mod:`daemon`: the storage daemon.
 - :mod:`img`: the image tool.
+- :mod:`io`: the disk exerciser.
 - :mod:`shell`: the interactive client.
 - :mod:`getopt`: options in the manner of ``getopt_long``, in the order they were written.
 - :mod:`keyval`: nested ``key=value,...`` with dotted keys, or JSON, as ``--blockdev`` takes it.

@@ -96,7 +96,7 @@ def main(program: str, words: Sequence[str]) -> int:
         if "help" in wishes.flags:
             print(_HELP.format(program=program), end="")
             return 0
-        with open(wishes.logfile or os.devnull, "a", encoding="utf-8") as log:
+        with open(wishes.logfile or os.devnull, "a", encoding="utf-8", opener=_for_owner) as log:
             return asyncio.run(_run(wishes, log if wishes.logfile else None))
     except UsageError as error:
         reporter.error(str(error))
@@ -112,6 +112,11 @@ def main(program: str, words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 1
+
+
+def _for_owner(path: str, flags: int) -> int:
+    """Open a file that, if it is new, only its owner may read: requests may hold secrets."""
+    return os.open(path, flags, 0o600)
 
 
 def read(words: Sequence[str], default_address: str) -> Wishes:

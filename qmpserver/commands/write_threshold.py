@@ -13,8 +13,10 @@ def block_set_write_threshold(daemon: Daemon, *, node_name: str, write_threshold
     if node is None:
         raise QMPError(f"Device '{node_name}' not found")
     node.write_threshold = None
-    if write_threshold:
-        node.write_threshold = WriteThreshold(write_threshold, partial(_tell, daemon, node_name))
+    # QEMU: what is negative on the wire is what its 64 bits say.
+    offset = write_threshold % (1 << 64)
+    if offset:
+        node.write_threshold = WriteThreshold(offset, partial(_tell, daemon, node_name))
 
 
 def _tell(daemon: Daemon, node_name: str, threshold: int, amount_exceeded: int) -> None:

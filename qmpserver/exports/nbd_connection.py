@@ -80,6 +80,7 @@ class NbdConnection:
         self._server: RequestServer | None = None
         self._input: RequestBuffer | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._finished: Reply = []
         self._in_flight = 0
         self._in_flight_bytes = 0
         self._is_reading = False
@@ -179,7 +180,7 @@ class NbdConnection:
             if self._input is None:
                 self._negotiate()
             if self._input is not None:
-                out: Reply = []
+                out, self._finished = self._finished, []
                 try:
                     self._run_requests(self._input, out)
                 finally:
@@ -342,9 +343,9 @@ class NbdConnection:
         finally:
             self._in_flight -= 1
             self._in_flight_bytes -= _bytes_moved(request)
-        if not self._is_closed:
-            self._output.send(reply)
-            self._take_turn_soon()
+        # Together with those of others that end in the same turn of the loop.
+        self._finished += reply
+        self._take_turn_soon()
 
     def _fail(self, error: Exception) -> None:
         """Part with a client of whose request nobody knows what became."""

@@ -21,6 +21,8 @@ from qmpserver.units import NS_PER_SECOND
 DEFAULT_MAX_CONNECTIONS: Final = 100
 DEFAULT_HANDSHAKE_S: Final = 10
 
+_SEND_BUFFER: Final = 2 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class NbdServerOptions:
@@ -145,6 +147,9 @@ class NbdServer:
         return bool(limit) and len(self._connections) >= limit
 
     def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            # A whole reply should fit; the kernel may allow less.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -34,6 +34,7 @@ class JobManager:
         self.clock = clock
         self.history = JobHistory()
         self._jobs: dict[str, Job] = {}
+        self._leaving: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Job]:
@@ -67,7 +68,7 @@ class JobManager:
         """
         if not is_well_formed(job_id):
             raise QMPError(f"Invalid job ID '{job_id}'")
-        if job_id in self._jobs:
+        if job_id in self._jobs or job_id in self._leaving:
             raise QMPError(f"Job ID '{job_id}' already in use", code="exists", job=job_id)
 
     def add(self, job: Job) -> None:
@@ -196,7 +197,10 @@ class JobManager:
 
     async def _dismiss(self, job: Job) -> None:
         del self._jobs[job.job_id]
+        # Clients have not heard that it is gone: none of another job of that name may be told before.
+        self._leaving.add(job.job_id)
         await self._carry_out(job, job.dismissed)
+        self._leaving.discard(job.job_id)
 
     async def _carry_out(self, job: Job, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step of a job's end, which comes and leaves the result as it is whatever the step meets."""

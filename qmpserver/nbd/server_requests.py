@@ -81,13 +81,19 @@ class RequestReader:
 
 _ALLOWED_FLAGS: Final = {
     Command.READ: CommandFlag.DF,
-    Command.WRITE: CommandFlag.FUA,
+    Command.WRITE: CommandFlag.PAYLOAD_LEN,
     Command.FLUSH: CommandFlag.NONE,
-    Command.TRIM: CommandFlag.FUA,
+    Command.TRIM: CommandFlag.NONE,
     Command.CACHE: CommandFlag.NONE,
-    Command.WRITE_ZEROES: CommandFlag.FUA | CommandFlag.NO_HOLE | CommandFlag.FAST_ZERO,
-    Command.BLOCK_STATUS: CommandFlag.REQ_ONE,
+    Command.WRITE_ZEROES: CommandFlag.NO_HOLE | CommandFlag.FAST_ZERO,
+    Command.BLOCK_STATUS: CommandFlag.REQ_ONE | CommandFlag.PAYLOAD_LEN,
 }
+"""What each command may have besides FUA, which every command may."""
+
+_FORBIDDEN_FLAGS: Final = {
+    command.value: ~(flags | CommandFlag.FUA).value for command, flags in _ALLOWED_FLAGS.items()
+}
+"""The same as plain numbers: this is looked at for every request."""
 
 
 def problem_of(request: Request, size: int, *, read_only: bool) -> Error | None:
@@ -100,23 +106,20 @@ def problem_of(request: Request, size: int, *, read_only: bool) -> Error | None:
         size: The export's size in bytes.
         read_only: Whether it may not be written.
     """
-    if request.command not in _ALLOWED_FLAGS:
-        return Error.EINVAL
-    command = Command(request.command)
-    allowed = _ALLOWED_FLAGS[command] | CommandFlag.FUA
-    if command in (Command.WRITE, Command.BLOCK_STATUS):
-        allowed |= CommandFlag.PAYLOAD_LEN
-    if request.flags & ~allowed.value:
+    command = request.command
+    forbidden = _FORBIDDEN_FLAGS.get(command)
+    if forbidden is None or request.flags & forbidden:
         return Error.EINVAL
     if read_only and command in _WRITING:
         return Error.EPERM
-    return None if command is Command.FLUSH else _problem_of_range(command, request, size)
+    return None if command == Command.FLUSH else _problem_of_range(request, size)
 
 
-def _problem_of_range(command: Command, request: Request, size: int) -> Error | None:
+def _problem_of_range(request: Request, size: int) -> Error | None:
+    command = request.command
     if request.offset + request.length > size:
         return Error.ENOSPC if command in (Command.WRITE, Command.WRITE_ZEROES) else Error.EINVAL
-    if command is Command.READ and request.length > MAX_PAYLOAD:
+    if request.length > MAX_PAYLOAD and command == Command.READ:
         return Error.EOVERFLOW
     return None
 

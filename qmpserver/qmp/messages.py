@@ -50,8 +50,12 @@ def event(message: dict[str, Any]) -> bytes:
 
 
 def indent(line: bytes) -> bytes:
-    """Return the same message over several lines, for people."""
-    return json.dumps(orjson.loads(line), indent=4).replace("\n", "\r\n").encode() + b"\r\n"
+    """Return the same message over several lines, for people, or as it is where it is nested too deep."""
+    try:
+        return json.dumps(orjson.loads(line), indent=4).replace("\n", "\r\n").encode() + b"\r\n"
+    except (RecursionError, orjson.JSONDecodeError):
+        # Too deep for that, as only an id can be that is meant to be.
+        return line
 
 
 def dump(value: Any) -> bytes:
@@ -63,10 +67,33 @@ def dump(value: Any) -> bytes:
         dumped = orjson.dumps(value)
     except TypeError as error:
         if "Recursion limit" in str(error):
-            # orjson stops at 254 levels; a backing chain may be longer.
-            return json.dumps(value).encode()
+            # orjson stops at 254 levels; a backing chain may be longer, and an id is the client's.
+            return _dump_deep(value)
         return json.dumps(_make_valid(value)).encode()
     return dumped if dumped.isascii() else _NOT_ASCII.sub(_escape, dumped.decode()).encode()
+
+
+def _dump_deep(value: Any) -> bytes:
+    """Return a value as JSON, however deep it is: what is still to be written waits in a list, not on the stack."""
+    written: list[bytes] = []
+    pending: list[Any] = [value]
+    while pending:
+        match pending.pop():
+            case bytes() as done:
+                written.append(done)
+            case dict() as members:
+                pending.append(b"}")
+                for index, (key, member) in reversed(list(enumerate(members.items()))):
+                    pending += (member, b"%b%b:" % (b"," if index else b"", dump(key)))
+                written.append(b"{")
+            case list() as items:
+                pending.append(b"]")
+                for index, item in reversed(list(enumerate(items))):
+                    pending += (item, b"," if index else b"")
+                written.append(b"[")
+            case leaf:
+                written.append(dump(leaf))
+    return b"".join(written)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -1,7 +1,6 @@
 """Talk QMP over one connection: requests, their replies, and events as they come."""
 
 import asyncio
-import contextlib
 import itertools
 import json
 from collections.abc import Callable
@@ -16,7 +15,6 @@ Message: TypeAlias = dict[str, Any]
 GREETING_S = 10.0
 """How long a server may take to greet."""
 
-_CHUNK = 1 << 16
 _OWN_ID = "qmpserver-shell#"
 
 
@@ -28,29 +26,29 @@ class CommandFailed(Exception):
     """Report a command that the server refused."""
 
 
-class Connection:
+class Connection(asyncio.Protocol):
     """A connection, ready for commands.
 
+    What comes is taken as it comes, so that a reply counts even where the server resets the connection behind it.
+
     Args:
-        reader: What comes from the server.
-        writer: What goes to it.
         on_event: Is given every event.
 
     Attributes:
         greeting: What the server said first; empty when it was not waited for.
     """
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_event: Callable[[Message], None]
-    ) -> None:
+    def __init__(self, on_event: Callable[[Message], None]) -> None:
+        loop = asyncio.get_running_loop()
         self.greeting: Message = {}
-        self._reader = reader
-        self._writer = writer
         self._on_event = on_event
         self._decoder = Decoder()
-        self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._numbers = itertools.count()
-        self._reading: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._closed: asyncio.Future[None] = loop.create_future()
+        self._first: asyncio.Future[Message] = loop.create_future()
+        self._waiting: dict[str, asyncio.Future[Message]] = {}
+        self._reason = "the server has gone"
 
     @classmethod
     async def open(
@@ -65,15 +63,15 @@ class Connection:
 
         Raises:
             OSError: There is no way to it.
-            NotConnected: It does not greet, or does not speak QMP.
+            NotConnected: It does not greet, does not speak QMP, or refuses to be used.
         """
-        connection = cls(*await _streams(address), on_event)
+        connection = cls(on_event)
+        await _connect(address, connection)
         try:
             if negotiate:
-                connection.greeting = await connection._greeting()
-            connection._reading = asyncio.create_task(connection._read())
-            if negotiate:
-                await connection.execute("qmp_capabilities")
+                await connection._negotiate()
+            else:
+                connection._first.cancel()
         except BaseException:
             await connection.close()
             raise
@@ -87,7 +85,7 @@ class Connection:
         Raises:
             NotConnected: The connection ends before the reply comes.
         """
-        if self._reading is None or self._reading.done():
+        if self._closed.done() or self._transport is None:
             raise NotConnected("not connected")
         has_id = "id" in message
         identity = message["id"] if has_id else f"{_OWN_ID}{next(self._numbers)}"
@@ -96,7 +94,7 @@ class Connection:
             raise NotConnected(f"a request with the id {key} is under way")
         reply = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            self._writer.write(json.dumps({**message, "id": identity}).encode() + b"\n")
+            self._transport.write(json.dumps({**message, "id": identity}).encode() + b"\n")
             return _without_id(await reply, keep=has_id)
         finally:
             self._waiting.pop(key, None)
@@ -115,46 +113,64 @@ class Connection:
 
     async def wait_closed(self) -> None:
         """Wait until the server has gone."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
+        await asyncio.shield(self._closed)
 
     async def close(self) -> None:
         """Part from the server."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        if self._transport is not None:
+            self._transport.close()
+            await self.wait_closed()
 
-    async def _greeting(self) -> Message:
+    async def _negotiate(self) -> None:
         try:
             async with asyncio.timeout(GREETING_S):
-                message = await self._next()
+                message = await self._first
         except TimeoutError as error:
             raise NotConnected("the server does not greet; another client may hold it") from error
-        if message is None:
-            raise NotConnected("the server closed the connection before its greeting")
         greeting = message.get("QMP")
         if not isinstance(greeting, dict):
             raise NotConnected("the server's first message is no QMP greeting")
-        return greeting
-
-    async def _read(self) -> None:
-        """Hand on messages until there are no more."""
+        self.greeting = greeting
         try:
-            while (message := await self._next()) is not None:
-                if "event" in message:
-                    self._on_event(message)
-                else:
-                    self._settle(message)
-        except (OSError, NotConnected):
-            pass
-        finally:
-            for reply in self._waiting.values():
-                if not reply.done():
-                    reply.set_exception(NotConnected("the server has gone"))
-            self._writer.close()
+            await self.execute("qmp_capabilities")
+        except CommandFailed as error:
+            raise NotConnected(f"the server refuses to be used: {error}") from error
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the way to the server, as asyncio hands it over."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the server sends."""
+        self._decoder.feed(data)
+        try:
+            while (message := self._decoder.next()) is not NEED_DATA:
+                self._take(message)
+        except (JSONError, NotConnected):
+            self._reason = "the server does not speak QMP"
+            assert self._transport is not None
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let nobody wait for replies that cannot come any more."""
+        if not self._first.done():
+            self._first.set_exception(NotConnected(f"{self._reason} before its greeting"))
+            self._first.exception()  # nobody waits for it without negotiation
+        for reply in self._waiting.values():
+            if not reply.done():
+                reply.set_exception(NotConnected(self._reason))
+        self._closed.set_result(None)
+
+    def _take(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            raise NotConnected
+        if not self._first.done():
+            self._first.set_result(message)
+        elif "event" in message:
+            self._on_event(message)
+        else:
+            self._settle(message)
 
     def _settle(self, message: Message) -> None:
         """Give a reply to who waits for it.  One without an id is to the oldest request: it could not be read."""
@@ -163,31 +179,16 @@ class Connection:
         if reply is not None and not reply.done():
             reply.set_result(message)
 
-    async def _next(self) -> Message | None:
-        """Return the next message, or None at the end."""
-        while True:
-            try:
-                message = self._decoder.next()
-            except JSONError as error:
-                raise NotConnected("the server does not speak QMP") from error
-            if message is not NEED_DATA:
-                if not isinstance(message, dict):
-                    raise NotConnected("the server does not speak QMP")
-                return message
-            data = await self._reader.read(_CHUNK)
-            if not data:
-                return None
-            self._decoder.feed(data)
 
-
-async def _streams(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(address: Address, connection: Connection) -> None:
+    loop = asyncio.get_running_loop()
     match address:
         case UnixPath(path):
-            return await asyncio.open_unix_connection(path)
+            await loop.create_unix_connection(lambda: connection, path)
         case HostPort(host, port):
-            return await asyncio.open_connection(host, port)
+            await loop.create_connection(lambda: connection, host, port)
         case Inherited():
-            return await asyncio.open_connection(sock=address.take())
+            await loop.create_connection(lambda: connection, sock=address.take())
 
 
 def _without_id(reply: Message, *, keep: bool) -> Message:

@@ -13,6 +13,7 @@ from qmpserver.shell.explanation import Explanation
 from qmpserver.shell.jobs import JobProgress
 
 _BAR_WIDTH = 30
+_COLOUR_LIMIT = 1 << 16
 _json = JSONHighlighter()
 
 
@@ -29,7 +30,9 @@ class Pencil:
         self._has_colours = has_colours
 
     def json(self, text: str) -> str:
-        """Colour JSON; the text stays as it is."""
+        """Colour JSON, unless that would take long; the text stays as it is."""
+        if len(text) > _COLOUR_LIMIT:
+            return text
         return self._draw(_json(Text(text)), wraps=False)
 
     def styled(self, text: str, style: str) -> str:

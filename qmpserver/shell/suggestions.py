@@ -12,6 +12,13 @@ NamesOf = Callable[[str, Mapping[str, Any], str], Awaitable[Sequence[str]]]
 """Gives the living names of a kind; the arguments beside, and what is written already, may narrow them."""
 
 
+_OWN_WORDS = (
+    Suggestion("help", "Explain a command."),
+    Suggestion("exit", "Leave; the server goes on."),
+    Suggestion("transaction(", "Begin a transaction, an action in each line."),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A way to go on.
@@ -47,7 +54,9 @@ async def complete(
         return []
     match place.wanted:
         case Wanted.COMMAND:
-            found = [Suggestion("help", "Explain a command."), *completion.commands(schema)]
+            found = (
+                completion.commands(schema) if place.quote else [*_OWN_WORDS, *completion.commands(schema)]
+            )
             return _fitting(place, sorted(found, key=lambda one: one.text))
         case Wanted.KEY:
             return _keys(place, schema)

@@ -178,8 +178,10 @@ class TerminalShell:
                 return 0
             except ConnectionError:
                 return 0 if self._shell.is_quitting else 1
-            if await self._interruptible(self._shell.run(line)) is Outcome.LEAVE:
-                return 0
+            # What is pasted may be several.
+            for part in line.splitlines():
+                if await self._interruptible(self._shell.run(part)) is Outcome.LEAVE:
+                    return 0
             if self._shell.is_quitting:
                 await self._link.wait_lost()
                 return 0

@@ -168,7 +168,6 @@ io -c "readv nix 1" a.qcow2
 io -c "readv 1M 512" a.qcow2
 io -c "readv -C 0 512" a.qcow2
 io -c "aio_write 0 64k" a.qcow2
-io -c "aio_write -P 7 0 64k" -c "aio_read -P 7 0 64k" a.qcow2
 io -c "aio_write -P 7 0 64k" -c "aio_flush" -c "aio_read -P 7 0 64k" a.qcow2
 io -c "aio_write -P 7 0 64k" -c "aio_flush" -c "aio_read -P 8 0 64k" -c aio_flush a.qcow2
 io -c "aio_read -v 0 20" -c aio_flush a.qcow2
@@ -202,8 +201,6 @@ io -c "aio_read -P 3 0" a.qcow2
 io -c "aio_read 0 3G" a.qcow2
 io -c "aio_read -x 0 3G" a.qcow2
 io -c "aio_flush nix" a.qcow2
-io -c "aio_read 0 64k" -c "aio_write 0 64k" -c "aio_read 0 64k" -c "quit" a.qcow2
-io -c "aio_read 0 64k" -c "nix" -c "read 0 1" a.qcow2
 io -c "nix" a.qcow2
 io -c "" a.qcow2
 io -c "   " a.qcow2
@@ -301,7 +298,7 @@ io -c "open -t nix a.qcow2" -c "read 0 1"
 io -c "open -d nix a.qcow2" -c "read 0 1"
 io -c "open -U a.qcow2" -c "read 0 1"
 io -c "open -rU a.qcow2" -c "read 0 1"
-io -c "open -o driver=raw a.qcow2" -c "length"
+io -c "open -o driver=raw a.raw" -c "length"
 io -c "open -o driver=qcow2,file.driver=file,file.filename=a.qcow2" -c "length"
 io -c "open -o driver=nix a.qcow2" -c "length"
 io -c "open -o nix=3 a.qcow2" -c "length"
@@ -454,13 +451,23 @@ io --image-opts -r -c "write 0 1" driver=qcow2,file.filename=a.qcow2
 io --image-opts -c "write 0 1" driver=qcow2,file.filename=a.qcow2,read-only=on
 io --image-opts -n -c "write 0 1" driver=qcow2,file.filename=a.qcow2,cache.direct=nix
 """,
+    "parts of clusters made zero": """
+img create -q -f qcow2 a.qcow2 1000k
+io -c "write 0 64k" -c "write -zn 1k 1k" -c "write -zn 65k 1k" -c "write -zn 63k 70k" -c "write -z 60k 200k" -c "write -zn 990k 10k" -c map a.qcow2
+img map --output json a.qcow2
+img create -q -f qcow2 -o extended_l2=on -b a.qcow2 -F qcow2 b.qcow2 1M
+io -c "write 2k 2k" -c "write -zn 2k 1k" -c "write -zn 5k 1k" -c "write -zn 65k 1k" -c "write -zn 3k 70k" -c "write -z 3k 70k" -c map b.qcow2
+img create -q -f qcow2 -o compat=0.10 -b a.qcow2 -F qcow2 c.qcow2 1M
+io -c "write -zn 2k 1k" -c "write -zn 65k 1k" -c "write -zn 64k 64k" -c "write -z 900k 1k"  -c map c.qcow2
+img compare b.qcow2 c.qcow2
+""",
     "data stays as written": """
 img create -q -f qcow2 a.qcow2 1M
 img create -q -f raw a.raw 1M
 io -f raw -c "write -P 1 0 1M" -c "discard 64k 64k" -c "write -zu 256k 64k" -c "write -z 512k 1" a.raw
-io -c "write -P 2 0 1M" -c "write -P 3 1000 3000" -c "write -z 128k 64k" -c "discard 256k 128k" -c "write -c -P 9 512k 128k" -c map a.qcow2
+io -c "write -c -P 9 512k 128k" -c "write -P 2 0 512k" -c "write -P 2 640k 384k" -c "write -P 3 1000 3000" -c "write -z 128k 64k" -c "discard 256k 128k" -c map a.qcow2
 img create -q -f qcow2 -b a.qcow2 -F qcow2 b.qcow2 2M
-io -c "write -P 4 63k 2k" -c "aio_write -P 5 1M 64k" -c "aio_write -z 1100k 10k" -c aio_flush -c "truncate 3M" -c map b.qcow2
+io -c "write -P 4 63k 2k" -c "aio_write -P 5 1M 64k" -c aio_flush -c "aio_write -z 1100k 10k" -c aio_flush -c "truncate 3M" -c map b.qcow2
 io -s -c "write -P 7 0 3M" -c "read -P 7 0 3M" b.qcow2
 io -C -c "read -P 2 600k 1k" -c "read -P 9 600k 1k" -c map b.qcow2
 io -d off -c "write -P 6 1536k 64k" -c "discard 1536k 64k" -c "read -P 6 1536k 64k" b.qcow2

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -83,6 +84,7 @@ def test_requests_are_shown_and_laid_out_on_demand_and_all_is_logged(server: Pat
     request = {"execute": "query-version", "arguments": {"a": {"b": 1}}}
     assert ran.stdout.startswith(json.dumps(request, indent=4, sort_keys=True) + "\n{\n")
     assert [next(iter(message)) for message in messages(log.read_text())] == ["execute", "error"]
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
 def test_an_unfinished_transaction_is_a_failure(server: Path) -> None:

@@ -18,8 +18,10 @@ from tests.peers import need
 from tests.socket.process import TIMEOUT_S, Client, DaemonProcess, environment
 
 PROMPT = "(QEMU)"
-TAB, CTRL_C, CTRL_D, ENTER, CTRL_L, UP = "\t", "\x03", "\x04", "\r", "\x0c", "\x1b[A"
+TAB, ENTER, UP = "\t", "\r", "\x1b[A"
+CTRL_C, CTRL_D, CTRL_E, CTRL_L, CTRL_U = "\x03", "\x04", "\x05", "\x0c", "\x15"
 ROWS, COLUMNS = 50, 160
+_ANSWER = re.compile(r"\^\[\[\d+;\d+R")
 
 
 class Screen(pyte.Screen):
@@ -60,8 +62,11 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What is on the screen, without the blanks at the end of lines."""
-        return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+        """What is on the screen, without the blanks at the end of lines.
+
+        An answer of the terminal that comes late, while no line is read, is shown by the kernel as if it were typed.
+        """
+        return "\n".join(_ANSWER.sub("", line).rstrip() for line in self._screen.display).rstrip()
 
     def types(self, keys: str) -> None:
         self.child.send(keys)
@@ -105,7 +110,7 @@ def lasting_terminal(folder: Path) -> Iterator[Terminal]:
 @pytest.fixture
 def terminal(lasting_terminal: Terminal) -> Terminal:
     """A terminal with an empty screen, at a prompt."""
-    lasting_terminal.types(CTRL_C + CTRL_L)
+    lasting_terminal.types(CTRL_E + CTRL_U + CTRL_L)
     lasting_terminal.sees(f"^{re.escape(PROMPT)}$")
     return lasting_terminal
 
@@ -115,7 +120,7 @@ def test_tab_completes_commands_members_values_and_names(terminal: Terminal) -> 
         terminal.types(keys + TAB)
         terminal.sees(f"{completed}$")
     terminal.types(f" node-name=disk7{ENTER}")
-    terminal.sees('{"return": {}}\\n')
+    terminal.sees(r'{"return": {}}\n\(QEMU\)$')
     for keys, completed in (("blockdev-del no", "node-name="), ("", "disk7")):
         terminal.types(keys + TAB)
         terminal.sees(f"{completed}$")
@@ -165,6 +170,11 @@ def test_a_transaction_has_its_own_prompt_and_can_be_given_up(terminal: Terminal
     terminal.sees("TRANS>$")
     terminal.types(CTRL_C)
     terminal.sees(r"\(QEMU\)$")
+
+
+def test_lines_that_are_pasted_are_run_one_by_one(terminal: Terminal) -> None:
+    terminal.types("\x1b[200~query-jobs\nquery-version\x1b[201~" + ENTER)
+    terminal.sees(r'(?s)"execute": "query-jobs".*"execute": "query-version".*"package".*\n\(QEMU\)$')
 
 
 def test_help_and_mistakes_are_told(terminal: Terminal) -> None:
@@ -222,7 +232,7 @@ def test_the_real_daemon_completes_too(tmp_path: Path) -> None:
         terminal.types(f"blockdev-add driver=null-c{TAB}")
         terminal.sees("null-co$")
         terminal.types(f" node-name=real0{ENTER}")
-        terminal.sees('{"return": {}}')
+        terminal.sees(r'{"return": {}}\n\(QEMU\)$')
         terminal.types(f"blockdev-del node-name={TAB}")
         terminal.sees("node-name=real0$")
         terminal.types(ENTER)

@@ -71,6 +71,15 @@ class Sectors:
             sectors[sector] = value
         self._states.append((time, covered, sectors))
 
+    @property
+    def now(self) -> bytes:
+        """What the disk reads as while nothing is under way."""
+        _, covered, sectors = self._states[-1]
+        sectors = list(sectors)
+        for _, sector, value in self._changes[covered:]:
+            sectors[sector] = value
+        return b"".join(sectors)
+
     def allowed(self, cut: int) -> list[set[bytes]]:
         """Return what each sector may read as when the power goes at that time."""
         _, covered, sectors = [state for state in self._states if state[0] <= cut][-1]

@@ -99,6 +99,7 @@ class Life:
         await self._open()
         for _ in range(steps):
             await self._step()
+        await self._compare()
         await self._close()
 
     async def _step(self) -> None:
@@ -126,8 +127,14 @@ class Life:
         await self._flushing(self.opened.driver.close())
 
     async def _reopen(self) -> None:
+        await self._compare()
         await self._close()
         await self._open()
+        await self._compare()
+
+    async def _compare(self) -> None:
+        """See whether the disk reads as the model says."""
+        assert await self.opened.engine.read(0, self._now) == self.sectors.now[: self._now]
 
     async def _flushing(self, work: Awaitable[object]) -> None:
         """Do something after which everything that was written before is certain."""

@@ -8,6 +8,8 @@ from typing import Any
 from tests.peers import need
 from tests.torture.files import ImageFiles
 
+_MOST_BYTES = 64 << 20
+
 
 def qemu_check(
     folder: Path, files: ImageFiles, method: str, password: str, *more: str
@@ -37,6 +39,9 @@ def qemu_check(
         options.append(f"encrypt.format={method},encrypt.key-secret=s")
     command = [need("qemu-img"), "check", *objects, "--output=json", *more, "--image-opts", ",".join(options)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if any(path.stat().st_size > _MOST_BYTES for path in paths.values()):
+        # A damaged offset led it far away.
+        return None
     for name, path in paths.items():
         files.files[name].data = bytearray(path.read_bytes())
     if not done.stdout.startswith("{"):

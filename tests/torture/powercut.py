@@ -155,13 +155,13 @@ class Cut(NamedTuple):
     key: str | None
 
 
-async def cut_power(life: Life, rng: random.Random) -> Cut:
-    """Cut the power at some time, and judge what is left.
+async def cut_power(life: Life, rng: random.Random, *, at_end: bool = False) -> Cut:
+    """Cut the power at some time, or when everything is done, and judge what is left.
 
     Raises:
         AssertionError: Something is lost; a note says what had been done.
     """
-    cut = life.files.pick_cut(rng)
+    cut = life.time if at_end else life.files.pick_cut(rng)
     left = life.files.after_cut(cut, rng)
     judgement = Judgement(life, cut, left)
     try:
@@ -219,7 +219,7 @@ def run(options: dict[str, Any], seed: int, *, steps: int, cuts: int, asked: int
         await life.run(steps)
         rng = random.Random(seed)
         for number in range(cuts):
-            cut = await cut_power(life, rng)
+            cut = await cut_power(life, rng, at_end=number == 0)
             if number < asked:
                 ask_peer(life, cut, folder)
 

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from qmpserver.threads import ThreadPool, run
+from qmpserver.threads import Lane, ThreadPool, run
 
 
 def test_a_call_returns_its_result_from_another_thread() -> None:
@@ -90,3 +90,44 @@ def test_a_pool_that_lost_its_threads_starts_new_ones() -> None:
     assert asyncio.run(pool.run(abs, -1)) == 1
     pool.forget_threads()
     assert asyncio.run(pool.run(abs, -2)) == 2
+
+
+def test_calls_in_a_lane_are_made_one_at_a_time_and_in_order() -> None:
+    pool = ThreadPool()
+    order: list[int] = []
+    busy = threading.Lock()
+
+    def call(number: int) -> int:
+        assert busy.acquire(blocking=False)
+        order.append(number)
+        busy.release()
+        if number == 3:
+            raise ZeroDivisionError
+        return number
+
+    async def main() -> None:
+        lane = Lane(pool)
+        outcomes = await asyncio.gather(
+            *(lane.run(call, number) for number in range(50)), return_exceptions=True
+        )
+        assert isinstance(outcomes.pop(3), ZeroDivisionError)
+        assert outcomes == [number for number in range(50) if number != 3]
+        assert await lane.run(call, 50) == 50
+
+    asyncio.run(main())
+    assert order == list(range(51))
+
+
+def test_a_lane_takes_one_thread_whatever_waits_in_it() -> None:
+    pool = ThreadPool(limit=2)
+    release = threading.Event()
+
+    async def main() -> None:
+        lane = Lane(pool)
+        held = [asyncio.create_task(lane.run(release.wait)) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert await pool.run(divmod, 7, 2) == (3, 1)
+        release.set()
+        await asyncio.gather(*held)
+
+    asyncio.run(main())

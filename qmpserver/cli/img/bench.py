@@ -152,6 +152,8 @@ class _Bench:
         self._next = 0
         self._ended = 0
         self._offset = plan.offset
+        self._span = image.size - plan.size
+        """Where the last request may begin; those that would begin behind it go back to the beginning."""
 
     async def run(self) -> None:
         """Carry all of them out.
@@ -186,8 +188,5 @@ class _Bench:
     def _take_offset(self) -> int:
         offset = self._offset
         self._offset += self._plan.step
-        if self._image.size <= self._plan.size:
-            self._offset = 0
-        else:
-            self._offset %= self._image.size - self._plan.size
+        self._offset = self._offset % self._span if self._span > 0 else 0
         return offset

@@ -5,9 +5,9 @@ Everything runs in this process, on the same engine as the server, without monit
 - :mod:`main`: the tool's own options; command lines from ``-c`` or from standard input.
 - :mod:`session`: what is open, and what is in flight; :mod:`interpreter`: how a command line is carried out.
 - :mod:`command`: how a command describes itself and reads its words; :mod:`table`: all there are.
-- :mod:`opening`, :mod:`reopening`, :mod:`option_list`: an image by its name and options; :mod:`image`: one that is open.
-- :mod:`reading`, :mod:`writing`, :mod:`extent`, :mod:`info`, :mod:`breakpoints`, :mod:`zones`,
-  :mod:`control`: the commands, by what they are about.
+- :mod:`wanted`, :mod:`option_list`: an image by its name and options; :mod:`image`: one that is open.
+- :mod:`opening`, :mod:`reopening`, :mod:`reading`, :mod:`writing`, :mod:`extent`, :mod:`info`, :mod:`breakpoints`,
+  :mod:`zones`, :mod:`control`: the commands, by what they are about.
 - :mod:`numbers`, :mod:`statistics`: numbers as the commands take and print them.
 
 What a command says goes to standard output, complaints about it included; what the engine refuses, and how

@@ -14,8 +14,8 @@ from qmpserver.cli.reports import Reporter
 from qmpserver.version import QEMU_VERSION, __version__
 
 if TYPE_CHECKING:
-    from qmpserver.cli.io.opening import Wanted
     from qmpserver.cli.io.session import Session
+    from qmpserver.cli.io.wanted import Wanted
 
 _OPTIONS = OptionTable(
     long={
@@ -149,8 +149,10 @@ async def _work(name: str, reporter: Reporter, given: dict[str, list[str]]) -> i
         wanted = _wanted(given, reporter)
         async with Images(Given(Tool(name, name, ""), objects)) as images:
             session = Session(images, reporter, names_are_options="image-opts" in given)
-            went_well = await _commands(session, wanted, given.get("cmd", []))
-            await session.close()
+            try:
+                went_well = await _commands(session, wanted, given.get("cmd", []))
+            finally:
+                await session.close()
     except Answer as answer:
         sys.stdout.write(str(answer))
         return 0
@@ -174,8 +176,8 @@ def _wanted(given: dict[str, list[str]], reporter: Reporter) -> "Wanted | None":
     Raises:
         QMPError: A mode has a name that there is not.
     """
-    from qmpserver.cli.io.opening import Wanted  # noqa: PLC0415 - see _run
     from qmpserver.cli.io.option_list import option_list  # noqa: PLC0415
+    from qmpserver.cli.io.wanted import Wanted  # noqa: PLC0415 - see _run
 
     def last(option: str) -> str | None:
         return given[option][-1] if option in given else None

@@ -2,83 +2,24 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.node import Node
-from qmpserver.cli.img.cache_modes import MODES, WRITEBACK, CacheMode
-from qmpserver.cli.img.images import ImageName, Images, name_protocol, warn_of_probing
+from qmpserver.cli.img.images import Images, warn_of_probing
 from qmpserver.cli.io.command import Command, Complaint, Words, WrongUse
 from qmpserver.cli.io.image import OpenImage
-from qmpserver.cli.io.option_list import DISCARD_MODES, nested, option_list
+from qmpserver.cli.io.option_list import option_list
 from qmpserver.cli.io.session import Session
+from qmpserver.cli.io.wanted import Wanted, ask_for_aio, options_of
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.errors import QMPError, error_text
-
-AIO_MODES = ("threads", "native", "io_uring")
 
 _UNDERSTOOD = frozenset(("file", "read-only", "cache", "force-share", "discard"))
 """The options that the tool itself gives, whatever the format is."""
 
 READING = PermissionSet(Permission.CONSISTENT_READ, PERM_ALL)
 WRITING = PermissionSet(Permission.CONSISTENT_READ | Permission.WRITE | Permission.RESIZE, PERM_ALL)
-
-
-@dataclass(slots=True)
-class Wanted:
-    """An image that is to be opened.
-
-    Attributes:
-        filename: Its name, or None when the options say it all.
-        options: Options by their dotted names.
-        read_only: It will not be written.
-        temporary: What is written goes to a temporary overlay, and is lost.
-        copy_on_read: What is read from below is stored in it.
-        force_share: Others may write it meanwhile.
-        cache: How it is cached.
-        discard: Discards give space back.
-        aio: How the host does its requests, or None.
-    """
-
-    filename: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    read_only: bool = False
-    temporary: bool = False
-    copy_on_read: bool = False
-    force_share: bool = False
-    cache: CacheMode = WRITEBACK
-    discard: bool = True
-    aio: str | None = None
-
-    def take_modes(self, given: Mapping[str, str | None]) -> None:
-        """Take over modes that were given by name: `cache`, `discard`, `aio`.
-
-        Raises:
-            QMPError: There is none of a name.
-        """
-        if (cache := given.get("cache")) is not None:
-            self.cache = cache_mode(cache)
-        if (discard := given.get("discard")) is not None:
-            if discard not in DISCARD_MODES:
-                raise QMPError(f"Invalid discard option: {discard}")
-            self.discard = DISCARD_MODES[discard] == "unmap"
-        if (aio := given.get("aio")) is not None:
-            if aio not in AIO_MODES:
-                raise QMPError(f"Invalid aio option: {aio}")
-            self.aio = aio
-
-
-def cache_mode(text: str) -> CacheMode:
-    """Return the cache mode of a name.
-
-    Raises:
-        QMPError: There is none.
-    """
-    if text not in MODES:
-        raise QMPError(f"Invalid cache option: {text}")
-    return MODES[text]
 
 
 async def open_image(images: Images, wanted: Wanted) -> OpenImage:
@@ -91,9 +32,9 @@ async def open_image(images: Images, wanted: Wanted) -> OpenImage:
         raise QMPError("Can't use copy-on-read on read-only device")
     engine = images.engine
     async with engine.graph.lock:
-        options, is_guessed = await _checked(images, _named(wanted))
+        options, is_guessed = await _checked(images, options_of(wanted))
         if wanted.aio is not None:
-            _ask_for_aio(options, wanted.aio)
+            ask_for_aio(options, wanted.aio)
         node = await engine.opener.open_unowned(options)
         backend = BlockBackend(engine.graph)
         try:
@@ -132,53 +73,6 @@ async def _checked(images: Images, options: dict[str, Any]) -> tuple[dict[str, A
 def _are_strings(value: Any) -> bool:
     """Say whether a value is a string, or has one in it, and so is not understood yet."""
     return any(map(_are_strings, value.values())) if isinstance(value, dict) else isinstance(value, str)
-
-
-def _named(wanted: Wanted) -> dict[str, Any]:
-    """Return the options of the image, yet unchecked."""
-    given = nested(wanted.options)
-    if wanted.filename is None and "driver" not in given and "file" not in given:
-        raise QMPError("Must specify either driver or file")
-    name = ImageName(
-        wanted.filename or "",
-        given.get("driver"),
-        cache=wanted.cache,
-        writable=not wanted.read_only and not wanted.temporary,
-        force_share=wanted.force_share,
-    )
-    options = {"discard": "unmap" if wanted.discard else "ignore", **name.options()}
-    if wanted.filename is None:
-        del options["file"]
-    else:
-        file = given.pop("file", {})
-        if not isinstance(file, dict) or "filename" in file:
-            raise QMPError("Can't specify 'file' and 'filename' options at the same time")
-        if file:
-            options["file"] = _with_options(options["file"], file)
-        elif isinstance(named := options.get("file"), dict) and named.get("driver") == given.get("driver"):
-            # The format asked for is the protocol itself.
-            del options["file"]
-            options |= named
-    cache = {**options["cache"], **given.pop("cache", {})}
-    options = {**options, "cache": cache, **given}
-    name_protocol(options)
-    return options
-
-
-def _with_options(named: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a protocol node that is named by a file name, and has other options too."""
-    if given.get("driver") == "blkdebug" != named["driver"]:
-        return {"image": named, **given}
-    return {**named, **given}
-
-
-def _ask_for_aio(options: dict[str, Any], aio: str) -> None:
-    """Ask the file that an image is stored in for a way of doing requests."""
-    node: Any = options
-    while isinstance(below := node.get("file", node.get("image")), dict):
-        node = below
-    if node.get("driver") == "file":
-        node.setdefault("aio", aio)
 
 
 async def _over(images: Images, node: Node, wanted: Wanted) -> Node:

@@ -8,9 +8,10 @@ from qmpserver.block.reopen_options import CHANGEABLE, flatten
 from qmpserver.block.reopen_queue import ReopenQueue
 from qmpserver.cli.io.command import Command, Words, WrongUse
 from qmpserver.cli.io.image import OpenImage
-from qmpserver.cli.io.opening import READING, WRITING, cache_mode
+from qmpserver.cli.io.opening import READING, WRITING
 from qmpserver.cli.io.option_list import nested, option_list
 from qmpserver.cli.io.session import Session
+from qmpserver.cli.io.wanted import cache_mode
 from qmpserver.errors import QMPError
 from qmpserver.schema.model import Schema
 

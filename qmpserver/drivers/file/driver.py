@@ -28,7 +28,7 @@ from qmpserver.errors import QMPError, error_text
 from qmpserver.units import KiB
 
 INLINE_READ = 256 * KiB
-"""Reads below this size are first tried in place; copying more would hold up the event loop."""
+"""Reads up to this size are first tried in place; copying more would hold up the event loop."""
 
 INLINE_WRITE = 64 * KiB
 """The same for writes, where the file system can say that it would have to wait."""
@@ -139,7 +139,7 @@ class FileDriver(BlockDriver):
         """Fill `into`: in place where the page cache has it, in a thread where the disk is needed."""
         length = len(into)
         handle = self._access.handle
-        if self._reads_in_place and length < INLINE_READ:
+        if self._reads_in_place and length <= INLINE_READ:
             try:
                 done = os.preadv(handle.fd, (into,), offset, _NOWAIT)
             except BlockingIOError:
@@ -222,7 +222,7 @@ class FileDriver(BlockDriver):
             return 0
         self._runs.changed()
         try:
-            return os.pwritev(fd, buffers, offset, _NOWAIT)
+            return os.pwritev(fd, buffers[: io.MOST_BUFFERS], offset, _NOWAIT)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -291,6 +291,9 @@ class FileDriver(BlockDriver):
 
     async def _find_run(self, offset: int, length: int) -> Run:
         generation = self._runs.generation
+        if not self._nobody_else_writes():
+            # What others may change meanwhile is asked for again, so more than one run is of no use.
+            return (await self._run(find_runs, offset, offset + length, 1))[0]
         runs = await self._run(find_runs, offset, offset + length)
         self._runs.store(runs, generation)
         return runs[0]

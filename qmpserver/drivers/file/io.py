@@ -15,7 +15,7 @@ from qmpserver.units import MiB
 BOUNCE_SIZE = MiB
 """Bytes that pass through aligned memory at a time."""
 
-_MOST_BUFFERS = 1024
+MOST_BUFFERS = 1024
 """Buffers that the kernel takes at once."""
 
 SAFE_ALIGNMENT = 4096
@@ -54,7 +54,7 @@ def write_vector(fd: int, offset: int, buffers: Sequence[memoryview]) -> None:
         OSError: As :func:`write_fully`.
     """
     while buffers:
-        done = os.pwritev(fd, buffers[:_MOST_BUFFERS], offset)
+        done = os.pwritev(fd, buffers[:MOST_BUFFERS], offset)
         if not done:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         offset += done

@@ -22,14 +22,14 @@ class Run(NamedTuple):
     is_data: bool
 
 
-def find_runs(fd: int, start: int, end: int) -> list[Run]:
-    """Ask the kernel for the runs that begin with the one at `start`, up to `end` or so.
+def find_runs(fd: int, start: int, end: int, most: int = MAX_RUNS) -> list[Run]:
+    """Ask the kernel for the runs that begin with the one at `start`, up to `end` or so, and `most` or one more.
 
     A file system that cannot tell calls everything data.  What lies past the end of the file is
     a hole.  May block.
     """
     runs: list[Run] = []
-    while start < end and len(runs) < MAX_RUNS:
+    while start < end and len(runs) < most:
         try:
             data = os.lseek(fd, start, os.SEEK_DATA)
         except OSError as error:

@@ -10,7 +10,7 @@ from typing import Final
 
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.extensions import Extension
-from qmpserver.drivers.qcow2.header import Header
+from qmpserver.drivers.qcow2.header import MAX_BACKING_NAME, Header
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.units import SECTOR_SIZE, align_up
 
@@ -28,6 +28,8 @@ async def store_backing_file(image: Image, filename: str | None, backing_format:
         OSError: EINVAL or ENOSPC when the pair cannot be held; the image is unchanged.
     """
     name = ext.text_to_name(filename or "")
+    if len(name) > MAX_BACKING_NAME:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     kept = [one for one in image.extensions if one.kind not in {ext.BACKING_FORMAT, ext.FEATURE_NAMES}]
     if backing_format:
         if not name or len(ext.text_to_name(backing_format)) >= 16:

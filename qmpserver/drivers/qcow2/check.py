@@ -77,7 +77,9 @@ class _Check:
             else:
                 await walker.walk_l1(offset, entries, active=False)
         walker.add(header.snapshot_offset, self._snapshots.length)
-        walker.add(*header_pointer(image.extensions))
+        if not walker.add(*header_pointer(image.extensions)) and self._fix is not CheckMode.NONE:
+            # QEMU: it goes on, and gives the clusters with the keys away as leaks.
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         bitmaps = ext.find_extension(image.extensions, ext.BITMAPS)
         if bitmaps is not None and header.autoclear & AUTOCLEAR_BITMAPS:
             await walk_bitmaps(image, walker, bitmaps)

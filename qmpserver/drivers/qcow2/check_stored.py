@@ -52,8 +52,7 @@ class StoredCounts:
             cluster = offset >> image.cluster_bits
             if entry & _RESERVED or offset & (size - 1) or cluster >= clusters:
                 self._result.corruptions += 1
-                if entry & _RESERVED or offset & (size - 1) or offset >= MOST_OFFSET:
-                    self.is_broken = True
+                self.is_broken |= bool(entry & _RESERVED or offset & (size - 1))
                 self.lies_outside = True
             elif offset:
                 self.is_broken |= walker.counts.get(cluster) != 0

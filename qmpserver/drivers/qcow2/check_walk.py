@@ -264,7 +264,7 @@ class TableWalker:
     def _add_unusual(self, table: int, index: int, entry: int) -> tuple[int, int]:
         """Count an entry by all the rules; say how many clusters are allocated by it, and fragmented."""
         if self._image.is_external:
-            return self._add_external(entry)
+            return (0, 0) if self._is_replaced(table, index, entry) else self._add_external(entry)
         if entry & COMPRESSED:
             return self._add_compressed(entry)
         host = entry & OFFSET_MASK
@@ -282,7 +282,7 @@ class TableWalker:
 
     def _is_replaced(self, table: int, index: int, entry: int) -> bool:
         """Say whether the entry reads as zeroes, whatever its offset, and is to lead nowhere from now on."""
-        is_unaligned = entry & ZERO and entry & OFFSET_MASK & (self._size - 1)
+        is_unaligned = entry & ZERO and entry & OFFSET_MASK & (self._size - 1) and not entry & COMPRESSED
         if self._image.has_subclusters:
             # The bit means nothing there.
             return False

@@ -70,3 +70,35 @@ def test_a_request_given_up_while_waiting_lets_the_next_one_pass() -> None:
         await turns[1]
 
     asyncio.run(scenario())
+
+
+def test_the_latest_request_may_become_serialising_over_more() -> None:
+    async def scenario() -> None:
+        requests = TrackedRequests()
+        first, second = requests.begin(0, 10), requests.begin(10, 20)
+        assert not requests.make_serialising(first, 0, 16)
+        assert not requests.must_wait
+        assert requests.make_serialising(second, 0, 32)
+        assert requests.must_wait
+        turn = asyncio.create_task(requests.turn(second))
+        third = asyncio.create_task(requests.turn(requests.begin(30, 31)))
+        await asyncio.sleep(0)
+        assert not turn.done()
+        requests.end(first)
+        assert await turn
+        assert not third.done()
+        requests.end(second)
+        assert await third
+        assert not requests.must_wait
+
+    asyncio.run(scenario())
+
+
+def test_a_turn_says_whether_there_was_anyone_to_wait_for() -> None:
+    async def scenario() -> None:
+        requests = TrackedRequests()
+        request = requests.begin(64, 70)
+        assert requests.make_serialising(request, 64, 128)
+        assert not await requests.turn(request)
+
+    asyncio.run(scenario())

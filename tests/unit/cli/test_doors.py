@@ -23,8 +23,8 @@ def test_the_daemon_is_the_first_door(
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("io", "qmpserver: 'io' is not supported yet (there is: daemon, img, shell)\n"),
-        ("bogus", "qmpserver: 'bogus' is not a command (there is: daemon, img, shell)\n"),
+        ("nbd", "qmpserver: 'nbd' is not supported yet (there is: daemon, img, io, shell)\n"),
+        ("bogus", "qmpserver: 'bogus' is not a command (there is: daemon, img, io, shell)\n"),
     ],
 )
 def test_a_word_without_a_door_is_refused_by_name(

@@ -56,3 +56,9 @@ def test_a_discard_that_is_not_passed_down_is_no_write() -> None:
 
 def test_zero_takes_the_threshold_away() -> None:
     assert asyncio.run(tell([("write", 8192, 4096)], 0)) == ([], 0)
+
+
+@pytest.mark.parametrize("threshold", [-1, (1 << 64) - 1])
+def test_the_highest_threshold_is_never_exceeded(threshold: int) -> None:
+    """QEMU takes either number for it, and shows the former."""
+    assert asyncio.run(tell([("write", 0, 4096)], threshold)) == ([], -1)

@@ -88,6 +88,25 @@ def test_a_server_that_goes_leaves_no_request_waiting(answer: Answer, tmp_path: 
     asyncio.run(run())
 
 
+class SilentTransport(asyncio.Transport):
+    def write(self, data: Any) -> None:
+        pass
+
+
+def test_a_reply_counts_where_the_server_resets_the_connection_behind_it() -> None:
+    async def run() -> None:
+        connection = Connection(lambda event: None)
+        connection.connection_made(SilentTransport())
+        connection.data_received(b'{"QMP": {}}')
+        asked = asyncio.create_task(connection.execute("quit"))
+        await asyncio.sleep(0)
+        connection.data_received(b'{"return": 7}')
+        connection.connection_lost(ConnectionResetError())
+        assert await asked == 7
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("first", "reason"),
     [(b"{}\n", "no QMP greeting"), (b"220 smtp\r\n", "does not speak QMP"), (b"[]\n", "does not speak QMP")],
@@ -96,6 +115,15 @@ def test_what_does_not_greet_is_no_qmp_server(first: bytes, reason: str, tmp_pat
     async def run() -> None:
         async with serving(str(tmp_path / "s"), first=first) as address:
             with pytest.raises(NotConnected, match=reason):
+                await opened(address)
+
+    asyncio.run(run())
+
+
+def test_a_server_that_refuses_to_be_used_is_parted_from(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(str(tmp_path / "s"), lambda request: [{"error": {"desc": "no"}}]) as address:
+            with pytest.raises(NotConnected, match="the server refuses to be used: no"):
                 await opened(address)
 
     asyncio.run(run())

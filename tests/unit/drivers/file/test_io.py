@@ -46,3 +46,18 @@ def test_writing_to_a_full_disk_says_so() -> None:
     with pytest.raises(OSError, match="No space left on device"):
         io.write_fully(descriptor, 0, memoryview(b"x"))
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("lengths", [[1], [3, 4, 5], [1] * (io.MOST_BUFFERS * 2 + 1)])
+def test_buffers_are_stored_one_behind_the_other(descriptor: int, lengths: list[int]) -> None:
+    buffers = [memoryview(os.urandom(length)) for length in lengths]
+    io.write_vector(descriptor, 7, buffers)
+    assert os.pread(descriptor, sum(lengths) + 1, 7) == b"".join(buffers)
+    os.close(descriptor)
+
+
+def test_a_short_write_of_buffers_is_continued(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwritev", lambda fd, buffers, offset: os.pwrite(fd, buffers[0][:2], offset))
+    io.write_vector(descriptor, 0, [memoryview(b"abc"), memoryview(b"de")])
+    assert os.pread(descriptor, 9, 0) == b"abcde"
+    os.close(descriptor)

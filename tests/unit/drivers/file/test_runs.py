@@ -39,6 +39,8 @@ def test_past_the_end_is_a_hole(tmp_path: Path) -> None:
 def test_a_file_in_many_pieces_is_looked_at_in_parts(tmp_path: Path) -> None:
     descriptor = sparse_file(tmp_path / "image", 4 * MiB, *range(0, 4 * MiB, 8 * KiB))
     assert MAX_RUNS <= len(find_runs(descriptor, 0, 4 * MiB)) <= MAX_RUNS + 1
+    assert find_runs(descriptor, 4 * KiB, 4 * MiB, 1)[0] == Run(4 * KiB, 8 * KiB, is_data=False)
+    assert len(find_runs(descriptor, 4 * KiB, 4 * MiB, 1)) <= 2
     os.close(descriptor)
 
 

@@ -1,0 +1,53 @@
+"""What the host copies by itself, and what goes through memory, make up the same image."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from qmpserver.__main__ import run
+from tests.images import judge, qemu_img
+
+MiB, UNIT = 1 << 20, 1 << 16
+
+
+def _make(path: Path, seed: int) -> bytes:
+    """Make a disk of long runs of data, in which single units are zero, or zero where they are looked at."""
+    rng = random.Random(seed)
+    disk = bytearray(rng.randbytes(20 * MiB))
+    for unit in rng.sample(range(20 * MiB // UNIT), 12 * seed):
+        disk[unit * UNIT : (unit + 1) * UNIT] = bytes(UNIT)
+    for unit in rng.sample(range(20 * MiB // UNIT), 6 * seed):
+        disk[unit * UNIT + UNIT // 2 :][:64] = bytes(64)
+    path.write_bytes(disk)
+    return bytes(disk)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_long_runs_of_data_with_zeroes_in_them(
+    tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, target, back = tmp_path / "source.raw", tmp_path / "target.qcow2", tmp_path / "back.raw"
+    disk = _make(source, seed)
+    assert run("qmpserver", ["img", "convert", "-f", "raw", "-O", "qcow2", str(source), str(target)]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert judge(target.read_bytes()) == ([], 0)
+    data_units = sum(any(disk[at : at + UNIT]) for at in range(0, len(disk), UNIT))
+    assert target.stat().st_size < (data_units + 8) * UNIT
+    qemu_img("convert", "-O", "raw", target, back)
+    assert back.read_bytes() == disk
+
+
+@pytest.mark.parametrize("compression", ["zlib", "zstd"])
+def test_compressed_clusters_and_those_that_do_not_shrink(tmp_path: Path, compression: str) -> None:
+    source, target, back = tmp_path / "source.raw", tmp_path / "target.qcow2", tmp_path / "back.raw"
+    rng = random.Random(1)
+    units = [rng.choice((rng.randbytes(UNIT), b"text" * (UNIT // 4), bytes(UNIT))) for _ in range(60)]
+    disk = b"".join(units) + b"short"
+    source.write_bytes(disk)
+    options = ["-c", "-o", f"compression_type={compression}", "-f", "raw", "-O", "qcow2"]
+    assert run("qmpserver", ["img", "convert", *options, str(source), str(target)]) == 0
+    assert judge(target.read_bytes()) == ([], 0)
+    assert target.stat().st_size < (sum(unit[:4] not in {b"text", bytes(4)} for unit in units) + 9) * UNIT
+    qemu_img("convert", "-O", "raw", target, back)
+    assert back.read_bytes().rstrip(b"\0") == disk
