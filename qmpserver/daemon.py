@@ -9,6 +9,7 @@ from qmpserver.block.node import Node
 from qmpserver.block.opener import Gate
 from qmpserver.chardevs.store import ChardevStore
 from qmpserver.clock import Clock
+from qmpserver.driver_api.extras import SupportsDrain
 from qmpserver.engine import Engine
 from qmpserver.errors import NodeInUse, QMPError
 from qmpserver.exports.nbd_service import NbdService
@@ -99,6 +100,10 @@ class Daemon(Engine):
     async def close(self) -> None:
         """Cancel all jobs, then write back and close every image."""
         self.nbd.close()
+        for node in self.graph:
+            if isinstance(node.driver, SupportsDrain):
+                # What is held back to keep to a speed would hold up the end, perhaps for days.
+                node.driver.drain_begin()
         await self.exports.remove_all()
         await self.jobs.cancel_all()
         await super().close()

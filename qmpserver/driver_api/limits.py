@@ -1,6 +1,6 @@
 """State what a driver asks of the requests it is given."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -29,9 +29,8 @@ class Limits:
     opt_transfer: int = 0
 
 
-def inherited_limits(children: Iterable[Limits]) -> Limits:
+def inherited_limits(limits: Sequence[Limits]) -> Limits:
     """Return what nodes together lay on whoever passes requests on to them."""
-    limits = list(children)
     return Limits(
         pdiscard_alignment=max((each.pdiscard_alignment for each in limits), default=0),
         max_transfer=min((each.max_transfer for each in limits if each.max_transfer), default=0),

@@ -87,4 +87,4 @@ class FilterDriver(BlockDriver):
 
 def merged_limits(*children: BlockChild) -> Limits:
     """Return the limits that the children lay on whoever uses all of them."""
-    return inherited_limits(child.limits for child in children)
+    return inherited_limits([child.limits for child in children])

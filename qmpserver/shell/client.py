@@ -19,7 +19,11 @@ _OWN_ID = "qmpserver-shell#"
 
 
 class NotConnected(Exception):
-    """Report that the server is not there, or has gone before it replied."""
+    """Report that the server is not there, or is none."""
+
+
+class Gone(NotConnected):
+    """Report that the server has gone before it replied."""
 
 
 class CommandFailed(Exception):
@@ -48,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._closed: asyncio.Future[None] = loop.create_future()
         self._first: asyncio.Future[Message] = loop.create_future()
         self._waiting: dict[str, asyncio.Future[Message]] = {}
-        self._reason = "the server has gone"
+        self._talks_nonsense = False
 
     @classmethod
     async def open(
@@ -83,7 +87,8 @@ class Connection(asyncio.Protocol):
         A request's own id stays; it must not be that of another under way.
 
         Raises:
-            NotConnected: The connection ends before the reply comes.
+            NotConnected: There is no connection.
+            Gone: It ends before the reply comes.
         """
         if self._closed.done() or self._transport is None:
             raise NotConnected("not connected")
@@ -104,7 +109,8 @@ class Connection(asyncio.Protocol):
 
         Raises:
             CommandFailed: The server refuses it.
-            NotConnected: The connection ends before the reply comes.
+            NotConnected: There is no connection.
+            Gone: It ends before the reply comes.
         """
         reply = await self.request({"execute": command, "arguments": arguments})
         if "error" in reply:
@@ -148,19 +154,21 @@ class Connection(asyncio.Protocol):
             while (message := self._decoder.next()) is not NEED_DATA:
                 self._take(message)
         except (JSONError, NotConnected):
-            self._reason = "the server does not speak QMP"
+            self._talks_nonsense = True
             assert self._transport is not None
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let nobody wait for replies that cannot come any more."""
         if not self._first.done():
-            self._first.set_exception(NotConnected(f"{self._reason} before its greeting"))
-            self._first.exception()  # nobody waits for it without negotiation
+            self._first.set_exception(self._end("the server closed the connection before its greeting"))
         for reply in self._waiting.values():
             if not reply.done():
-                reply.set_exception(NotConnected(self._reason))
+                reply.set_exception(self._end("the server has gone"))
         self._closed.set_result(None)
+
+    def _end(self, reason: str) -> NotConnected:
+        return NotConnected("the server does not speak QMP") if self._talks_nonsense else Gone(reason)
 
     def _take(self, message: Any) -> None:
         if not isinstance(message, dict):

@@ -5,7 +5,7 @@ from enum import Enum
 
 from qmpserver.schema.introspected import IntrospectedSchema
 from qmpserver.schema.loader import load
-from qmpserver.shell.client import CommandFailed, Message, NotConnected
+from qmpserver.shell.client import CommandFailed, Gone, Message, NotConnected
 from qmpserver.shell.explanation import GENERAL, Explanation, explain
 from qmpserver.shell.hmp import HMPReader
 from qmpserver.shell.line import LineReader
@@ -74,7 +74,8 @@ class Shell:
             answer = await self._link.execute("query-qmp-schema")
         except (CommandFailed, NotConnected):
             return
-        self.schema = IntrospectedSchema(answer, load().commands)
+        if isinstance(answer, list):
+            self.schema = IntrospectedSchema(answer, load().commands)
 
     async def run(self, line: str) -> Outcome:
         """Run a line and show what comes of it."""
@@ -99,7 +100,12 @@ class Shell:
         if self._style.is_verbose:
             self._screen.message(request)
         self.is_quitting = _is_quit(request, is_hmp=self._hmp is not None)
-        reply = await self._link.request(request)
+        try:
+            reply = await self._link.request(request)
+        except Gone:
+            if self.is_quitting:  # QEMU may reset the connection before its last reply is through
+                return Outcome.DONE
+            raise
         if self._hmp is None:
             self._screen.message(reply)
         else:

@@ -9,6 +9,7 @@ import pytest
 from tests.differential.duel import OURS, Daemon
 from tests.images import qemu_check, qemu_img
 from tests.peers import need
+from tests.socket.crashing import seeds
 
 SIZE = 48 << 20
 
@@ -35,7 +36,7 @@ def add_top(daemon: Daemon) -> None:
     assert reply == {"return": {}}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(6))
 def test_killed_at_any_moment_the_image_has_leaks_at_most(tmp_path: Path, seed: int) -> None:
     seen = make_chain(tmp_path, seed)
     rng = random.Random(seed)
@@ -43,7 +44,7 @@ def test_killed_at_any_moment_the_image_has_leaks_at_most(tmp_path: Path, seed: 
         add_top(daemon)
         arguments = {"job-id": "j", "device": "top", "speed": rng.randrange(64, 512) << 20}
         assert daemon.execute("block-stream", arguments) == {"return": {}}
-        wanted = rng.randrange(SIZE)
+        wanted = rng.randrange(SIZE + SIZE // 8)
         while (jobs := daemon.execute("query-jobs")["return"]) and jobs[0]["current-progress"] < wanted:
             pass
         daemon.process.send_signal(signal.SIGKILL)

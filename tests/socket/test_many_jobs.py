@@ -18,6 +18,7 @@ REST = 64 * MIB
 """What nodes, tables and buffers of the interpreter may take besides."""
 
 KINDS = ("block-stream", "blockdev-mirror", "blockdev-backup", "block-commit")
+BASE = {"file": {"driver": "file", "filename": "base.qcow2", "locking": "off"}, "read_only": True}
 STUCK = COUNT
 """The number of a job whose target lets one byte through in a second."""
 
@@ -34,20 +35,19 @@ def add(client: Client, name: str, **options: Any) -> None:
 
 
 def start(client: Client, folder: Path, number: int) -> None:
-    """Start a job over nodes of its own, on a base that all have in common."""
-    kind, top, lower = KINDS[number % len(KINDS)], f"top{number}", f"low{number}"
+    """Start a job over nodes of its own, whose data is in an image that all have in common."""
+    kind, base, top, lower = KINDS[number % len(KINDS)], f"base{number}", f"top{number}", f"low{number}"
     for name in (top, lower):
         shutil.copy(folder / "empty.qcow2", folder / f"{name}.qcow2")
     known = {"job_id": f"j{number}", "device": top}
     if kind == "block-commit":
-        # What is committed lies in the middle: the image of all, opened once more.
         add(client, lower)
-        file = {"driver": "file", "filename": "base.qcow2", "locking": "off"}
-        add(client, f"mid{number}", file=file, read_only=True, backing=lower)
-        add(client, top, backing=f"mid{number}")
-        run(client, kind, **known, top_node=f"mid{number}", base_node=lower)
+        add(client, base, **BASE, backing=lower)
+        add(client, top, backing=base)
+        run(client, kind, **known, top_node=base, base_node=lower)
         return
-    add(client, top, backing="base")
+    add(client, base, **BASE)
+    add(client, top, backing=base)
     if kind == "block-stream":
         run(client, kind, **known)
         return
@@ -69,8 +69,6 @@ def test_fifty_jobs_end_beside_one_that_does_not(tmp_path: Path) -> None:
     make_qcow2(tmp_path / "empty.qcow2", str(SIZE))
     with DaemonProcess("--qmp", "unix:qmp.sock", folder=tmp_path) as daemon:
         with Client.at(tmp_path / "qmp.sock") as client:
-            file = {"driver": "file", "filename": "base.qcow2", "locking": "off"}
-            add(client, "base", file=file, read_only=True)
             run(client, "object-add", qom_type="throttle-group", id="slow", limits={"bps-total": 1})
             before = peak_memory(daemon.process.pid)
             for number in range(STUCK, -1, -1):
@@ -84,12 +82,12 @@ def test_fifty_jobs_end_beside_one_that_does_not(tmp_path: Path) -> None:
             assert {(job["outcome"], job.get("error")) for job in history} == {("completed", None)}
             assert len(history) == COUNT
             grown = peak_memory(daemon.process.pid) - before
-            print("GROWN", grown >> 20)
             assert grown < BUDGET + REST
             run(client, "job-cancel", id=f"j{STUCK}")
         status, complaints = daemon.end(15)
     assert (status, complaints) == (0, "")
     for number in range(COUNT):
-        copy = "top" if KINDS[number % len(KINDS)] == "block-stream" else "low"
-        assert judge((tmp_path / f"{copy}{number}.qcow2").read_bytes()) == ([], 0)
-        qemu_img("compare", "-q", "-F", "raw", tmp_path / f"{copy}{number}.qcow2", tmp_path / "seen.raw")
+        copy = tmp_path / f"{'top' if KINDS[number % len(KINDS)] == 'block-stream' else 'low'}{number}.qcow2"
+        assert judge(copy.read_bytes()) == ([], 0)
+        if number < 2 * len(KINDS):
+            qemu_img("compare", "-q", "-F", "raw", copy, tmp_path / "seen.raw")

@@ -9,11 +9,12 @@ import pytest
 
 from tests.differential.duel import OURS, Daemon
 from tests.images import make_qcow2, qemu_check, qemu_img, qemu_io
+from tests.socket.crashing import seeds
 
 SNAPSHOTS = 40
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2))
 def test_killed_at_any_moment_the_chain_can_be_used(tmp_path: Path, seed: int) -> None:
     base = make_qcow2(tmp_path / "s0.qcow2", "1M")
     qemu_io(base, "write -P 7 0 1M")

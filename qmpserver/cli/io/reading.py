@@ -11,17 +11,15 @@ from qmpserver.units import SECTOR_SIZE, is_aligned
 
 async def _read(session: Session, words: Words) -> None:
     pattern = _pattern(words)
-    verified_length = size_argument(words.last("l") or "0")
-    verified_offset = size_argument(words.last("s") or "0")
+    verified = size_argument(words.last("s") or "0"), size_argument(words.last("l") or "0")
     where, how_much = words.exactly(2)
     offset, count = size_argument(where), size_argument(how_much)
     if count > MAX_REQUEST:
         raise Complaint(f"length cannot exceed {MAX_REQUEST}, given {how_much}")
     if pattern is None and (words.has("l") or words.has("s")):
         raise WrongUse
-    if not words.has("l"):
-        verified_length = count - verified_offset
-    if verified_length < 0 or verified_offset + verified_length > count:
+    start, length = verified if words.has("l") else (verified[0], count - verified[0])
+    if length < 0 or start + length > count:
         raise Complaint("pattern verification range exceeds end of read data")
     if words.has("b"):
         check_sectors(offset, count)
@@ -32,8 +30,7 @@ async def _read(session: Session, words: Words) -> None:
     except (OSError, QMPError) as error:
         raise Complaint(f"read failed: {reason(error)}") from error
     elapsed_ns = watch.elapsed_ns
-    found = data[verified_offset : verified_offset + verified_length]
-    fits = _verify(found, pattern, offset + verified_offset)
+    fits = _verify(data[start : start + length], pattern, offset + start)
     _show(words, offset, data, elapsed_ns)
     if not fits:
         raise Complaint

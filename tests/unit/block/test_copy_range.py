@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from qmpserver.block.copy_range import copy_between
+from qmpserver.block.draining import run_drained
 from qmpserver.driver_api.flags import COPY_ON_READ, PREFETCH
 
 MakeEngine = Callable[[], Any]
@@ -104,5 +106,36 @@ def test_a_read_that_wants_the_bytes_gets_them(make_engine: MakeEngine) -> None:
         await top.pread(5000, memoryview(buffer), COPY_ON_READ)
         assert buffer == expected[5000:5100]
         assert engine.graph.find("top-file").driver.copies == []
+
+    asyncio.run(scenario())
+
+
+def test_a_copy_does_not_hold_its_source_while_its_target_is_held_still(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        base, _ = await make_chain(engine)
+        target = await engine.add("target", "o")
+        engine.graph.find("target-file").driver.copies = []
+        tables, begun, go_on = base.driver.map, asyncio.Event(), asyncio.Event()
+
+        async def map_slowly(offset: int, length: int) -> Any:
+            begun.set()
+            await go_on.wait()
+            return await tables(offset, length)
+
+        base.driver.map = map_slowly
+        copying = asyncio.ensure_future(copy_between(base, target, 0, SIZE))
+        await begun.wait()
+
+        async def nothing() -> None:
+            return
+
+        # The target is still already while the source waits for what is in flight.
+        holding = asyncio.ensure_future(run_drained([target, base], nothing))
+        await asyncio.sleep(0)
+        go_on.set()
+        async with asyncio.timeout(5):
+            assert await copying == 0
+            await holding
 
     asyncio.run(scenario())

@@ -310,3 +310,56 @@ def test_a_job_whose_start_is_refused_is_not_seen_half_way(play: Callable[[Scena
         _assert_untouched(bench, base, top)
 
     play(scenario)
+
+
+def test_closing_down_calls_off_what_begins_meanwhile(play: Callable[[Scenario], None]) -> None:
+    async def scenario(bench: Bench) -> None:
+        base, top = await bench.make_chain(SIZE, SIZE)
+        under = await bench.engine.add("m0", "g0", size=SIZE)
+        over = await bench.engine.add("m1", "g1", size=SIZE, backing="m0")
+        await under.pwrite(0, memoryview(b"u" * SIZE))
+        first = await bench.start(top, base, job_id="first", speed_bps=1)
+        closing = asyncio.ensure_future(bench.jobs.cancel_all())
+        await asyncio.sleep(0)
+        second = await bench.start(over, under, job_id="second", speed_bps=1)
+        async with asyncio.timeout(5):
+            await closing
+        assert first.ended.is_set()
+        assert second.ended.is_set()
+        _assert_untouched(bench, base, top, under, over)
+
+    play(scenario)
+
+
+def test_an_id_is_free_only_when_clients_have_heard_that_its_job_is_gone(
+    play: Callable[[Scenario], None],
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        base, top = await bench.make_chain(SIZE, SIZE)
+        job = await bench.start(top, base, job_id="j", auto_dismiss=False)
+        await job.ended.wait()
+        async with bench.engine.graph.lock:
+            dismissing = asyncio.ensure_future(bench.jobs.dismiss(job))
+            await asyncio.sleep(0)
+            with pytest.raises(QMPError, match="Job not found"):
+                bench.jobs.find("j")
+            with pytest.raises(QMPError, match="already in use"):
+                bench.jobs.check_new_id("j")
+        await dismissing
+        bench.jobs.check_new_id("j")
+
+    play(scenario)
+
+
+def test_an_error_is_answered_at_once_however_slow_the_job_is(play: Callable[[Scenario], None]) -> None:
+    async def scenario(bench: Bench) -> None:
+        base, top = await bench.make_chain(SIZE, SIZE)
+        file: Any = bench.engine.graph.find("n0-file").driver
+        file.fail_reads_at = {base.driver.table[0]}
+        job = await bench.start(top, base, speed_bps=1)
+        async with asyncio.timeout(5):
+            await job.ended.wait()
+        assert job.error == "Input/output error"
+        _assert_untouched(bench, base, top)
+
+    play(scenario)

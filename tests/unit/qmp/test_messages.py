@@ -48,3 +48,23 @@ def test_an_indented_message_is_the_same_message() -> None:
     assert messages.indent(b'{"return": {"a":[1]}}\r\n') == (
         b'{\r\n    "return": {\r\n        "a": [\r\n            1\r\n        ]\r\n    }\r\n}\r\n'
     )
+
+
+@pytest.mark.parametrize("depth", [253, 254, 1000, 1023])
+def test_a_value_may_be_as_deep_as_a_request(depth: int) -> None:
+    brackets = b"[" * depth + b"]" * depth
+    value: Any = []
+    for _ in range(depth - 1):
+        value = [value]
+    line = b'{"return": {}, "id": %b}\r\n' % brackets
+    assert messages.reply(None, value) == line
+    assert messages.reply(value) == b'{"return": %b}\r\n' % brackets
+    assert messages.indent(line).translate(None, b"\r\n ") == line.translate(None, b"\r\n ")
+
+
+def test_a_deep_value_is_written_as_any_other() -> None:
+    value: Any = {"é": [1, {}, [], None, "\udc80"], "b": {"c": True, "d": 1.5}}
+    shown = b'{"\\u00E9":[1,{},[],null,"\\ufffd"],"b":{"c":true,"d":1.5}}'
+    for _ in range(300):
+        value = {"x": value}
+    assert messages.reply(value) == b'{"return": %b%b%b}\r\n' % (b'{"x":' * 300, shown, b"}" * 300)

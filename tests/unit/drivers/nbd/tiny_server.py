@@ -37,6 +37,8 @@ class TinyServer:
     Attributes:
         seen: The requests it got.
         answer: Makes a reply in its stead; None from it is no reply at all.
+        has_holes: It says that half of each range it is asked about is one.
+        dies_of_reads: It breaks all connections when it is to read.
         is_mute: It does not even greet.
         connections: How many there have been.
     """
@@ -50,6 +52,8 @@ class TinyServer:
         self.minimum_block = minimum_block
         self.seen: list[Request] = []
         self.answer: Answer | None = None
+        self.has_holes = True
+        self.dies_of_reads = False
         self.is_mute = False
         self.connections = 0
         self._connections: dict[socket.socket, asyncio.Task[None]] = {}
@@ -147,6 +151,9 @@ class TinyServer:
     async def _reply(self, request: Request, mode: HeaderMode) -> bytes | None:
         self.seen.append(request)
         replies = ReplyWriter(mode)
+        if self.dies_of_reads and request.command == Command.READ:
+            self.drop()
+            return None
         if self.answer is not None:
             return self.answer(request, replies)
         try:
@@ -169,10 +176,10 @@ class TinyServer:
             case Command.FLUSH:
                 await self.file.flush()
             case Command.BLOCK_STATUS:
-                half = max(request.length // 2, 1)
-                return replies.block_status(
-                    request, 1, [(half, 0), (request.length - half or 1, 3)], is_last=True
-                )
+                data = max(request.length // 2, 1) if self.has_holes else request.length
+                extents = [(data, 0), (request.length - data, 3)]
+                told = [extent for extent in extents if extent[0]]
+                return replies.block_status(request, 1, told, is_last=True)
             case _:
                 raise OSError(errno.EINVAL, "no such command")
         return replies.done(request)
