@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
@@ -39,6 +40,22 @@ def peer_version(program: str) -> tuple[int, int]:
     printed = subprocess.run([need(program), "--version"], capture_output=True, text=True, check=True).stdout
     major, minor = re.findall(r"\d+", printed)[:2]
     return int(major), int(minor)
+
+
+@contextlib.contextmanager
+def nbd_peer(*words: str | Path, path: Path) -> Iterator[None]:
+    """Run an NBD server until the block ends; it is ready when its socket is there."""
+    process = subprocess.Popen(["timeout", "-k", "1", "30", need(str(words[0])), *map(str, words[1:])])
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not path.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @contextlib.contextmanager

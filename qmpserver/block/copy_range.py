@@ -103,22 +103,32 @@ async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: 
     The source is in flight meanwhile.  Whoever holds the target still may be waiting for that, so nothing
     here waits for a node that is held still.
     """
+    return await _store_in_place(source, node, driver, offset) or await _store_over(
+        source, node, driver, offset
+    )
+
+
+async def _store_in_place(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
     if node.is_held_still:
         return 0
-    end = offset + source.length
-    async with _as_request(node, offset, end):
+    async with _as_request(node, offset, offset + source.length):
         mapping = await driver.map(offset, source.length)
-        if mapping.in_place:
-            target = _node_of(node, mapping.child)
-            place = None if target is None else _Place(target, mapping.offset, mapping.length)
-            if place is None or not await _copy(source, place, max(driver.subcluster_size, _PLAIN_UNIT)):
-                return 0
-            node.note_written(offset, mapping.length)
-            return mapping.length
+        target = _node_of(node, mapping.child) if mapping.in_place else None
+        if target is None:
+            return 0
+        place = _Place(target, mapping.offset, mapping.length)
+        if not await _copy(source, place, max(driver.subcluster_size, _PLAIN_UNIT)):
+            return 0
+        node.note_written(offset, mapping.length)
+        return mapping.length
+
+
+async def _store_over(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
+    """Store in new room, over what cannot be written in place."""
     if node.is_held_still:
         return 0
     cluster = driver.cluster_size
-    start, end = align_down(offset, cluster), align_up(end, cluster)
+    start, end = align_down(offset, cluster), align_up(offset + source.length, cluster)
     async with _as_request(node, start, end, is_serialising=True):
         mapping = await driver.map(offset, source.length)
         if mapping.in_place:

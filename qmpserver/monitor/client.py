@@ -189,8 +189,11 @@ class ClientConnection:
             self._channel.pause_reading()
             return
         self._is_in_turn = True
-        self._is_turn_due = self._run_some()
-        self._is_in_turn = False
+        try:
+            self._is_turn_due = self._run_some()
+        finally:
+            # Whatever goes wrong in here, later replies must not wait for the end of a turn that is over.
+            self._is_in_turn = False
         if self._out:
             self._flush()
         if self._is_turn_due:

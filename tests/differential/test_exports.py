@@ -6,7 +6,7 @@ import pytest
 
 from tests.differential.duel import Step, duel, step
 from tests.images import make_qcow2
-from tests.peers import peer_version
+from tests.peers import nbd_peer, peer_version
 
 UNIX = {"type": "unix", "data": {"path": "n.sock"}}
 LONG = "n" * 4097
@@ -111,6 +111,37 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_exports_come_and_go_alike(tmp_path: Path, images: Path) -> None:
     outcome = duel(tmp_path, images, [*NODES, *WITHOUT_A_SERVER, *REFUSALS, *THE_OLDER_WAY])
     outcome.assert_alike()
+
+
+def test_others_exports_are_opened_alike(tmp_path: Path, images: Path) -> None:
+    path = tmp_path / "peer.sock"
+
+    def node(name: str, **options: object) -> Step:
+        server = {"type": "unix", "path": str(path)}
+        return step("blockdev-add", **{"driver": "nbd", "node_name": name, "server": server, **options})
+
+    def reopen(**options: object) -> Step:
+        wanted = {"driver": "nbd", "node-name": "b", "server": {"type": "unix", "path": str(path)}}
+        return step("blockdev-reopen", options=[{**wanted, "export": "disk", **options}])
+
+    steps = [
+        node("a", server={"type": "unix", "path": "nowhere"}),
+        node("a", server={"type": "inet", "host": "127.0.0.1", "port": "1"}),
+        node("a", export="other"),
+        node("a", export="disk"),
+        node("a", export="disk", read_only=True, tls_creds="none"),
+        node("a", export="disk", read_only=True, x_dirty_bitmap="qemu:dirty-bitmap:none"),
+        node("b", export="disk", read_only=True, reconnect_delay=5),
+        node("c", export="disk", auto_read_only=True),
+        reopen(**{"read-only": True, "reconnect-delay": 5}),
+        reopen(**{"read-only": False, "reconnect-delay": 5}),
+        step("block_resize", node_name="b", size=1 << 21),
+        step("x-debug-query-block-graph"),
+        step("blockdev-del", node_name="b"),
+    ]
+    image = images / "a.qcow2"
+    with nbd_peer("qemu-nbd", "-t", "-r", "-e", "9", "-f", "raw", "-x", "disk", "-k", path, image, path=path):
+        duel(tmp_path, images, steps).assert_alike()
 
 
 def test_inactive_nodes_are_exported_alike(tmp_path: Path, images: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.differential.duel import OURS, Daemon, Step, duel, play, step
 from tests.images import make_qcow2, qemu_check, qemu_img, qemu_io
+from tests.peers import peer_version
 
 _AUTO = re.compile(r"#block\d+")
 
@@ -348,6 +349,13 @@ SESSIONS: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_a_session_goes_as_on_qemu(name: str, tmp_path: Path, images: Path) -> None:
+    if name == "into the middle of a chain, which is read-only" and peer_version("qemu-storage-daemon") >= (
+        11,
+        1,
+    ):
+        pytest.skip(
+            "QEMU 11.1 leaves the node writable afterwards; here it is read-only again, as in older ones"
+        )
     outcome = duel(tmp_path, images, SESSIONS[name])
     outcome.assert_alike(comparable)
     for image in ("top.qcow2", "mid.qcow2", "large.qcow2", "base.qcow2"):

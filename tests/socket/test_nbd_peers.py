@@ -2,10 +2,8 @@
 
 import contextlib
 import json
-import os
 import random
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 
 from tests.certificates import make_certificates
 from tests.images import make_qcow2
-from tests.peers import need
+from tests.peers import nbd_peer, need
 from tests.socket.process import Client, DaemonProcess
 
 MIB = 1 << 20
@@ -114,21 +112,6 @@ def test_nbdsh_sends_what_no_program_would(tmp_path: Path) -> None:
         )
 
 
-@contextlib.contextmanager
-def their_server(*words: str | Path, path: Path) -> Iterator[None]:
-    process = subprocess.Popen(["timeout", "-k", "1", "30", need(str(words[0])), *map(str, words[1:])])
-    try:
-        deadline = time.monotonic() + 10
-        while not path.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            os.sched_yield()
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _stream_from(folder: Path, server: dict[str, Any], **options: Any) -> bytes:
     """Stream an NBD base into a new overlay, and return what the overlay holds then."""
     make_qcow2(folder / "top.qcow2", str(SIZE))
@@ -159,7 +142,7 @@ def _stream_from(folder: Path, server: dict[str, Any], **options: Any) -> bytes:
 def test_a_stream_from_nbdkit_copies_only_data(tmp_path: Path) -> None:
     data = make_data(tmp_path / "base.raw")
     path = tmp_path / "peer.sock"
-    with their_server("nbdkit", "-f", "-U", path, "file", tmp_path / "base.raw", path=path):
+    with nbd_peer("nbdkit", "-f", "-U", path, "file", tmp_path / "base.raw", path=path):
         assert _stream_from(tmp_path, {"type": "unix", "path": str(path)}) == data
     allocated = json.loads(run("qemu-img", "map", "--output=json", tmp_path / "top.qcow2"))
     assert sum(run["length"] for run in allocated if run["data"]) == 3 * MIB
@@ -170,8 +153,21 @@ def test_a_stream_from_qemu_nbd_over_tls(tmp_path: Path) -> None:
     folder = make_certificates(tmp_path / "tls")
     path = tmp_path / "peer.sock"
     creds = f"tls-creds-x509,id=tls,dir={folder},endpoint=server,verify-peer=on"
-    words = ["--object", creds, "--tls-creds", "tls", "-t", "-r", "-f", "raw", "-x", "base", "-k", path]
-    with their_server("qemu-nbd", *words, tmp_path / "base.raw", path=path):
+    words: list[str | Path] = [
+        "--object",
+        creds,
+        "--tls-creds",
+        "tls",
+        "-t",
+        "-r",
+        "-f",
+        "raw",
+        "-x",
+        "base",
+        "-k",
+        path,
+    ]
+    with nbd_peer("qemu-nbd", *words, tmp_path / "base.raw", path=path):
         server = {"type": "unix", "path": str(path)}
         options = {"tls-creds": "tls", "tls-hostname": "localhost", "export": "base"}
         assert _stream_from(tmp_path, server, **options) == data

@@ -68,6 +68,9 @@ class NbdDriver(BlockDriver):
             options.get("reconnect-delay", 0) * NS_PER_SECOND,
         )
         connection = await lifeline.open(options.get("open-timeout", 0) * NS_PER_SECOND)
+        if "x-dirty-bitmap" in options and not connection.agreed.contexts:
+            await lifeline.close()
+            raise QMPError(f"Could not open image: {os.strerror(errno.EINVAL)}")
         if not context.read_only and connection.agreed.export.flags & TransmissionFlag.READ_ONLY:
             if not context.auto_read_only:
                 await lifeline.close()
@@ -188,6 +191,24 @@ class NbdDriver(BlockDriver):
             is_allocated=True,
             host_offset=offset,
         )
+
+    # Reopening: the connection stays, and whether writes are let through is the engine's business.
+
+    async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:
+        """Make sure that the export can be written, if it is to be.
+
+        Raises:
+            QMPError: It cannot.
+        """
+        del options
+        if not read_only and self._has(TransmissionFlag.READ_ONLY):
+            raise QMPError("Can't reopen read-only NBD mount as read/write")
+
+    async def commit_reopen(self) -> None:
+        """Do nothing more."""
+
+    async def abort_reopen(self) -> None:
+        """Do nothing."""
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Refuse another size: the protocol has no way to ask for it.

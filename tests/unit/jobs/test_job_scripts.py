@@ -72,12 +72,12 @@ LEADS_ON = {
 def shown(node: Node) -> bytes:
     """Return all that a node in memory shows, without asking anybody for a turn."""
     driver: Any = node.driver
-    if not isinstance(driver, MemoryFormat):
+    if not isinstance(node.driver, MemoryFormat):
         return shown(next(iter(node.children.values())).node)
     under = shown(node.backing) if node.backing is not None else b""
     data = bytearray(under[: driver.size].ljust(driver.size, b"\0"))
     for index, host in driver.table.items():
-        stored = bytes(CLUSTER) if host is None else FILES[f"f-{driver.name}"][host : host + CLUSTER]
+        stored = bytes(CLUSTER) if host is None else driver._file.node.driver.data[host : host + CLUSTER]
         data[index * CLUSTER : (index + 1) * CLUSTER] = stored.ljust(CLUSTER, b"\0")
     return bytes(data[: driver.size])
 
@@ -170,8 +170,6 @@ class JobScripts(RuleBasedStateMachine):
                 }
             )
             node = self.daemon.graph.find(name)
-            driver: Any = node.driver
-            driver.name = name
             if name in CHAIN:
                 await self._fill(node)
         top = self.daemon.graph.find(CHAIN[-1])

@@ -48,6 +48,24 @@ def test_a_command_that_fails_is_answered_with_its_error(run: Run, name: str, er
     run(main())
 
 
+def test_replies_go_on_after_one_that_could_not_be_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with a_world() as world:
+            asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+            client = await world.connect()
+            with monkeypatch.context() as patch:
+                patch.setattr("qmpserver.monitor.client.messages.reply", lambda *_: 1 // 0)
+                patch.setattr("qmpserver.qmp.session.refusal", lambda *_: 1 // 0)
+                await client.send(request("nothing"))
+                await turns()
+            await client.send(request("slow", 1))
+            await turns()
+            world.gate.set()
+            assert await client.message() == {"return": "slow", "id": 1}
+
+    run(main())
+
+
 def test_an_error_of_ours_is_logged_and_not_shown(run: Run, logged: io.StringIO) -> None:
     async def main() -> None:
         async with a_world() as world:

@@ -11,10 +11,11 @@ from qmpserver.errors import QMPError
 
 U32 = st.integers(0, (1 << 32) - 1)
 U64 = st.integers(0, (1 << 64) - 1)
+SIZES = st.integers(0, (1 << 55) - 1).map(lambda sectors: sectors * 512)
 
 HEADERS = st.builds(
     h.Header,
-    version=st.just(3), cluster_bits=st.integers(9, 21), size=U64, l1_entries=U32, l1_offset=U64,
+    version=st.just(3), cluster_bits=st.integers(9, 21), size=SIZES, l1_entries=U32, l1_offset=U64,
     reftable_offset=U64, reftable_clusters=U32, backing_offset=st.integers(0, 512), backing_length=U32,
     crypt_method=U32, snapshot_count=U32, snapshot_offset=U64, incompatible=U64, compatible=U64, autoclear=U64,
     refcount_order=U32, header_length=st.integers(105, 512), compression_type=st.integers(0, 255),
@@ -29,6 +30,12 @@ SOUND = h.Header(
 @given(HEADERS)
 def test_a_stored_header_is_parsed_as_it_was(header: h.Header) -> None:
     assert h.Header.parse(header.pack().ljust(112, b"\0")) == header
+
+
+@given(HEADERS, st.integers(1, 511))
+def test_a_part_of_a_sector_at_the_end_of_the_disk_does_not_count(header: h.Header, more: int) -> None:
+    stored = replace(header, size=header.size + more).pack().ljust(112, b"\0")
+    assert h.Header.parse(stored) == header
 
 
 @given(HEADERS)
