@@ -192,7 +192,7 @@ class ClientConnection:
         try:
             self._is_turn_due = self._run_some()
         finally:
-            # Whatever goes wrong in here, later replies must not wait for the end of a turn that is over.
+            # Whatever goes wrong in here, later lines must not wait for the end of a turn that is over.
             self._is_in_turn = False
         if self._out:
             self._flush()

@@ -64,12 +64,11 @@ def create() -> Step:
 def grouped() -> Step:
     """Start two backups with one fate, of which only one comes to the end of its work."""
     held = {"sync": "full", "auto-finalize": False, "auto-dismiss": False}
-    wanted = [
+    own: list[dict[str, Any]] = [
         {"job-id": "j", "device": "base", "target": "target"},
-        {"job-id": "k", "device": "top", "speed": 1},
+        {"job-id": "k", "device": "top", "target": "spare", "speed": 1},
     ]
-    wanted[1]["target"] = "spare"
-    actions = [{"type": "blockdev-backup", "data": data | held} for data in wanted]
+    actions = [{"type": "blockdev-backup", "data": held | data} for data in own]
     return step("transaction", actions=actions, properties={"completion-mode": "grouped"})
 
 
@@ -133,7 +132,7 @@ class Trial:
                 continue
             if verb_name in ("cancel", "force"):
                 ends_well = asked.execute == "block-job-cancel" and verb_name == "cancel" and state == "ready"
-                then = "pending" if ends_well else "concluded"
+                then: str | None = "pending" if ends_well else "concluded"
             else:
                 then = LEADS_TO.get(verb_name, {}).get(state)
             if then is not None:
