@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from qmpserver.block.view import NodeView
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.extras import SupportsCopyRange
-from qmpserver.driver_api.mapping import Allocation, MappingKind
+from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.units import KiB, align_down, align_up
 
 _PLAIN_UNIT = 64 * KiB
@@ -103,24 +103,27 @@ async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: 
     The source is in flight meanwhile.  Whoever holds the target still may be waiting for that, so nothing
     here waits for a node that is held still.
     """
-    return await _store_in_place(source, node, driver, offset) or await _store_over(
-        source, node, driver, offset
-    )
-
-
-async def _store_in_place(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
     if node.is_held_still:
         return 0
     async with _as_request(node, offset, offset + source.length):
         mapping = await driver.map(offset, source.length)
-        target = _node_of(node, mapping.child) if mapping.in_place else None
-        if target is None:
-            return 0
-        place = _Place(target, mapping.offset, mapping.length)
-        if not await _copy(source, place, max(driver.subcluster_size, _PLAIN_UNIT)):
-            return 0
-        node.note_written(offset, mapping.length)
-        return mapping.length
+        if mapping.in_place:
+            # What is copied may lie in the target itself: it must not be waited for in what follows.
+            return await _store_in_place(source, node, driver, offset, mapping)
+    return await _store_over(source, node, driver, offset)
+
+
+async def _store_in_place(
+    source: _Place, node: NodeView, driver: MappingDriver, offset: int, mapping: Mapping
+) -> int:
+    target = _node_of(node, mapping.child)
+    if target is None:
+        return 0
+    place = _Place(target, mapping.offset, mapping.length)
+    if not await _copy(source, place, max(driver.subcluster_size, _PLAIN_UNIT)):
+        return 0
+    node.note_written(offset, mapping.length)
+    return mapping.length
 
 
 async def _store_over(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
