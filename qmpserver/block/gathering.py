@@ -44,10 +44,15 @@ class _Place:
 
 
 class Gathering:
-    """Writes of one node that were begun in this turn of the event loop."""
+    """Writes of one node that were begun in this turn of the event loop.
+
+    Attributes:
+        not_begun: How many have come and have not gone on yet; who comes later should not overtake them.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[_Place] = []
+        self.not_begun = 0
 
     async def write(self, offset: int, data: memoryview, store: StoreRun) -> bool:
         """Store `data` together with its neighbours, and say whether that was done.
@@ -64,9 +69,10 @@ class Gathering:
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._sort_out)
         self._waiting.append(place)
+        self.not_begun += 1
         is_stored = False
         try:
-            await place.turn
+            await self._turn(place)
             if not place.run:
                 return place.is_stored
             await store(offset, [each.data for each in place.run])
@@ -77,6 +83,12 @@ class Gathering:
             for other in place.run[1:]:
                 other.settle(is_stored=is_stored)
         return True
+
+    async def _turn(self, place: _Place) -> None:
+        try:
+            await place.turn
+        finally:
+            self.not_begun -= 1
 
     def _sort_out(self) -> None:
         """Find the neighbours; the first of them goes on and stores them all."""

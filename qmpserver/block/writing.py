@@ -146,7 +146,7 @@ async def _write_first(node: NodeView, driver: MappingDriver, offset: int, data:
             return mapping.length
         # Only the run that `map` judged alike: what follows may be writable in place.
         data = data[: mapping.length]
-        if len(requests) == 1 or len(data) >= MOST:
+        if len(data) >= MOST or (len(requests) == 1 and not node.gathering.not_begun):
             return await _write_new_as(request, node, driver, offset, data)
     finally:
         requests.end(request)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from qmpserver.block import chain
+from qmpserver.block.zeroes import is_zero
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.errors import error_text
 from qmpserver.exports.nbd_contexts import Context
@@ -21,7 +22,7 @@ Reply = list[bytes | bytearray | memoryview]
 """Pieces to be sent one after the other."""
 
 SPARSE_READ: Final = 64 * KiB
-"""Reads from this length on look for holes first, which need not be sent."""
+"""Reads from this length on name holes, which need not be sent."""
 
 
 class RequestServer:
@@ -87,15 +88,25 @@ class RequestServer:
         length = request.length
         if not length:
             return [self._writer.done(request)]
-        if self._is_structured and length >= SPARSE_READ and not request.flags & CommandFlag.DF:
+        may_tell_holes = self._is_structured and length >= SPARSE_READ and not request.flags & CommandFlag.DF
+        if may_tell_holes and self._knows_holes:
             return await self._read_sparse(request)
         header = self._writer.read_header(request)
         start = len(header)
         # Header and data in one piece: what is small is sent by one call without being copied again.
         buffer = bytearray(start + length)
         buffer[:start] = header
-        await self._backend.pread(request.offset, memoryview(buffer)[start:])
+        data = memoryview(buffer)[start:]
+        await self._backend.pread(request.offset, data)
+        if may_tell_holes and is_zero(data):
+            return [self._writer.hole(request, request.offset, length, is_last=True)]
         return [buffer]
+
+    @property
+    def _knows_holes(self) -> bool:
+        """Whether the node knows its holes by heart; a plain file has to be asked, which takes longer than reading."""
+        mapping = self._backend.node.mapping
+        return mapping is not None and not mapping.status_follows_child
 
     async def _read_sparse(self, request: Request) -> Reply:
         """Read what is not known to be zeroes, and name the rest."""

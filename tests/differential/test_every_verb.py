@@ -202,11 +202,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images")
     below: dict[str, str] = {}
     for layer, name in enumerate(("base", "mid", "top")):
-        make_qcow2(folder / f"{name}.qcow2", "8M", **below)
-        qemu_io(folder / f"{name}.qcow2", f"write -P {layer + 1} {2 * layer}M 3M")
+        make_qcow2(folder / f"{name}.qcow2", "4M", **below)
+        qemu_io(folder / f"{name}.qcow2", f"write -P {layer + 1} {layer}M 1536k")
         below = {"backing_file": f"{name}.qcow2", "backing_fmt": "qcow2"}
     for name in ("target", "spare"):
-        make_qcow2(folder / f"{name}.qcow2", "8M")
+        make_qcow2(folder / f"{name}.qcow2", "4M")
     return folder
 
 
