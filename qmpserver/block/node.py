@@ -317,6 +317,7 @@ class Node:
         if not self.driver.is_filter:
             return None
         return self.children[self.driver.filtered_child].node
+
     def set_backing_filename(self, filename: str | None) -> None:
         """Record which backing file the image names."""
         self.backing_filename = filename

@@ -334,9 +334,7 @@ class Opener:
                 await self._open_children(spec, options[spec.name], opening, made)
         return driver_class
 
-    async def _open_children(
-        self, spec: ChildSpec, wanted: Any, opening: Opening, made: list[Node]
-    ) -> None:
+    async def _open_children(self, spec: ChildSpec, wanted: Any, opening: Opening, made: list[Node]) -> None:
         """Open what an option describes: one child, or a list of them."""
         if not spec.is_list:
             await self._open_child(spec, {spec.name: wanted}, opening, made)
@@ -452,7 +450,9 @@ async def _load_bitmaps(opening: Opening, driver: BlockDriver) -> None:
         with contextlib.suppress(OSError):
             await driver.close()
         if isinstance(error, OSError):
-            raise QMPError(f"Could not read a bitmap of node '{opening.node_name}': {error_text(error)}") from error
+            raise QMPError(
+                f"Could not read a bitmap of node '{opening.node_name}': {error_text(error)}"
+            ) from error
         raise
 
 

@@ -125,7 +125,18 @@ def test_traces_go_to_their_file(tmp_path: Path) -> None:
 def test_help_on_objects_is_given(tmp_path: Path) -> None:
     done = run_to_end("--object", "help", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "List of user creatable objects:\n  iothread\n  secret\n"
+    assert done.stdout.splitlines() == [
+        "List of user creatable objects:",
+        "  authz-list",
+        "  authz-simple",
+        "  iothread",
+        "  monitor-qmp",
+        "  secret",
+        "  throttle-group",
+        "  tls-creds-anon",
+        "  tls-creds-psk",
+        "  tls-creds-x509",
+    ]
     done = run_to_end("--object", "secret,help", folder=tmp_path)
     assert done.stdout.splitlines()[0] == "secret options:"
     assert "  format=<QCryptoSecretFormat>" in done.stdout.splitlines()

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -230,3 +231,31 @@ def test_a_stream_of_small_writes_fills_clusters_by_few_writes(
     asyncio.run(scenario())
     # The first one, with zeroes behind it; those of its cluster wait for it, and the others are one.
     assert vectors == [2, 240]
+
+
+@pytest.mark.parametrize("pauses", [(1,), (3,), (1, 4, 2), (2, 6)])
+def test_who_comes_later_gets_later_room(
+    in_memory: Path, monkeypatch: pytest.MonkeyPatch, pauses: tuple[int, ...]
+) -> None:
+    original, turns = MemoryFile.pwrite, itertools.cycle(pauses)
+
+    async def pwrite(self: MemoryFile, offset: int, data: memoryview, flags: int) -> None:
+        for _ in range(next(turns)):
+            await asyncio.sleep(0)
+        await original(self, offset, data, flags)
+
+    async def scenario() -> None:
+        engine, node = await _open(in_memory, IN_MEMORY)
+        monkeypatch.setattr(MemoryFile, "pwrite", pwrite)
+        coming = iter(range(0, 40 * 4096, 4096))
+
+        async def work() -> None:
+            for offset in coming:
+                await node.pwrite(offset, memoryview(b"x" * 4096))
+
+        await asyncio.gather(*(work() for _ in range(3)))
+        places = [(await node.driver.map(offset, 4096)).offset for offset in range(0, 40 * 4096, 4096)]
+        assert places == sorted(places)
+        await engine.graph.collect(node)
+
+    asyncio.run(scenario())

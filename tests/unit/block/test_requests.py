@@ -77,7 +77,6 @@ def test_the_latest_request_may_become_serialising_over_more() -> None:
         requests = TrackedRequests()
         first, second = requests.begin(0, 10), requests.begin(10, 20)
         assert not requests.make_serialising(first, 0, 16)
-        assert not requests.must_wait
         assert requests.make_serialising(second, 0, 32)
         assert requests.must_wait
         turn = asyncio.create_task(requests.turn(second))
