@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from qmpserver.block import chain, copy_on_read, draining, filenames, reading, resizing, writing
@@ -352,48 +353,31 @@ class Node:
         finally:
             self._leave()
 
-    async def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> None:
+    # Those that change something hand on one coroutine, so that sharing their frame costs no further one.
+
+    def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Store `data` at `offset`.
 
         Raises:
             OSError: EPERM when the node is read-only, EIO past the end of what cannot grow.
         """
-        if self._quiesced:
-            await self.until_resumed()
-        self._check_writable(offset + len(data))
-        if self.write_threshold is not None:
-            self._check_threshold(self.write_threshold, offset + len(data))
-        self._in_flight += 1
-        try:
-            await writing.write(self, offset, data, flags)
-        except BaseException:
-            self._note_half_written(offset, len(data))
-            raise
-        finally:
-            self._leave()
+        return self._change(offset, len(data), partial(writing.write, self, offset, data, flags))
 
-    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
+    def pwritev(
+        self, offset: int, buffers: Sequence[memoryview], flags: int = 0
+    ) -> Coroutine[Any, Any, None]:
         """Store buffers, one behind the other, from `offset` on; see :meth:`pwrite`."""
         if not writing.takes_vectors(self):
-            await self.pwrite(offset, memoryview(b"".join(buffers)), flags)
-            return
+            return self.pwrite(offset, memoryview(b"".join(buffers)), flags)
         length = sum(map(len, buffers))
-        if self._quiesced:
-            await self.until_resumed()
-        self._check_writable(offset + length)
-        if self.write_threshold is not None:
-            self._check_threshold(self.write_threshold, offset + length)
-        self._in_flight += 1
-        try:
-            await writing.write_vector(self, offset, buffers, flags)
-        except BaseException:
-            self._note_half_written(offset, length)
-            raise
-        finally:
-            self._leave()
+        return self._change(offset, length, partial(writing.write_vector, self, offset, buffers, flags))
 
-    async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
+    def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Make the range read as zeroes, by the cheapest means there is."""
+        return self._change(offset, length, partial(writing.write_zeroes, self, offset, length, flags))
+
+    async def _change(self, offset: int, length: int, carry_out: Callable[[], Awaitable[None]]) -> None:
+        """Carry out a request that changes a range, once the node may be written."""
         if self._quiesced:
             await self.until_resumed()
         self._check_writable(offset + length)
@@ -401,7 +385,7 @@ class Node:
             self._check_threshold(self.write_threshold, offset + length)
         self._in_flight += 1
         try:
-            await writing.write_zeroes(self, offset, length, flags)
+            await carry_out()
         except BaseException:
             self._note_half_written(offset, length)
             raise

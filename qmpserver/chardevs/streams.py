@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tty
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from qmpserver.chardevs.chardev import Chardev
@@ -20,7 +21,7 @@ class StdioChardev(Chardev):
         return [Endpoint(Stream(0, 1), is_server=False)]
 
 
-class DescriptorChardev(Chardev):
+class DescriptorChardev(Chardev, ABC):
     """A pair of descriptors that the chardev has opened.
 
     Attributes:
@@ -43,13 +44,13 @@ class DescriptorChardev(Chardev):
             self.close()
             raise
 
+    @abstractmethod
     def open_descriptors(self) -> None:
         """Fill `fds`.
 
         Raises:
             QMPError: A file cannot be opened.
         """
-        raise NotImplementedError
 
     def hand_over(self) -> list[Endpoint]:
         """Return the descriptors, which stay the chardev's."""

@@ -160,7 +160,7 @@ async def _run(wishes: Wishes, log: TextIO | None) -> int:
         style = Style("verbose" in wishes.flags, "hmp" in wishes.flags)
         if _is_terminal():
             # Only here, for these need packages that scripts do without.
-            from qmpserver.shell.terminal import TerminalScreen, TerminalShell  # noqa: PLC0415
+            from qmpserver.shell.terminal import TerminalScreen, TerminalShell  # noqa: PLC0415 - scripts need no terminal
 
             screen = TerminalScreen(pretty="pretty" in wishes.flags)
             link = await _open(wishes, screen, log, stack, show=screen.text)

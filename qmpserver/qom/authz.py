@@ -1,6 +1,7 @@
 """Who may come in, as objects: ``authz-simple`` and ``authz-list``."""
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +9,12 @@ from qmpserver.qom.user_object import UserObject
 
 
 @dataclass(frozen=True, slots=True)
-class Authorization(UserObject):
+class Authorization(UserObject, ABC):
     """Decides by somebody's name, which for a certificate is its subject."""
 
+    @abstractmethod
     def admits(self, identity: str) -> bool:
         """Say whether somebody of that name may come in."""
-        raise NotImplementedError
 
 
 class SimpleAuthorization(Authorization):

@@ -186,7 +186,7 @@ class Images:
 
     def _add_object(self, text: str) -> None:
         from qmpserver.cli import structured  # noqa: PLC0415 - few name objects
-        from qmpserver.cli.daemon.object_help import object_help  # noqa: PLC0415
+        from qmpserver.cli.daemon.object_help import object_help  # noqa: PLC0415 - few name objects
 
         schema = self.engine.schema
         try:

@@ -140,9 +140,9 @@ def _run(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
 
 async def _work(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
     from qmpserver.cli.img.command_line import Answer, Failure, Given, Tool  # noqa: PLC0415 - see _run
-    from qmpserver.cli.img.images import Images  # noqa: PLC0415
-    from qmpserver.cli.io.session import Session  # noqa: PLC0415
-    from qmpserver.errors import QMPError, error_text  # noqa: PLC0415
+    from qmpserver.cli.img.images import Images  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.cli.io.session import Session  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.errors import QMPError, error_text  # noqa: PLC0415 - the answers before need no engine
 
     objects = {"object": given.get("object", [])}
     try:
@@ -176,7 +176,7 @@ def _wanted(given: dict[str, list[str]], reporter: Reporter) -> "Wanted | None":
     Raises:
         QMPError: A mode has a name that there is not.
     """
-    from qmpserver.cli.io.option_list import option_list  # noqa: PLC0415
+    from qmpserver.cli.io.option_list import option_list  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.cli.io.wanted import Wanted  # noqa: PLC0415 - see _run
 
     def last(option: str) -> str | None:
@@ -206,8 +206,8 @@ def _wanted(given: dict[str, list[str]], reporter: Reporter) -> "Wanted | None":
 async def _commands(session: "Session", wanted: "Wanted | None", lines: list[str]) -> bool:
     """Open the image, and carry out all command lines; say whether all went well."""
     from qmpserver.cli.io.command import Complaint  # noqa: PLC0415 - see _run
-    from qmpserver.cli.io.interpreter import run_line  # noqa: PLC0415
-    from qmpserver.cli.io.opening import open_in  # noqa: PLC0415
+    from qmpserver.cli.io.interpreter import run_line  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.cli.io.opening import open_in  # noqa: PLC0415 - the answers before need no engine
 
     if wanted is not None:
         try:
@@ -225,7 +225,7 @@ async def _commands(session: "Session", wanted: "Wanted | None", lines: list[str
 async def _interact(session: "Session") -> bool:
     """Carry out the lines of standard input; say whether all went well."""
     from qmpserver import threads  # noqa: PLC0415 - see _run
-    from qmpserver.cli.io.interpreter import run_line  # noqa: PLC0415
+    from qmpserver.cli.io.interpreter import run_line  # noqa: PLC0415 - the answers before need no engine
 
     went_well = True
     while not session.is_over:
