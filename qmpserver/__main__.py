@@ -3,6 +3,9 @@
     qmpserver [daemon] OPTIONS...
     qmpserver img COMMAND OPTIONS...
     qmpserver io OPTIONS...
+    qmpserver nbd OPTIONS... FILE
+    qmpserver machine OPTIONS...
+    qmpserver link DIR
     qmpserver shell OPTIONS... ADDRESS
 
 Linked under the name of a QEMU tool, the program behaves as that tool.
@@ -13,19 +16,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-DOORS = {
-    "daemon": "qmpserver.cli.daemon.main",
-    "img": "qmpserver.cli.img.main",
-    "io": "qmpserver.cli.io.main",
-    "shell": "qmpserver.cli.shell",
-}
-"""The module behind each word; its `main` takes the program's name and the other words."""
-
-NAMES = {"qemu-storage-daemon": "daemon", "qemu-img": "img", "qemu-io": "io"}
-"""The door behind each name of a QEMU tool."""
-
-NOT_BUILT_YET = ("nbd", "machine")
-"""Words that will be doors, and are refused by name until then."""
+from qmpserver.cli.doors import DOORS, built, help_text, word_of
+from qmpserver.lazily import put_off
 
 
 def run(program: str, words: Sequence[str]) -> int:
@@ -38,15 +30,21 @@ def run(program: str, words: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    door = NAMES.get(program)
-    if door is None:
-        door, words = _door(words)
-    if door not in DOORS:
-        kind = "not supported yet" if door in NOT_BUILT_YET else "not a command"
-        known = ", ".join(DOORS)
-        print(f"{program}: '{door}' is {kind} (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
+    word = word_of(program)
+    if word is None:
+        if words and words[0] in {"-h", "--help"}:
+            sys.stdout.write(help_text(program))
+            return 0
+        word, words = _door(words)
+    door = DOORS.get(word)
+    if door is None or not door.is_built:
+        kind = "not a command" if door is None else "not supported yet"
+        known = ", ".join(built())
+        print(f"{program}: '{word}' is {kind} (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
         return 1
-    main = importlib.import_module(DOORS[door]).main
+    # A short run may never use them.  dataclasses imports inspect only for classes that have no docstring.
+    put_off("asyncio", "inspect", "json", "logging")
+    main = importlib.import_module(door.module).main
     status: int = main(program, words)
     return status
 
@@ -60,7 +58,15 @@ def _door(words: Sequence[str]) -> tuple[str, Sequence[str]]:
 def main() -> int:
     """Run the program on this process's command line."""
     program = os.path.basename(sys.argv[0])
-    return run("qmpserver" if program == "__main__.py" else program, sys.argv[1:])
+    try:
+        return run("qmpserver" if program == "__main__.py" else program, sys.argv[1:])
+    except KeyboardInterrupt:
+        # What was open is closed by now; the rest is as if nobody had caught the signal.
+        import signal  # noqa: PLC0415 - hardly ever wanted
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+        raise
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Bind each command of the schema to the function that carries it out, and check that they match."""
+"""Bind each command of the schema to the function that carries it out, and check that they match.
+
+A server's start need not wait for the functions of commands that nobody has sent.
+"""
 
 import importlib
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from qmpserver.daemon import Daemon
@@ -11,8 +13,8 @@ from qmpserver.errors import ParameterError
 from qmpserver.monitor.commands import BoundCommand, Client
 from qmpserver.schema.model import Command, Schema
 
-Handler = Callable[..., Any]
 Check = Callable[[Mapping[str, Any] | None], dict[str, Any]]
+Run = Callable[[Client, dict[str, Any]], Any]
 
 SESSION_COMMANDS = frozenset(("qmp_capabilities",))
 """Commands that the QMP session carries out by itself."""
@@ -29,23 +31,38 @@ class MismatchError(Exception):
 def bind_commands(daemon: Daemon) -> dict[str, BoundCommand]:
     """Return every command of the schema, ready to be run on `daemon`.
 
+    A command's function is imported, and held against the schema, when it is first run; :func:`check_functions`
+    does so for all.
+    """
+    return {
+        command.name: BoundCommand(
+            name=command.name,
+            check=_check(daemon, command),
+            run=_runner(daemon, command),
+            allow_oob=command.allow_oob,
+            detached=command.detached,
+            changes=command.changes,
+        )
+        for command in daemon.schema.commands.values()
+        if command.name not in SESSION_COMMANDS
+    }
+
+
+def check_functions(schema: Schema) -> None:
+    """Compare all commands with all functions.
+
     Raises:
         MismatchError: A command has no function, a function no command, or their arguments differ.
     """
-    bound: dict[str, BoundCommand] = {}
-    for subject, commands in _by_subject(daemon.schema).items():
-        module = importlib.import_module(f"qmpserver.commands.{subject.replace('-', '_')}")
-        handlers = dict(_handlers(module))
+    for subject, commands in _by_subject(schema).items():
+        module = _module(subject)
+        known = {_function_name(command.name) for command in commands}
+        unknown = [name for name, _ in _handlers(module) if name not in known]
+        if unknown:
+            raise MismatchError(f"{module.__name__} has functions that are no commands: {sorted(unknown)}")
         for command in commands:
-            if command.name in SESSION_COMMANDS:
-                continue
-            handler = handlers.pop(_function_name(command.name), None)
-            if handler is None:
-                raise MismatchError(f"command '{command.name}' has no function in {module.__name__}")
-            bound[command.name] = _bind(daemon, command, handler)
-        if handlers:
-            raise MismatchError(f"{module.__name__} has functions that are no commands: {sorted(handlers)}")
-    return bound
+            if command.name not in SESSION_COMMANDS:
+                _find_function(command)
 
 
 def _by_subject(schema: Schema) -> dict[str, list[Command]]:
@@ -55,40 +72,45 @@ def _by_subject(schema: Schema) -> dict[str, list[Command]]:
     return subjects
 
 
+def _module(subject: str) -> ModuleType:
+    name = subject.replace("-", "_").replace("/", ".")
+    return importlib.import_module(f"qmpserver.commands.{name}")
+
+
 def _function_name(command_name: str) -> str:
     return command_name.replace("-", "_")
 
 
-def _handlers(module: ModuleType) -> Iterator[tuple[str, Handler]]:
-    """Go through a module's own public functions whose first parameter is the daemon."""
+def _handlers(module: ModuleType) -> Iterator[tuple[str, FunctionType]]:
+    """Go through a module's own public functions whose first parameter is the daemon or machine."""
     for name, value in vars(module).items():
-        if name.startswith("_") or not inspect.isfunction(value) or value.__module__ != module.__name__:
+        if name.startswith("_") or not isinstance(value, FunctionType) or value.__module__ != module.__name__:
             continue
-        if next(iter(inspect.signature(value).parameters), None) == "daemon":
+        if value.__code__.co_varnames[:1] in {("daemon",), ("machine",)}:
             yield name, value
 
 
-def _bind(daemon: Daemon, command: Command, handler: Handler) -> BoundCommand:
-    parameters = inspect.signature(handler).parameters
-    wants_client = "client" in parameters
-    given = {
-        name: parameter.default is parameter.empty
-        for name, parameter in parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name != "client"
-    }
+def _keywords(handler: FunctionType) -> dict[str, bool]:
+    """Return the keywords that a function takes, and whether each has to be given."""
+    # What `inspect` would tell as well, but the first command would wait for it to be imported.
+    code, defaults = handler.__code__, handler.__kwdefaults__ or {}
+    names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    return {name: name not in defaults for name in names}
+
+
+def _find_function(command: Command) -> FunctionType:
+    """Import a command's function; refuse one that takes other arguments."""
+    module = _module(command.subject)
+    handler = dict(_handlers(module)).get(_function_name(command.name))
+    if handler is None:
+        raise MismatchError(f"command '{command.name}' has no function in {module.__name__}")
+    given = {name: required for name, required in _keywords(handler).items() if name != "client"}
     wanted = command.parameters
     if given != wanted:
         raise MismatchError(
             f"command '{command.name}' takes {_list(wanted)}, but its function takes {_list(given)}"
         )
-    return BoundCommand(
-        name=command.name,
-        check=_check(daemon, command),
-        run=_runner(daemon, handler, wants_client=wants_client),
-        allow_oob=command.allow_oob,
-        detached=command.detached,
-        changes=command.changes,
-    )
+    return handler
 
 
 def _check(daemon: Daemon, command: Command) -> Check:
@@ -107,10 +129,20 @@ def _check(daemon: Daemon, command: Command) -> Check:
     return check
 
 
-def _runner(
-    daemon: Daemon, handler: Handler, *, wants_client: bool
-) -> Callable[[Client, dict[str, Any]], Any]:
-    if wants_client:
+def _runner(daemon: Daemon, command: Command) -> Run:
+    found: Run | None = None
+
+    def run(client: Client, arguments: dict[str, Any]) -> Any:
+        nonlocal found
+        if found is None:
+            found = _bind(daemon, _find_function(command))
+        return found(client, arguments)
+
+    return run
+
+
+def _bind(daemon: Daemon, handler: FunctionType) -> Run:
+    if "client" in _keywords(handler):
         return lambda client, arguments: handler(daemon, client=client, **arguments)
     return lambda _client, arguments: handler(daemon, **arguments)
 

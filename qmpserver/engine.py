@@ -6,7 +6,7 @@ Here the engine and the drivers meet, through the registry; everything above wor
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from qmpserver import threads
@@ -19,7 +19,7 @@ from qmpserver.clock import Clock
 from qmpserver.driver_api.extras import SupportsCreate
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.registry import DriverRegistry
-from qmpserver.driver_api.surroundings import Surroundings
+from qmpserver.driver_api.surroundings import Surroundings, no_named_fds
 from qmpserver.errors import QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.log import get_logger
@@ -73,6 +73,7 @@ class Engine:
         graph: All nodes.
         registry: All drivers.
         opener: Opens images into the graph.
+        claim_fd: Whose named descriptors are meant.  Whoever changes it holds the graph's lock, and changes it back.
         objects: All user-created objects.
     """
 
@@ -86,6 +87,7 @@ class Engine:
         self.schema = schema
         self.clock = clock
         self.events = EventBus(clock)
+        self.claim_fd: Callable[[str], int] = no_named_fds
         self.graph = Graph()
         self.objects = ObjectStore(clock)
         self.registry = DriverRegistry(DRIVERS, PROBED)
@@ -101,14 +103,20 @@ class Engine:
                 secret=self.objects.secret,
                 throttle_group=self.objects.throttle_group,
                 tls_client=lambda name: self.objects.credentials(name, is_server=False).context(),
+                claim_fd=self._claim_fd,
                 emit=self.events.emit,
             ),
         )
 
+    def _claim_fd(self, name: str) -> int:
+        return self.claim_fd(name)
+
     def _report_corruption(
         self, node_name: str, message: str, offset: int | None, length: int | None, fatal: bool
     ) -> None:
-        data: dict[str, Any] = {"device": "", "node-name": node_name, "msg": message, "fatal": fatal}
+        node = self.graph.get(node_name)
+        device = self.graph.devices.name_of(node) if node is not None else ""
+        data: dict[str, Any] = {"device": device, "node-name": node_name, "msg": message, "fatal": fatal}
         if offset is not None:
             data["offset"] = offset
         if length is not None:

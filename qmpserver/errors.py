@@ -28,6 +28,9 @@ class QMPError(Exception):
         description: One sentence that names the offending thing; QEMU's where QEMU has one.
         code: What kind of refusal it is, for programs, where that is more than the class says.
         names: The things involved, for programs: `node`, `job`, `parameter`, `pid`, ...
+
+    Attributes:
+        hint: What a person at a command line is told besides; never on the wire.
     """
 
     wire_class: ClassVar[str] = "GenericError"
@@ -36,6 +39,7 @@ class QMPError(Exception):
     def __init__(self, description: str, *, code: str | None = None, **names: str | int) -> None:
         super().__init__(description)
         self.description = description
+        self.hint = ""
         self._details: dict[str, str | int] = {"code": code or self.code, **names}
 
     @property

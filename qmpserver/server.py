@@ -14,7 +14,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from qmpserver import tasks
 from qmpserver.binding import bind_commands
@@ -32,10 +32,12 @@ from qmpserver.monitor.fds import FdSets, FdStore
 from qmpserver.monitor.monitor import Monitor
 from qmpserver.qmp.features import Features
 from qmpserver.qmp.ratelimit import RateLimits
-from qmpserver.qom.monitor import MonitorObject
 from qmpserver.schema.loader import load
 from qmpserver.schema.model import Schema
 from qmpserver.sockets import Peer, UnixAddress
+
+if TYPE_CHECKING:  # what a start does not need is imported when it is asked for
+    from qmpserver.qom.user_object import UserObject
 
 
 @dataclass(slots=True)
@@ -56,13 +58,16 @@ class Server:
         clock: What everything tells the time by; the machine's own when none is given.
         gate: Asked before a file that an image names (a backing file) is opened; raises QMPError to
             refuse.  A client's own file names are not asked about.
+        daemon: What to run, made by the caller with a clock and gate of its own, as a machine is.
 
     Attributes:
         daemon: The graph, the jobs, the objects and the events.
     """
 
-    def __init__(self, *, clock: Clock | None = None, gate: Gate | None = None) -> None:
-        self.daemon = Daemon(load(), clock or SystemClock(), gate)
+    def __init__(
+        self, *, clock: Clock | None = None, gate: Gate | None = None, daemon: Daemon | None = None
+    ) -> None:
+        self.daemon = daemon or Daemon(load(), clock or SystemClock(), gate)
         self.commands = bind_commands(self.daemon)
         self._quit = asyncio.Event()
         self.daemon.on_shutdown = self.request_shutdown
@@ -126,8 +131,10 @@ class Server:
         self._chardev_monitors.append(added)
         return added
 
-    def _make_monitor(self, object_id: str, qom_type: str, properties: dict[str, Any]) -> MonitorObject:
+    def _make_monitor(self, object_id: str, qom_type: str, properties: dict[str, Any]) -> "UserObject":
         """Make a ``monitor-qmp`` object."""
+        from qmpserver.qom.monitor import MonitorObject  # noqa: PLC0415 - few are made
+
         chardev = self.daemon.chardevs.take(properties["chardev"])
 
         def client_ended() -> None:

@@ -1,4 +1,4 @@
-"""Run coroutines without making a task until one really waits."""
+"""Run coroutines without making a task, or even an event loop, until one really waits."""
 
 import asyncio
 import types
@@ -25,19 +25,6 @@ def _go_on(coroutine: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, An
 
 async def _finish(coroutine: Coroutine[Any, Any, T], awaited: Any) -> T:
     return await _go_on(coroutine, awaited)
-
-
-class Outcome(asyncio.Future[T]):
-    """The result of something that is under way and cannot be called back, and so cannot be cancelled.
-
-    A cancelled task goes on waiting until it has come, and is cancelled then: the memory and the descriptors
-    that it lent are not given back while they are still used.
-    """
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Refuse; the waiting task takes note and cancels itself afterwards."""
-        del msg
-        return False
 
 
 class Pending(Exception):
@@ -72,3 +59,49 @@ def spawn(group: "set[asyncio.Task[Any]]", coroutine: Coroutine[Any, Any, T]) ->
     group.add(task)
     task.add_done_callback(group.discard)
     return task
+
+
+_is_without_loop = False
+"""A tool is stepped by :func:`run`, and nothing else runs in this process."""
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a tool's coroutine to its end, with an event loop from where it first asks for one.
+
+    Until then blocking calls are made in place: nobody else is kept waiting.
+
+    Raises:
+        Exception: Whatever the coroutine raised.
+    """
+    global _is_without_loop  # noqa: PLW0603 - the process's own
+    _is_without_loop = True
+    try:
+        return step(coroutine)
+    except Pending as pending:
+        rest = pending.rest
+    finally:
+        _is_without_loop = False
+    result: T = asyncio.run(rest)
+    return result
+
+
+def is_without_loop() -> bool:
+    """Say whether a tool runs that has not come to need an event loop."""
+    return _is_without_loop
+
+
+async def need_loop() -> None:
+    """Go on with an event loop running: before a task is made, a timer set, or anything waited for."""
+    if _is_without_loop:
+        await _suspend()
+
+
+async def pause() -> None:
+    """Let others have their turn, if there are any."""
+    if not _is_without_loop:
+        await _suspend()
+
+
+@types.coroutine
+def _suspend() -> Generator[None, None, None]:
+    yield

@@ -11,9 +11,10 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from qmpserver.tasks import Outcome
+from qmpserver import tasks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,13 +26,16 @@ MAX_THREADS = 64
 class _Inbox:
     """Results on their way from threads to one event loop; many may travel in one wake-up."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
+        from qmpserver.outcome import Outcome  # noqa: PLC0415 - a tool may never come here (tasks.run)
+
         self.loop = loop
-        self._done: deque[tuple[Outcome[Any], Any, BaseException | None]] = deque()
+        self.new_outcome = partial(Outcome[Any], loop=loop)
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._is_scheduled = False
         self.outstanding = 0
 
-    def post(self, outcome: Outcome[Any], result: Any, error: BaseException | None) -> None:
+    def post(self, outcome: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
         """Hand a result over.  Called by the threads."""
         self._done.append((outcome, result, error))
         if not self._is_scheduled:
@@ -51,7 +55,7 @@ class _Inbox:
                 outcome.set_exception(error)
 
 
-_Item = tuple[Callable[..., Any], tuple[Any, ...], Outcome[Any], _Inbox]
+_Item = tuple[Callable[..., Any], tuple[Any, ...], "asyncio.Future[Any]", _Inbox]
 
 
 def _carry_out(item: _Item) -> None:
@@ -81,9 +85,13 @@ class ThreadPool:
     async def run(self, call: Callable[P, T], *args: P.args, **no_keywords: P.kwargs) -> T:
         """Make the call in a thread and wait for its result, even when cancelled meanwhile.
 
+        A tool that has no event loop makes it in place.
+
         Raises:
             Exception: Whatever the call raised.
         """
+        if tasks.is_without_loop():
+            return call(*args, **no_keywords)
         return await self.submit(call, *args, **no_keywords)
 
     def submit(self, call: Callable[P, T], *args: P.args, **no_keywords: P.kwargs) -> "asyncio.Future[T]":
@@ -93,7 +101,7 @@ class ThreadPool:
         inbox = self._inbox
         if inbox is None or inbox.loop is not loop:
             inbox = self._inbox = _Inbox(loop)
-        outcome: Outcome[T] = Outcome(loop=loop)
+        outcome: asyncio.Future[T] = inbox.new_outcome()
         inbox.outstanding += 1
         if inbox.outstanding > self._threads and self._threads < self._limit:
             self._start_thread()
@@ -140,12 +148,13 @@ class Lane:
         Raises:
             Exception: Whatever the call raised.
         """
-        del no_keywords
+        if tasks.is_without_loop():
+            return call(*args, **no_keywords)
         loop = asyncio.get_running_loop()
         inbox = self._inbox
         if inbox is None or inbox.loop is not loop:
             inbox = self._inbox = _Inbox(loop)
-        outcome: Outcome[T] = Outcome(loop=loop)
+        outcome: asyncio.Future[T] = inbox.new_outcome()
         inbox.outstanding += 1
         with self._lock:
             self._waiting.append((call, args, outcome, inbox))

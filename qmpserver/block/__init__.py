@@ -26,7 +26,7 @@ The engine owns the bytes and never names a format; it meets drivers through ``d
 - :mod:`dirty_bitmap`: which parts of a node were written, in :mod:`bits`; found by :mod:`bitmap_lookup`, refused by
   :mod:`bitmap_checks`, changed by :mod:`bitmap_actions`, brought from and to images by :mod:`bitmap_store`.
 - :mod:`internal_snapshots`: snapshots that images keep inside themselves.
-- :mod:`filenames`: image names, ``json:`` names, and names relative to an overlay.
+- :mod:`filenames`: image names, ``json:`` names, and names relative to an overlay; :mod:`hash_order`: the order of members.
 - :mod:`backend`: a user's own handle on a root node.
 - :mod:`info`: what queries show of a node.
 

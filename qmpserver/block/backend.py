@@ -56,6 +56,25 @@ class BlockBackend:
             raise
         self.root = edge
 
+    async def hold(self, held: PermissionSet) -> None:
+        """Hold other permissions, now or once the node is active.
+
+        Raises:
+            NodeInUse: Another user does not agree; nothing has changed.
+            QMPError: The node cannot be used so; nothing has changed.
+        """
+        if self.root is None or (self._allows_inactive and not self.root.node.is_active):
+            self._held = held
+            return
+        before = self.root.permissions
+        self.root.permissions = held
+        try:
+            await self._graph.refresh(self.root.node)
+        except BaseException:
+            self.root.permissions = before
+            raise
+        self._held = held
+
     @property
     def permits_inactive(self) -> bool:
         """Whether the node may become inactive: the user only reads, or allows it."""

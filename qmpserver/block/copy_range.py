@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from qmpserver.block.head_guard import GUARDED
 from qmpserver.block.view import NodeView
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.extras import SupportsCopyRange
@@ -14,8 +15,7 @@ _PLAIN_UNIT = 64 * KiB
 """What is looked at together for zeroes where the target has no clusters."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a run of bytes lies: in which protocol node, from which byte, how many."""
 
     node: NodeView
@@ -52,6 +52,9 @@ async def copy_between(source: NodeView, target: NodeView, offset: int, length: 
         OSError: They could not be read, or not be written.
     """
     if target.driver.is_filter or target.flags.detect_zeroes != "off" or target.flags.read_only:
+        return 0
+    if target.head_guard is not None and offset < GUARDED:
+        # What begins an image that was guessed to be raw is looked at, so it must pass through memory.
         return 0
     async with contextlib.AsyncExitStack() as held:
         place = await _find_held(held, source, offset, length)

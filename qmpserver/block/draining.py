@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
+from qmpserver.tasks import need_loop
+
 T = TypeVar("T")
 
 
@@ -69,6 +71,7 @@ async def run_drained(nodes: Iterable[Drainable], work: Callable[[], Coroutine[A
     Returns:
         What `work` returns.
     """
+    await need_loop()
     task = asyncio.get_running_loop().create_task(_run(tuple(nodes), work))
     try:
         return await asyncio.shield(task)

@@ -5,8 +5,7 @@ import posixpath
 import re
 from typing import Any
 
-import orjson
-
+from qmpserver.block.hash_order import ordered
 from qmpserver.block.view import NodeView
 from qmpserver.errors import QMPError
 from qmpserver.nbd import names as nbd_names
@@ -109,6 +108,8 @@ def filename_options(filename: str, driver: str | None) -> dict[str, Any]:
 
 
 def _json_options(filename: str) -> dict[str, Any]:
+    import orjson  # noqa: PLC0415 - few names are so long
+
     try:
         options = orjson.loads(filename.removeprefix(_JSON_PREFIX))
     except orjson.JSONDecodeError as error:
@@ -153,6 +154,8 @@ def protocol_options(filename: str) -> dict[str, Any]:
     if protocol == "file":
         return {"driver": "file", "filename": rest}
     if protocol in ("null-co", "null-aio"):
+        if rest != "//":
+            raise QMPError(f"The only allowed filename for this driver is '{protocol}://'")
         return {"driver": protocol}
     if protocol in nbd_names.SCHEMES:
         return nbd_names.parse_filename(filename)
@@ -198,7 +201,7 @@ class Names:
             return exact
         name = self._full.get(node)
         if name is None:
-            options = json.dumps(self.full_open_options(node), ensure_ascii=False)
+            options = json.dumps(ordered(self.full_open_options(node)), ensure_ascii=False)
             name = self._full[node] = _JSON_PREFIX + options
         return name
 

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
 
-from qmpserver.tasks import Outcome
 from qmpserver.units import MiB
 
 MOST = 2 * MiB
@@ -34,8 +33,10 @@ class _Place:
         self.data = data
         self.run: list[_Place] = []
         self.is_stored = False
+        from qmpserver.outcome import Outcome  # noqa: PLC0415 - who writes nothing needs no asyncio (tasks.run)
+
         # Another one may be storing our memory: not even a cancelled write may end before that.
-        self.turn: Outcome[None] = Outcome()
+        self.turn: asyncio.Future[None] = Outcome()
 
     def settle(self, *, is_stored: bool) -> None:
         """Let the write go on."""

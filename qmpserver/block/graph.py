@@ -1,18 +1,19 @@
 """Keep all nodes by name, and let edges between them come and go."""
 
-import asyncio
 import contextlib
 import itertools
-import random
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from qmpserver.block import bitmap_store, permissions
+from qmpserver.block.hurrying import hurried
 from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, PermissionSet
 from qmpserver.errors import NodeInUse, QMPError
+from qmpserver.lock import Lock
 
 MAX_NODE_NAME = 31
 """QEMU's node names fill a buffer of 32 bytes."""
@@ -29,17 +30,59 @@ def is_well_formed(name: str) -> bool:
     return _WELL_FORMED.match(name) is not None
 
 
+class DeviceNames(Protocol):
+    """Devices that have a name, and so share the names with nodes."""
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether a device has this name."""
+
+    def root_of(self, name: str) -> Node:
+        """Return the node that the device of that name uses.
+
+        Raises:
+            QMPError: It uses none.
+        """
+
+    def name_of(self, node: Node) -> str:
+        """Return the name of the device that uses a node; empty when none does."""
+
+    def users(self) -> Sequence[Parent]:
+        """Return the handles that devices have on nodes, those without a node as well, the oldest first."""
+
+
+class NoDevices:
+    """The names of no devices at all."""
+
+    def __contains__(self, name: object) -> bool:
+        return False
+
+    def root_of(self, name: str) -> Node:
+        """Fail, since no device is called so."""
+        raise KeyError(name)
+
+    def name_of(self, node: Node) -> str:
+        """Return the empty name."""
+        del node
+        return ""
+
+    def users(self) -> Sequence[Parent]:
+        """Return no handles."""
+        return ()
+
+
 class Graph:
     """All nodes, and the edges between them and from their users.
 
     Attributes:
         lock: Held by whoever changes the graph, for as long as the change takes.
+        devices: Those whose names stand for the nodes they use.
     """
 
     def __init__(self) -> None:
+        self.devices: DeviceNames = NoDevices()
         self._nodes: dict[str, Node] = {}
         self._counter = itertools.count()
-        self.lock = asyncio.Lock()
+        self.lock = Lock()
 
     def __iter__(self) -> Iterator[Node]:
         """Go through the nodes in the order they were added."""
@@ -50,20 +93,34 @@ class Graph:
         return self._nodes.get(name)
 
     def find(self, name: str) -> Node:
-        """Return the node called `name`.
+        """Return the node called `name`, or that the device called so uses.
 
         Raises:
             QMPError: There is none.
         """
-        node = self._nodes.get(name)
+        return self.find_either(name, name)
+
+    def find_either(self, device: str | None, node_name: str | None) -> Node:
+        """Return the node that a device uses, or else the one of a name.
+
+        Raises:
+            QMPError: There is none.
+        """
+        if device and device in self.devices:
+            return self.devices.root_of(device)
+        node = self._nodes.get(node_name) if node_name else None
         if node is None:
-            raise QMPError(f"Cannot find device='{name}' nor node-name='{name}'", code="not-found", node=name)
+            raise QMPError(
+                f"Cannot find device='{device or ''}' nor node-name='{node_name or ''}'",
+                code="not-found",
+                node=node_name or device or "",
+            )
         return node
 
     def new_name(self) -> str:
         """Make a name for a node that was given none; a client cannot have used it."""
         while True:
-            name = f"#block{next(self._counter)}{random.randrange(100):02}"  # noqa: S311 - not a secret
+            name = f"#block{next(self._counter)}{os.urandom(1)[0] % 100:02}"
             if name not in self._nodes:
                 return name
 
@@ -75,6 +132,8 @@ class Graph:
         """
         if not is_well_formed(name):
             raise QMPError(f"Invalid node-name: '{name}'")
+        if name in self.devices:
+            raise QMPError(f"node-name={name} is conflicting with a device id", code="exists", node=name)
         if name in self._nodes:
             raise QMPError(f"Duplicate nodes with node-name='{name}'", code="exists", node=name)
         if len(name) > MAX_NODE_NAME:
@@ -162,6 +221,10 @@ class Graph:
         Raises:
             OSError: An image could not be written back in full; all are closed all the same.
         """
+        with hurried(roots):
+            await self._collect(roots)
+
+    async def _collect(self, roots: Iterable[Node]) -> None:
         error: BaseException | None = None
         remaining: list[Node] = []
         pending = list(roots)

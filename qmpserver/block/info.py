@@ -16,7 +16,7 @@ from qmpserver.block.opening import Opening
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.extras import SnapshotInfo, SupportsBackingFile
 from qmpserver.driver_api.limits import Limits, inherited_limits
-from qmpserver.driver_api.permissions import Permission
+from qmpserver.driver_api.permissions import ChildRole, Permission
 from qmpserver.errors import QMPError
 from qmpserver.units import NS_PER_SECOND
 
@@ -251,6 +251,18 @@ _ZERO_STATS: dict[str, Any] = {
 
 def node_stats(node: Node) -> dict[str, Any]:
     """Shape a node as ``BlockStats``: requests are counted per device, so only the highest offset counts."""
+    storage = [node]
+    while (below := storage_of(storage[-1])) is not None:
+        storage.append(below)
+    # From below, so that the depth is not bounded by the stack.
+    stats = own_stats(storage.pop())
+    for above in reversed(storage):
+        stats = {**own_stats(above), "parent": stats}
+    return stats
+
+
+def own_stats(node: Node) -> dict[str, Any]:
+    """Shape a node as ``BlockStats``, without what lies below."""
     stats: dict[str, Any] = {
         "node-name": node.node_name,
         "stats": {**_ZERO_STATS, "wr_highest_offset": node.stats.wr_highest_offset, "timed_stats": []},
@@ -258,15 +270,22 @@ def node_stats(node: Node) -> dict[str, Any]:
     own = node.driver.driver_stats()
     if own is not None:
         stats["driver-specific"] = own
-    file = node.children.get("file")
-    if file is not None:
-        stats["parent"] = node_stats(file.node)
     return stats
 
 
-def _root_users(nodes: Iterable[Node]) -> list[Parent]:
-    """Return the users that are not nodes, nor about to be: backends first, then jobs."""
-    found: list[Parent] = []
+def storage_of(node: Node) -> Node | None:
+    """Return the one node that holds, or presents, the data of a node itself, or None."""
+    children = node.children
+    primary = next((edge for edge in children.values() if edge.role & ChildRole.PRIMARY), None)
+    if primary is not None and "data-file" not in children:
+        return primary.node
+    data = [edge.node for edge in children.values() if edge.role & ChildRole.DATA and edge is not primary]
+    return data[0] if len(data) == 1 else None
+
+
+def _root_users(nodes: Iterable[Node], devices: Iterable[Parent]) -> list[Parent]:
+    """Return the users that are not nodes, nor about to be: devices' backends first, then others, then jobs."""
+    found: list[Parent] = list(devices)
     for node in nodes:
         for edge in node.parents:
             if not isinstance(edge.parent, Node | Opening) and edge.parent not in found:
@@ -308,7 +327,7 @@ def block_graph(graph: Graph) -> dict[str, Any]:
     """Shape the graph as ``XDbgBlockGraph``."""
     shape = _GraphShape()
     nodes = list(graph)
-    for user in _root_users(nodes):
+    for user in _root_users(nodes, graph.devices.users()):
         is_backend = isinstance(user, BlockBackend)
         shape.add(user, "block-backend" if is_backend else "block-job", user.name)
         for node in nodes:

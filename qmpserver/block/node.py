@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from qmpserver.block import chain, copy_on_read, draining, filenames, reading, resizing, writing
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.gathering import Gathering
+from qmpserver.block.head_guard import GUARDED, HeadGuard
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
 from qmpserver.block.write_threshold import WriteThreshold
@@ -236,6 +237,7 @@ class Node:
             all (:mod:`qmpserver.block.reopen_options`).
         inherits_from: The node it was opened for, whose options it inherits when that is reopened, or None.
         write_threshold: What a client wants to be told of, or None.
+        head_guard: What every write to the beginning has to pass, or None when its format is no guess.
         dirty_bitmaps: What records writes to the node, oldest first.
         open_driver: Opens its image once more, with its options and children as they are.
     """
@@ -254,6 +256,7 @@ class Node:
     explicit: dict[str, Any] = field(default_factory=dict)
     inherits_from: "Node | None" = None
     write_threshold: WriteThreshold | None = None
+    head_guard: HeadGuard | None = None
     open_driver: Callable[["Node"], Awaitable[BlockDriver]] | None = None
     dirty_bitmaps: list[DirtyBitmap] = field(default_factory=list)
     stats: NodeStats = field(default_factory=NodeStats)
@@ -361,7 +364,10 @@ class Node:
         Raises:
             OSError: EPERM when the node is read-only, EIO past the end of what cannot grow.
         """
-        return self._change(offset, len(data), partial(writing.write, self, offset, data, flags))
+        write = writing.write
+        if self.head_guard is not None and offset < GUARDED:
+            write = self.head_guard.write
+        return self._change(offset, len(data), partial(write, self, offset, data, flags))
 
     def pwritev(
         self, offset: int, buffers: Sequence[memoryview], flags: int = 0

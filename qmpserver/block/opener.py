@@ -3,12 +3,13 @@
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from qmpserver.block import bitmap_store, filenames, permissions
 from qmpserver.block.graph import Graph, check_active
+from qmpserver.block.head_guard import HeadGuard
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.opening import CorruptionListener, DuplicateFd, Opening
 from qmpserver.block.reopen_options import flatten
@@ -17,9 +18,10 @@ from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsBackingFile, SupportsCheck
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, PermissionSet
-from qmpserver.driver_api.registry import DriverRegistry
+from qmpserver.driver_api.registry import UNRECOGNISED, DriverRegistry
 from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import QMPError, error_text
+from qmpserver.tasks import need_loop
 
 PROBE_LENGTH = 2048
 """Bytes at the start of an image that its format is guessed from."""
@@ -47,16 +49,14 @@ Gate = Callable[[str], None]
 """Called with each file name that an image, not a client, asks to open; raises QMPError to refuse."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ChainLink:
+class _ChainLink(NamedTuple):
     """The way from a node to its backing node: a reference or options, and the flags it inherits."""
 
     options: dict[str, Any] | str
     flags: NodeFlags
 
 
-@dataclass(frozen=True, slots=True)
-class _Below:
+class _Below(NamedTuple):
     """A backing node, and its options if it was opened just now and so may want one too."""
 
     node: Node
@@ -289,6 +289,8 @@ class Opener:
         opening.passes_active = inherited.active
         try:
             driver_class = await self._choose_driver(options, opening, made)
+            if not (flags.read_only and driver_class.works_in_place):
+                await need_loop()
             taken = {name.partition(".")[0] for name in opening.edges}
             opening.options = {
                 key: value
@@ -327,7 +329,10 @@ class Opener:
                 raise QMPError(
                     f"Could not read image for determining its format: {error_text(error)}"
                 ) from error
-            return self._registry.find(self._registry.probe(bytes(head), filenames.filename_of(file.node)))
+            name = self._registry.probe(bytes(head), filenames.filename_of(file.node))
+            if name == UNRECOGNISED:
+                opening.head_guard = HeadGuard(self._registry.probe)
+            return self._registry.find(name)
         driver_class = self._registry.find(name)
         for spec in driver_class.child_specs:
             if spec.name in options:
@@ -403,6 +408,7 @@ class Opener:
         node.children = opening.edges
         node.dirty_bitmaps.extend(opening.bitmaps)
         node.open_driver = partial(self._open_anew, opening)
+        node.head_guard = opening.head_guard
         for child in opening.own_children:
             child.inherits_from = node
         self._graph.add(node, *(made[opening.made_later :] if opening.made_later is not None else ()))

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qmpserver.block import bitmap_lookup, chain, copy_before_write
+from qmpserver.block import chain
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph
+from qmpserver.block.head_guard import HeadGuard
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.child import BlockChild
@@ -43,6 +44,8 @@ class Opening:
     made_later: int | None = None
     """How many nodes had been made when the first child other than `file` came; QEMU lists those after this one."""
     bitmaps: list[DirtyBitmap] = field(default_factory=list)
+    head_guard: HeadGuard | None = None
+    """What is to keep the node's beginning as it was guessed."""
 
     @property
     def read_only(self) -> bool:
@@ -93,6 +96,8 @@ class Opening:
 
     def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
         """Begin to keep what the child `file` holds now, in the child `target`."""
+        from qmpserver.block import bitmap_lookup, copy_before_write  # noqa: PLC0415 - one filter wants it
+
         bitmap = None if options.bitmap is None else bitmap_lookup.find(self.graph, *options.bitmap)[1]
         kept = copy_before_write.keep(
             self.edges["file"], self.edges["target"], options, bitmap, self.surroundings.clock

@@ -111,6 +111,10 @@ class NodeView(Protocol):
         """The size presented, in bytes."""
 
     @property
+    def head_guard(self) -> object | None:
+        """What every write to the beginning has to pass, or None."""
+
+    @property
     def backing(self) -> Self | None:
         """The node that supplies what this one lacks."""
 

@@ -66,6 +66,18 @@ def parse(
     Raises:
         ParameterError: A key is unknown, a value is not of its type, or the id is malformed.
     """
+    pairs, wants_help = split_pairs(text, implied_key, warn)
+    return _typed(pairs, kinds, wants_help=wants_help)
+
+
+def split_pairs(
+    text: str, implied_key: str | None, warn: Callable[[str, str], object]
+) -> tuple[list[tuple[str, str]], bool]:
+    """Split an option argument into keys and values, where what the keys mean is known elsewhere.
+
+    Returns:
+        The pairs in order, and whether a word asks for help.
+    """
     pairs: list[tuple[str, str]] = []
     wants_help = False
     position = 0
@@ -85,7 +97,7 @@ def parse(
             pairs.append((implied_key, value))
         else:
             pairs.append(_short_form(word, warn))
-    return _typed(pairs, kinds, wants_help=wants_help)
+    return pairs, wants_help
 
 
 def _value(text: str, start: int) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 from qmpserver.block import bitmap_checks, bitmap_lookup, chain
 from qmpserver.block.graph import check_not_busy
 from qmpserver.block.node import Node
+from qmpserver.commands.roots import job_id_for
 from qmpserver.commands.target_image import TargetImage, open_target
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
@@ -111,7 +112,7 @@ class BackupAction(TransactionAction):
         job = BackupJob(
             daemon.jobs,
             daemon.graph,
-            options.job_id,
+            job_id_for(self._daemon, options.job_id, source),
             plan,
             on_source_error=OnError(options.on_source_error),
             on_target_error=OnError(options.on_target_error),

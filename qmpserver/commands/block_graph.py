@@ -3,8 +3,9 @@
 from typing import Any
 
 from qmpserver.block import child_change, info
+from qmpserver.block.backend import BlockBackend
 from qmpserver.daemon import Daemon
-from qmpserver.errors import QMPError
+from qmpserver.errors import NodeInUse, QMPError
 from qmpserver.qom.iothread import IOThread
 
 
@@ -32,11 +33,20 @@ def x_blockdev_set_iothread(
     force: bool = False,
 ) -> None:
     """Check the names: one loop serves all nodes."""
-    del force
-    if daemon.graph.get(node_name) is None:
+    node = daemon.graph.get(node_name)
+    if node is None:
         raise QMPError(f"Failed to find node with node-name='{node_name}'", code="not-found", node=node_name)
+    users = [edge.parent for edge in node.parents]
+    if not force and any(isinstance(user, BlockBackend) for user in users):
+        raise NodeInUse(
+            f"Node {node_name} is associated with a BlockBackend and could be in use "
+            "(use force=true to override this check)",
+            node=node_name,
+        )
     if iothread and not isinstance(daemon.objects.items().get(iothread), IOThread):
         raise QMPError(f"Cannot find iothread {iothread}")
+    if iothread and any(user in daemon.graph.devices.users() for user in users):
+        raise NodeInUse("Cannot change iothread of active block backend", node=node_name)
 
 
 def x_debug_query_block_graph(daemon: Daemon) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from qmpserver.block import chain
 from qmpserver.block.graph import check_not_busy
 from qmpserver.block.node import Node
+from qmpserver.commands.roots import job_id_for
 from qmpserver.daemon import Daemon
 from qmpserver.errors import NodeInUse, QMPError
 from qmpserver.jobs.block_job import BlockJob
@@ -47,7 +48,7 @@ async def block_stream(
         job = StreamJob(
             daemon.jobs,
             daemon.graph,
-            job_id,
+            job_id_for(daemon, job_id, device_node),
             plan,
             on_error=OnError(on_error),
             auto_finalize=auto_finalize,

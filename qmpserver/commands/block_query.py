@@ -15,12 +15,11 @@ async def query_named_block_nodes(daemon: Daemon, *, flat: bool = False) -> list
     ]
 
 
-def query_block(daemon: Daemon, *, flat: bool = False) -> list[dict[str, Any]]:
-    """Show every device; a server without a machine has none."""
-    del daemon, flat
-    return []
+async def query_block(daemon: Daemon, *, flat: bool = False) -> list[dict[str, Any]]:
+    """Show every device."""
+    return await daemon.block_info(flat=flat)
 
 
 def query_blockstats(daemon: Daemon, *, query_nodes: bool = False) -> list[dict[str, Any]]:
-    """Show what is counted per node, oldest first, or per device, of which there is none."""
-    return [info.node_stats(node) for node in daemon.graph] if query_nodes else []
+    """Show what is counted per node or per device, oldest first."""
+    return [info.node_stats(node) for node in daemon.graph] if query_nodes else daemon.blockstats()

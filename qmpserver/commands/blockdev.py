@@ -8,11 +8,12 @@ from qmpserver.block.reopen_options import flatten
 from qmpserver.block.reopen_queue import ReopenQueue
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
+from qmpserver.monitor.commands import Client
 
 
-async def blockdev_add(daemon: Daemon, *, options: dict[str, Any]) -> None:
+async def blockdev_add(daemon: Daemon, *, client: Client, options: dict[str, Any]) -> None:
     """Open a node with everything below it."""
-    await daemon.blockdev_add(options)
+    await daemon.blockdev_add(options, client.fds.claim)
 
 
 async def blockdev_reopen(daemon: Daemon, *, options: list[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from qmpserver.block import chain, filenames
 from qmpserver.block.graph import check_not_busy
 from qmpserver.block.node import Node
-from qmpserver.commands.roots import find_root
+from qmpserver.commands.roots import find_root, job_id_for
 from qmpserver.daemon import Daemon
 from qmpserver.errors import DeviceNotFound, QMPError
 from qmpserver.jobs.commit import CommitJob, CommitPlan
@@ -35,6 +35,7 @@ async def block_commit(
         top_found = _find_top(daemon, device_node, top, top_node)
         base_found = _find_base(daemon, top_found, base, base_node)
         above_base = _check_chain(top_found, base_found)
+        job_id = job_id_for(daemon, job_id, device_node)
         job: ActiveCommitJob | CommitJob
         options = {
             "on_error": OnError(on_error),
@@ -71,8 +72,10 @@ async def block_commit(
 
 
 def _find_device(daemon: Daemon, device: str) -> Node:
-    if daemon.graph.get(device) is None:
-        raise DeviceNotFound(f"Device '{device}' not found")
+    try:
+        daemon.graph.find(device)
+    except QMPError as error:
+        raise DeviceNotFound(f"Device '{device}' not found") from error
     return find_root(daemon, device)
 
 

@@ -1,9 +1,13 @@
 """Answer about the server itself, and end it."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from qmpserver.daemon import Daemon
 from qmpserver.version import QEMU_VERSION, __version__
+
+_QUIT_PATIENCE_S: Final = 2.0
+"""How long the reply to `quit` waits for jobs and exports to end."""
 
 
 def query_version(daemon: Daemon) -> dict[str, Any]:
@@ -31,6 +35,7 @@ def query_events(daemon: Daemon) -> list[dict[str, str]]:
     return [{"name": name} for name in daemon.schema.events]
 
 
-def quit(daemon: Daemon) -> None:  # noqa: A001 - the wire's name
-    """End the server in good order, after this reply."""
-    daemon.on_shutdown("host-qmp-quit")
+async def quit(daemon: Daemon) -> None:  # noqa: A001 - the wire's name
+    """End the server in good order; the reply comes when jobs and exports are gone, unless that takes long."""
+    daemon.shut_down("host-qmp-quit")
+    await asyncio.wait([daemon.part_with_users()], timeout=_QUIT_PATIENCE_S)

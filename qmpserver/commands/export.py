@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from qmpserver.block import activation, chain
-from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver import threads
+from qmpserver.block import activation
 from qmpserver.block.node import Node
 from qmpserver.chardevs.store import socket_address
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
+from qmpserver.exports.export import BlockExport
+from qmpserver.exports.exported_bitmaps import find_bitmaps
+from qmpserver.exports.fuse_export import AllowOther, FuseExport, FuseOptions, check_mountpoint
 from qmpserver.exports.nbd_contexts import BitmapContext
 from qmpserver.exports.nbd_export import NbdExport
 from qmpserver.exports.nbd_server import DEFAULT_HANDSHAKE_S, DEFAULT_MAX_CONNECTIONS, NbdServerOptions
+from qmpserver.exports.store import PATIENCE_S
 from qmpserver.exports.tls import TlsServer
 from qmpserver.monitor.commands import Client
 
@@ -47,7 +51,7 @@ def nbd_server_start(
 async def nbd_server_stop(daemon: Daemon) -> None:
     """Listen no more, and take all NBD exports away."""
     daemon.nbd.stop()
-    await daemon.exports.remove_all(NbdExport)
+    await daemon.exports.remove_all(NbdExport, patience_s=PATIENCE_S)
 
 
 async def nbd_server_add(
@@ -90,9 +94,13 @@ async def block_export_add(daemon: Daemon, *, options: dict[str, Any]) -> None:
     if options.get("writable") and node.read_only:
         raise QMPError("Cannot export read-only node as writable", code="read-only", node=node.node_name)
     _check_threads(daemon, options.get("iothread"))
-    if options["type"] != "nbd":
-        raise QMPError(f"Exports of type '{options['type']}' are not supported", code="not-supported")
-    await _add_nbd(daemon, node, options)
+    match options["type"]:
+        case "nbd":
+            await _add_nbd(daemon, node, options)
+        case "fuse":
+            await _add_fuse(daemon, node, options)
+        case kind:
+            raise QMPError(f"Exports of type '{kind}' are not supported", code="not-supported")
 
 
 def _check_threads(daemon: Daemon, wanted: str | Sequence[str] | None) -> None:
@@ -123,47 +131,51 @@ async def _add_nbd(daemon: Daemon, node: Node, options: dict[str, Any]) -> None:
         allows_inactive=allows_inactive,
         allocation_depth=options.get("allocation-depth", False),
     )
-    bitmaps = [_find_bitmap(daemon, node, wanted) for wanted in options.get("bitmaps", ())]
-    for bitmap in bitmaps:
-        _check_exportable(bitmap, writable=export.writable)
-    async with daemon.graph.lock:
-        if not node.is_active and not allows_inactive:
-            await activation.activate(daemon.graph, node)
-        await export.open(node)
+    bitmaps = find_bitmaps(daemon.graph, node, options.get("bitmaps", ()), writable=export.writable)
+    await _open(daemon, export, node, allows_inactive=allows_inactive)
     export.add_contexts([BitmapContext(bitmap) for bitmap in bitmaps])
     export.on_end = lambda: server.withdraw(export)
     server.add(export)
     daemon.exports.add(export)
 
 
+async def _open(daemon: Daemon, export: BlockExport, node: Node, *, allows_inactive: bool) -> None:
+    async with daemon.graph.lock:
+        if not node.is_active and not allows_inactive:
+            await activation.activate(daemon.graph, node)
+        await export.open(node)
+
+
+async def _add_fuse(daemon: Daemon, node: Node, options: dict[str, Any]) -> None:
+    taken = [export.options.mountpoint for export in daemon.exports if isinstance(export, FuseExport)]
+    allows_inactive = options.get("allow-inactive", False)
+    wanted = FuseOptions(
+        # It may lie on what this very server shows: nobody would answer if it were looked at here.
+        await threads.run(check_mountpoint, options["mountpoint"], taken),
+        writable=options.get("writable", False),
+        growable=options.get("growable", False),
+        allow_other=AllowOther(options.get("allow-other", "auto")),
+        writethrough=options.get("writethrough", False),
+        allows_inactive=allows_inactive,
+    )
+    export = FuseExport(options["id"], daemon.graph, daemon.clock, wanted)
+    await _open(daemon, export, node, allows_inactive=allows_inactive)
+    try:
+        await export.mount()
+        # Mounting takes a while, in which others may have been faster.
+        daemon.exports.check_new_id(export.export_id)
+    except BaseException:
+        await export.shut_down()
+        async with daemon.graph.lock:
+            await export.close()
+        raise
+    export.on_unmounted = lambda: daemon.exports.end_soon(export)
+    daemon.exports.add(export)
+
+
 def _check_length(text: str, what: str) -> None:
     if len(text.encode()) > MAX_NAME:
         raise QMPError(f"{what} '{text}' too long")
-
-
-def _find_bitmap(daemon: Daemon, node: Node, wanted: str | dict[str, str]) -> DirtyBitmap:
-    """Return a bitmap of that node, or of one in the chain below."""
-    if isinstance(wanted, str):
-        name, places = wanted, chain.nodes(node)
-    else:
-        holder = daemon.graph.get(wanted["node"])
-        if holder is None:
-            raise QMPError(f"Node '{wanted['node']}' not found", code="not-found", node=wanted["node"])
-        name, places = wanted["name"], iter([holder])
-    found = (bitmap for place in places for bitmap in place.dirty_bitmaps if bitmap.name == name)
-    bitmap = next(found, None)
-    if bitmap is None:
-        raise QMPError(f"Bitmap '{name}' is not found", code="not-found", bitmap=name)
-    return bitmap
-
-
-def _check_exportable(bitmap: DirtyBitmap, *, writable: bool) -> None:
-    if bitmap.is_busy:
-        raise QMPError(f"Bitmap '{bitmap.name}' is currently in use by another operation and cannot be used")
-    if bitmap.is_inconsistent:
-        raise QMPError(f"Bitmap '{bitmap.name}' is inconsistent and cannot be used")
-    if bitmap.is_enabled and not writable:
-        raise QMPError(f"Enabled bitmap '{bitmap.name}' incompatible with readonly export")
 
 
 async def block_export_del(daemon: Daemon, *, id: str, mode: str = "safe") -> None:  # noqa: A002 - the wire's name

@@ -6,7 +6,6 @@ from typing import Any
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.draining import run_drained
 from qmpserver.block.graph import check_no_overlay, check_not_busy
-from qmpserver.block.node import Node
 from qmpserver.daemon import Daemon
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.errors import QMPError, error_text
@@ -37,7 +36,7 @@ async def x_blockdev_amend(
     job = AmendJob(
         daemon.jobs,
         job_id,
-        _find(daemon, None, node_name),
+        daemon.graph.find_either(None, node_name),
         daemon.registry.find(members.pop("driver")),
         members,
         graph=daemon.graph,
@@ -51,7 +50,7 @@ async def block_resize(
     daemon: Daemon, *, size: int, device: str | None = None, node_name: str | None = None
 ) -> None:
     """Change the size that a node presents."""
-    node = _find(daemon, device, node_name)
+    node = daemon.graph.find_either(device, node_name)
     if size < 0:
         raise QMPError("Parameter 'size' expects a >0 size")
     backend = BlockBackend(daemon.graph)
@@ -67,15 +66,3 @@ async def block_resize(
             raise QMPError(error.strerror or error_text(error)) from error
         finally:
             await backend.remove()
-
-
-def _find(daemon: Daemon, device: str | None, node_name: str | None) -> Node:
-    """Return the node of that name; there are no devices that a client could name."""
-    node = daemon.graph.get(node_name) if node_name else None
-    if node is None:
-        raise QMPError(
-            f"Cannot find device='{device or ''}' nor node-name='{node_name or ''}'",
-            code="not-found",
-            node=node_name or device or "",
-        )
-    return node

@@ -6,7 +6,7 @@ from typing import Any
 from qmpserver.block import chain, filenames
 from qmpserver.block.graph import check_no_overlay, check_not_busy
 from qmpserver.block.node import Node
-from qmpserver.commands.roots import find_root
+from qmpserver.commands.roots import find_root, job_id_for
 from qmpserver.commands.target_image import TargetImage, create_target
 from qmpserver.daemon import Daemon
 from qmpserver.driver_api.extras import SupportsBackingFile
@@ -64,7 +64,7 @@ async def blockdev_mirror(
         job = MirrorJob(
             daemon.jobs,
             daemon.graph,
-            job_id,
+            job_id_for(daemon, job_id, source),
             plan,
             on_error=OnError(on_source_error),
             auto_finalize=auto_finalize,
@@ -119,7 +119,7 @@ async def drive_mirror(
             job = MirrorJob(
                 daemon.jobs,
                 daemon.graph,
-                job_id,
+                job_id_for(daemon, job_id, source),
                 plan,
                 on_error=OnError(on_source_error),
                 auto_finalize=auto_finalize,

@@ -1,4 +1,4 @@
-"""Find the node a client means when only one that no other node uses will do."""
+"""Find the node a client means when only one that no other node uses will do, and name what is done with it."""
 
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.node import Node
@@ -16,3 +16,8 @@ def find_root(daemon: Daemon, name: str) -> Node:
     if not all(isinstance(edge.parent, BlockBackend) for edge in node.parents):
         raise QMPError("Need a root block node")
     return node
+
+
+def job_id_for(daemon: Daemon, job_id: str, node: Node) -> str:
+    """Return what a job on a node is called: as its user says, or as the device that uses the node."""
+    return job_id or daemon.graph.devices.name_of(node)

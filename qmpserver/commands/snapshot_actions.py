@@ -35,9 +35,7 @@ def by_file(
     Raises:
         QMPError: There is no such node.
     """
-    node = daemon.graph.get(node_name) if node_name is not None else None
-    if node is None:
-        raise QMPError(f"Cannot find device='{device or ''}' nor node-name='{node_name or ''}'")
+    node = daemon.graph.find_either(device, node_name)
     wanted = NewOverlay(snapshot_file, format, snapshot_node_name, mode == "existing")
     return SnapshotByFile(daemon.graph, node, daemon.opener, partial(_create, daemon), wanted)
 

@@ -36,14 +36,14 @@ def new_header(
     import uuid  # noqa: PLC0415 - wanted for new volumes only
 
     key = os.urandom(choice.key_bytes)
-    step = align_up(choice.key_bytes * STRIPES, ALIGNMENT)
+    step = _slot_step(choice)
     slots = tuple(KeySlot(False, 0, bytes(SALT_BYTES), ALIGNMENT + index * step) for index in range(SLOTS))
     salt = os.urandom(SALT_BYTES)
     iterations = iterations_for(hash_name, DIGEST_BYTES, iter_time_ms, share=_MASTER_KEY_SHARE)
     made = LuksHeader(
         choice,
         hash_name,
-        0 if is_detached else ALIGNMENT + SLOTS * step,
+        0 if is_detached else payload_offset(choice),
         derive_key(hash_name, key, salt, iterations, DIGEST_BYTES),
         salt,
         iterations,
@@ -51,6 +51,16 @@ def new_header(
         slots,
     )
     return made, key
+
+
+def payload_offset(choice: CipherChoice) -> int:
+    """Return where the data begins that a new header with such a key stands before."""
+    return ALIGNMENT + SLOTS * _slot_step(choice)
+
+
+def _slot_step(choice: CipherChoice) -> int:
+    """Return the bytes from one key slot's material to the next."""
+    return align_up(choice.key_bytes * STRIPES, ALIGNMENT)
 
 
 def fill_slot(

@@ -16,6 +16,7 @@
 - :mod:`driver`: the drivers' own interface, :class:`BlockDriver` and :class:`MappingDriver`.
 - :mod:`interception`: how a job takes part in what goes through its filter.
 - :mod:`point_in_time`: how a filter has what it filters kept as it was.
+- :mod:`measuring`: how large the file of an image would be.
 - :mod:`extras`: small protocols for what only some drivers can do.
 - :mod:`reopening`: what drivers need not write who do not mind being reopened.
 - :mod:`registry`: driver names and how to find the class behind each.

@@ -58,6 +58,9 @@ class BlockDriver(ABC):
     child_specs: ClassVar[tuple[ChildSpec, ...]] = ()
     """The children it takes from its options, in the order they are opened."""
 
+    works_in_place: ClassVar[bool] = False
+    """Opened read-only it waits for blocking calls alone, so a tool can use it without an event loop."""
+
     strong_options: ClassVar[tuple[str, ...]] = ()
     """The options that decide what data is seen; they appear in generated file names."""
 

@@ -1,7 +1,8 @@
 """Small protocols for what only some drivers can do.  Test for them with ``isinstance``."""
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
 
 from qmpserver.driver_api.child import BlockChild
@@ -139,6 +140,17 @@ class SupportsDrain(Protocol):
 
 
 @runtime_checkable
+class SupportsHurry(Protocol):
+    """A protocol whose requests may wait for somebody who does not answer, and which can put a bound to that."""
+
+    def hurry_begin(self) -> None:
+        """Let no request wait without a bound until :meth:`hurry_end`; calls may nest."""
+
+    def hurry_end(self) -> None:
+        """Go on as before the first :meth:`hurry_begin`."""
+
+
+@runtime_checkable
 class SupportsReopen(Protocol):
     """A driver whose node can be reopened: read-only or not, with another cache mode or other options.
 
@@ -214,6 +226,10 @@ class CheckMode(enum.Enum):
     """Errors that could lose data are corrected as well, as far as that is possible."""
 
 
+def _tell_nobody(_line: str) -> None:
+    """Keep to itself what is found."""
+
+
 @dataclass(slots=True)
 class CheckResult:
     """What a check found; the members are those of QEMU's ``ImageCheck``.
@@ -229,6 +245,7 @@ class CheckResult:
         allocated_clusters: Those that have room in the image.
         fragmented_clusters: Those that do not follow the one before on the host.
         compressed_clusters: Those that are compressed.
+        report: Told of each error that is found or put right, in a line of text.
     """
 
     corruptions: int = 0
@@ -241,6 +258,13 @@ class CheckResult:
     allocated_clusters: int = 0
     fragmented_clusters: int = 0
     compressed_clusters: int = 0
+    report: Callable[[str], object] = field(default=_tell_nobody, repr=False, compare=False)
+
+    def add_corruption(self, line: str, count: int = 1) -> None:
+        """Count what was found, and report it unless it is nothing."""
+        if count:
+            self.corruptions += count
+            self.report(line)
 
 
 @runtime_checkable
@@ -256,8 +280,12 @@ class SupportsCheck(Protocol):
             OSError: It cannot be read.
         """
 
-    async def check(self, fix: CheckMode) -> CheckResult:
+    async def check(self, fix: CheckMode, report: Callable[[str], object] | None = None) -> CheckResult:
         """Check the image's structures.  The node is drained, and writable if anything is to be put right.
+
+        Args:
+            fix: What to put right.
+            report: Told of each error, or None.
 
         Raises:
             OSError: Something could not be read or written.

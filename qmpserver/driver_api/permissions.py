@@ -1,7 +1,7 @@
 """Say what a user of a node may do to it, lets others do, and uses it for."""
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Permission(enum.IntFlag):
@@ -45,8 +45,7 @@ IMAGE = ChildRole.DATA | ChildRole.METADATA | ChildRole.PRIMARY
 """The usual role of a format's `file` child."""
 
 
-@dataclass(frozen=True, slots=True)
-class PermissionSet:
+class PermissionSet(NamedTuple):
     """The permissions one user holds, and those it lets every other user hold."""
 
     used: Permission

@@ -1,13 +1,11 @@
 """Keep what a node held at one moment while the node goes on changing, and read it back."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from qmpserver.driver_api.status import BlockStatus
 
 
-@dataclass(frozen=True, slots=True)
-class PointInTimeOptions:
+class PointInTimeOptions(NamedTuple):
     """What a driver asks for that wants a point in time kept.
 
     Attributes:

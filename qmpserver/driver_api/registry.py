@@ -13,6 +13,10 @@ CERTAIN = 100
 """What a driver's `probe` says of an image that is its own beyond doubt."""
 
 
+UNRECOGNISED = "raw"
+"""The driver of an image that no driver knows for its own."""
+
+
 class DriverRegistry:
     """The drivers there are.
 
@@ -60,8 +64,8 @@ class DriverRegistry:
         return found
 
     def probe(self, head: bytes, filename: str) -> str:
-        """Return the format that most surely owns an image beginning with `head`; `raw` if none does."""
-        best, best_score = "raw", 0
+        """Return the format that most surely owns an image beginning with `head`; UNRECOGNISED if none does."""
+        best, best_score = UNRECOGNISED, 0
         for name in self._probed:
             score = self.find(name).probe(head, filename)
             if score > best_score:

@@ -10,9 +10,11 @@ import errno
 from typing import Any, ClassVar, Self
 
 from qmpserver.crypto.luks_header import ALIGNMENT, MAGIC
+from qmpserver.crypto.luks_keys import payload_offset
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.limits import Limits
+from qmpserver.driver_api.measuring import Contents, Measurement
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import IMAGE, ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
@@ -38,6 +40,7 @@ class LuksDriver(ReopensAsItIs, BlockDriver):
     """
 
     format_name: ClassVar[str] = "luks"
+    works_in_place: ClassVar[bool] = True
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (
         ChildSpec("file", IMAGE),
         ChildSpec("header", ChildRole.METADATA, required=False),
@@ -106,6 +109,15 @@ class LuksDriver(ReopensAsItIs, BlockDriver):
             await header_file.truncate(0)
             await header_file.truncate(align_up(made.header.end, ALIGNMENT))
         await made.store(HeaderArea(holder))
+
+    @classmethod
+    async def measure(
+        cls, options: dict[str, Any], contents: Contents | None, secrets: SecretSource = no_secrets
+    ) -> Measurement:
+        """Say how large a volume's file would be: encrypted data has no holes; see :class:`SupportsMeasure`."""
+        size = options["size"] if contents is None else contents.size
+        whole = payload_offset(LuksOptions.parse(options, secrets).choice) + size
+        return Measurement(whole, whole)
 
     @property
     def size(self) -> int:

@@ -12,9 +12,11 @@ from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.debug_events import DebugHook, debug_event
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
+from qmpserver.driver_api.measuring import Contents, Measurement
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import ChildRole, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
+from qmpserver.driver_api.secrets import SecretSource, no_secrets
 from qmpserver.drivers.sizes import check_size
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, is_aligned
@@ -32,6 +34,7 @@ class RawDriver(MappingDriver):
     """
 
     format_name: ClassVar[str] = "raw"
+    works_in_place: ClassVar[bool] = True
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", ChildRole.DATA | ChildRole.PRIMARY),)
     strong_options: ClassVar[tuple[str, ...]] = ("offset", "size")
     changeable_options: ClassVar[frozenset[str]] = frozenset(("offset", "size"))
@@ -42,6 +45,15 @@ class RawDriver(MappingDriver):
         self._offset = offset
         self._fixed_size = size
         self._next_window = offset, size
+
+    @classmethod
+    async def measure(
+        cls, options: dict[str, Any], contents: Contents | None, secrets: SecretSource = no_secrets
+    ) -> Measurement:
+        """Say how large an image's file would be, holes included; see :class:`SupportsMeasure`."""
+        del secrets
+        size = options["size"] if contents is None else contents.size
+        return Measurement(size, size)
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:

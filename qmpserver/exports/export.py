@@ -22,6 +22,7 @@ class BlockExport:
     Attributes:
         is_shutting_down: It takes no more clients and ends when the last one has gone.
         on_end: Called when it begins to end.
+        used: What it does with the node.
     """
 
     export_type: ClassVar[str]
@@ -43,6 +44,7 @@ class BlockExport:
         self.writethrough = writethrough
         self.is_shutting_down = False
         self.on_end: Callable[[], object] = lambda: None
+        self.used = Permission.CONSISTENT_READ | (Permission.WRITE if writable else Permission(0))
         self.backend = BlockBackend(graph, allows_inactive=allows_inactive)
 
     async def open(self, node: Node) -> None:
@@ -51,8 +53,7 @@ class BlockExport:
         Raises:
             QMPError: Another user does not agree.
         """
-        used = Permission.CONSISTENT_READ | (Permission.WRITE if self.writable else Permission(0))
-        await self.backend.insert(node, PermissionSet(used, self.shared))
+        await self.backend.insert(node, PermissionSet(self.used, self.shared))
 
     @property
     def has_clients(self) -> bool:

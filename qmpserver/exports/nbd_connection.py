@@ -95,6 +95,11 @@ class NbdConnection:
         self._output.send([self._handshake.greeting()])
         self._resume_reading()
 
+    @property
+    def has_chosen(self) -> bool:
+        """Whether the client has come as far as choosing an export."""
+        return self._export is not None
+
     def close(self) -> None:
         """Break the connection; requests under way end, and nobody hears of it."""
         if self._is_closed:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from qmpserver.block.graph import Graph
+from qmpserver.block.head_guard import GUARDED
 from qmpserver.driver_api.permissions import PERM_ALL, Permission
 from qmpserver.exports.export import BlockExport
 from qmpserver.exports.nbd_contexts import AllocationContext, Context, DepthContext
@@ -83,7 +84,9 @@ class NbdExport(BlockExport):
         # A flush here is one of the node, whichever connection asked for it.
         flags |= TransmissionFlag.CAN_MULTI_CONN
         node = self.backend.node
-        minimum = max(node.driver.limits.request_alignment, 1)
+        # As in QEMU, the beginning of an image that was guessed to be raw is written in whole sectors.
+        unit = GUARDED if node.head_guard is not None else 1
+        minimum = max(node.driver.limits.request_alignment, unit)
         return ExportInfo(
             self.name,
             node.size,

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qmpserver.clock import Clock, Timer
@@ -13,6 +13,7 @@ from qmpserver.exports.nbd_export import NbdExport
 from qmpserver.exports.tls import TlsServer
 from qmpserver.listening import Acceptor, ListeningSockets
 from qmpserver.log import get_logger
+from qmpserver.nbd.constants import TransmissionFlag
 from qmpserver.nbd.export_info import ExportInfo
 from qmpserver.nbd.server_handshake import ServerHandshake
 from qmpserver.sockets import SocketAddress
@@ -47,23 +48,31 @@ class NbdServer:
     Args:
         options: How.
         clock: What to wait by.
+
+    Attributes:
+        options: As given.
+        on_last_gone: Called when a client that had chosen an export has gone, and no other is left.
     """
 
     def __init__(self, options: NbdServerOptions, clock: Clock) -> None:
         self.options = options
+        self.on_last_gone: Callable[[], object] = lambda: None
         self.log = get_logger("nbd")
         self._clock = clock
         self._exports: dict[str, NbdExport] = {}
         self._connections: set[NbdConnection] = set()
         self._acceptor: Acceptor | None = None
 
-    def open(self) -> None:
-        """Listen.
+    def open(self, listening: ListeningSockets | None = None) -> None:
+        """Let clients in.
+
+        Args:
+            listening: What listens at the address already, if something does; it is the server's from now on.
 
         Raises:
             QMPError: It cannot be done.
         """
-        listening = ListeningSockets(self.options.address)
+        listening = listening or ListeningSockets(self.options.address)
         self._acceptor = Acceptor(listening, self._serve, self._clock, self.log, lambda: self._is_full)
 
     @property
@@ -113,7 +122,13 @@ class NbdServer:
     def find(self, name: str) -> ExportInfo | None:
         """Return what a handshake tells of an export, or None when there is none."""
         export = self._exports.get(name)
-        return None if export is None else export.info
+        if export is None:
+            return None
+        info = export.info
+        if self.options.max_connections == 1:
+            # A client is promised nothing of further connections where it may have but one.
+            info = replace(info, flags=info.flags & ~TransmissionFlag.CAN_MULTI_CONN)
+        return info
 
     # What a connection needs
 
@@ -136,6 +151,8 @@ class NbdServer:
     def forget(self, connection: NbdConnection) -> None:
         """Take note that a client has gone; another may come in its place."""
         self._connections.discard(connection)
+        if connection.has_chosen and not self._connections:
+            self.on_last_gone()
         if self._acceptor is not None:
             self._acceptor.resume()
 

@@ -1,8 +1,12 @@
 """Hold the one NBD server there may be."""
 
+from typing import TYPE_CHECKING
+
 from qmpserver.clock import Clock
 from qmpserver.errors import QMPError
-from qmpserver.exports.nbd_server import NbdServer, NbdServerOptions
+
+if TYPE_CHECKING:  # slow to import, and many servers never listen
+    from qmpserver.exports.nbd_server import NbdServer, NbdServerOptions
 
 
 class NbdService:
@@ -17,7 +21,7 @@ class NbdService:
         self._server: NbdServer | None = None
 
     @property
-    def server(self) -> NbdServer:
+    def server(self) -> "NbdServer":
         """The server.
 
         Raises:
@@ -36,12 +40,14 @@ class NbdService:
         if self._server is not None:
             raise QMPError("NBD server already running")
 
-    def start(self, options: NbdServerOptions) -> None:
+    def start(self, options: "NbdServerOptions") -> None:
         """Listen.
 
         Raises:
             QMPError: It cannot be done.
         """
+        from qmpserver.exports.nbd_server import NbdServer  # noqa: PLC0415 - see the module
+
         self.check_not_running()
         server = NbdServer(options, self._clock)
         server.open()

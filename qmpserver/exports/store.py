@@ -1,11 +1,19 @@
 """Hold all exports by id, and tell when one is gone."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from qmpserver.block.graph import Graph, is_well_formed
-from qmpserver.errors import QMPError
+from qmpserver.errors import QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.exports.export import BlockExport
+from qmpserver.log import get_logger
+
+PATIENCE_S: Final = 1.0
+"""How long a command waits for an export to be gone; one whose node does not answer goes later."""
+
+_log = get_logger("exports")
 
 
 class ExportStore:
@@ -20,6 +28,7 @@ class ExportStore:
         self._graph = graph
         self._events = events
         self._exports: dict[str, BlockExport] = {}
+        self._ending: dict[BlockExport, asyncio.Task[None]] = {}
 
     def __iter__(self) -> Iterator[BlockExport]:
         """Go through the exports, newest first, as QEMU lists them."""
@@ -69,20 +78,43 @@ class ExportStore:
             raise QMPError(
                 f"export '{export.export_id}' still in use", code="in-use", export=export.export_id
             )
-        await self._end(export)
+        self.end_soon(export)
+        await self._wait_for_end([export], PATIENCE_S)
 
-    async def remove_all(self, kind: type[BlockExport] = BlockExport) -> None:
-        """Take all exports of one kind away, and part with their clients."""
-        for export in self:
-            if isinstance(export, kind) and not export.is_shutting_down:
-                await self._end(export)
+    def end_soon(self, export: BlockExport) -> None:
+        """Begin to take an export away; it is gone when its event comes."""
+        if not export.is_shutting_down:
+            export.is_shutting_down = True
+            export.on_end()
+            self._ending[export] = asyncio.get_running_loop().create_task(self._end(export))
+
+    async def remove_all(
+        self, kind: type[BlockExport] = BlockExport, *, patience_s: float | None = None
+    ) -> None:
+        """Take all exports of one kind away, and part with their clients.
+
+        Args:
+            kind: Which.
+            patience_s: How long to wait for what clients asked for last; they end by themselves then.
+        """
+        ending = [export for export in self if isinstance(export, kind)]
+        for export in ending:
+            self.end_soon(export)
+        await self._wait_for_end(ending, patience_s)
+
+    async def _wait_for_end(self, exports: Iterable[BlockExport], patience_s: float | None) -> None:
+        ends = [self._ending[export] for export in exports]
+        if ends:
+            await asyncio.wait(ends, timeout=patience_s)
 
     async def _end(self, export: BlockExport) -> None:
-        export.is_shutting_down = True
-        export.on_end()
         # Before the graph is locked: what clients asked for last may take as long as it wants.
         await export.shut_down()
-        async with self._graph.lock:
-            await export.close()
-        self._exports.pop(export.export_id, None)
+        try:
+            async with self._graph.lock:
+                await export.close()
+        except OSError as error:
+            _log.error("exported image not closed cleanly", export=export.export_id, error=error_text(error))
+        del self._exports[export.export_id]
+        del self._ending[export]
         self._events.emit("BLOCK_EXPORT_DELETED", {"id": export.export_id})

@@ -182,7 +182,28 @@ def choose_export(
     return Agreed(export, mode, contexts)
 
 
-def list_exports(*, wants_tls: bool = False) -> Talk[list[Agreed]]:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An export as a server lists it.
+
+    Attributes:
+        name: What clients ask for.
+        description: A sentence for people; empty for none.
+        mode: How requests and replies would be written.
+        info: What can be done with it, or None where the server does not say.
+        block_sizes: The smallest, the preferred and the largest block, or None where the server does not say.
+        contexts: The metadata contexts it has.
+    """
+
+    name: str
+    description: str
+    mode: HeaderMode
+    info: ExportInfo | None = None
+    block_sizes: tuple[int, int, int] | None = None
+    contexts: tuple[str, ...] = ()
+
+
+def list_exports(*, wants_tls: bool = False) -> Talk[list[Listed]]:
     """Ask a server for all its exports, with what can be known of each.
 
     Raises:
@@ -194,24 +215,30 @@ def list_exports(*, wants_tls: bool = False) -> Talk[list[Agreed]]:
         raise HandshakeRefused("Server does not support export lists")
     if wants_tls:
         yield from _start_tls()
-    mode = yield from _choose_mode()
-    listed: list[Agreed] = []
+    mode = yield from _choose_mode(is_asking=True)
+    listed: list[Listed] = []
     for name, description in (yield from _list_names()):
-        replies = yield from _ask(Option.INFO, _info_request(name))
-        export = _export_of(replies, name, description)
-        contexts: dict[int, str] = {}
-        if mode is not HeaderMode.SIMPLE:
-            contexts = dict(enumerate((yield from _list_contexts(name)), 1))
-        listed.append(Agreed(export, mode, contexts))
+        listed.append((yield from _list_one(name, description, mode)))
     yield wire.option(Option.ABORT)
     return listed
+
+
+def _list_one(name: str, description: str, mode: HeaderMode) -> Talk[Listed]:
+    replies = yield from _ask(Option.INFO, _info_request(name))
+    if replies[-1].is_error:
+        return Listed(name, description, mode)
+    info = _export_of(replies, name, description)
+    says_blocks = any(reply.data[:2] == wire.U16.pack(Info.BLOCK_SIZE) for reply in replies[:-1])
+    blocks = (info.minimum_block, info.preferred_block, info.maximum_block) if says_blocks else None
+    contexts = (yield from _list_contexts(name)) if mode is not HeaderMode.SIMPLE else []
+    return Listed(info.name, info.description, mode, info, blocks, tuple(contexts))
 
 
 def _begin() -> Talk[HandshakeFlag]:
     """Take the greeting and answer it."""
     magic, _, flags = wire.GREETING.unpack((yield Need(wire.GREETING.size)))
     if magic != INIT_MAGIC:
-        raise ProtocolError("Bad initial magic received")
+        raise ProtocolError(f"Bad initial magic received: 0x{magic:x}")
     if _ != OPTION_MAGIC:
         raise ProtocolError("Server is of the old style")
     known = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES
@@ -245,8 +272,11 @@ def _start_tls() -> Talk[None]:
     yield Turn.START_TLS
 
 
-def _choose_mode() -> Talk[HeaderMode]:
-    """Agree on the best way to write requests and replies."""
+def _choose_mode(*, is_asking: bool = False) -> Talk[HeaderMode]:
+    """Agree on the best way to write requests and replies.
+
+    Whoever is only asking is told with the next option that TLS is wanted.
+    """
     for option, mode in (
         (Option.EXTENDED_HEADERS, HeaderMode.EXTENDED),
         (Option.STRUCTURED_REPLY, HeaderMode.STRUCTURED),
@@ -254,7 +284,7 @@ def _choose_mode() -> Talk[HeaderMode]:
         (*_, reply) = yield from _ask(option)
         if not reply.is_error:
             return mode
-        if reply.kind == OptionReply.ERR_TLS_REQD:
+        if reply.kind == OptionReply.ERR_TLS_REQD and not is_asking:
             raise _refusal("Server requires TLS before an export is chosen", reply)
     return HeaderMode.SIMPLE
 
@@ -282,7 +312,7 @@ def _context_of(reply: _Reply) -> tuple[int, str]:
 def _list_names() -> Talk[list[tuple[str, str]]]:
     replies = yield from _ask(Option.LIST)
     if replies[-1].is_error:
-        raise _refusal("Server does not list its exports", replies[-1])
+        raise _refusal(_LIST_REFUSED.get(replies[-1].kind, "Server does not list its exports"), replies[-1])
     names: list[tuple[str, str]] = []
     for reply in replies[:-1]:
         fields = Fields(reply.data)
@@ -292,6 +322,13 @@ def _list_names() -> Talk[list[tuple[str, str]]]:
             raise ProtocolError("Unexpected reply about exports") from error
         names.append((name, fields.rest().decode("utf-8", "replace")))
     return names
+
+
+_LIST_REFUSED: Final[dict[int, str]] = {
+    OptionReply.ERR_POLICY: "Denied by server for option 3 (list)",
+    OptionReply.ERR_TLS_REQD: "TLS negotiation required before option 3 (list)\nDid you forget a valid tls-creds?",
+    OptionReply.ERR_SHUTDOWN: "Server shutting down before option 3 (list)",
+}
 
 
 def _info_request(name: str) -> bytes:

@@ -18,6 +18,8 @@ RateLimits = Mapping[str, tuple[int, str | None]]
 
 @dataclass(slots=True)
 class _Interval:
+    """Time in which one event of a kind has passed, and the latest of those that came after it."""
+
     ends_ns: int
     length_ns: int
     held_back: Event | None = None

@@ -1,18 +1,43 @@
 """Find objects by path.
 
-The tree is ``/objects/ID`` for what users made, ``/chardevs/LABEL`` for character devices, and two empty
-containers.  A path that does not begin with ``/`` is the end of one.
+The tree is ``/objects/ID`` for what users made, ``/chardevs/LABEL`` for character devices, two empty
+containers, and what a machine adds.  A path that does not begin with ``/`` is the end of one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Protocol
 
 from qmpserver.errors import DeviceNotFound, QMPError
-from qmpserver.qom.types import Property, properties_of
-from qmpserver.qom.user_object import UserObject
+from qmpserver.qom.types import Property, TypeTable
 
 CONTAINERS = ("backend", "objects", "chardevs", "audiodevs")
+
+
+class Item(Protocol):
+    """An object in the tree."""
+
+    @property
+    def qom_type(self) -> str:
+        """Its type."""
+
+    @property
+    def children(self) -> Mapping[str, "Item"]:
+        """What it holds, by name."""
+
+    @property
+    def links(self) -> Sequence[Property]:
+        """Properties that it has beyond those of its type and its children."""
+
+    def get_property(self, name: str) -> Any:
+        """Return the value of a property; of a child or another object, its path."""
+
+    def set_property(self, name: str, value: Any) -> None:
+        """Change a property that there is.
+
+        Raises:
+            QMPError: It cannot be changed, or not to this value; it is as before.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +47,17 @@ class Container:
     Attributes:
         path: Where it is.
         children: What it holds, by name.
+        qom_type: Its type.
     """
 
     path: str
-    children: Mapping[str, "Item"] = field(default_factory=dict)
+    children: Mapping[str, Item] = field(default_factory=dict)
+    qom_type: str = "container"
 
-    qom_type = "container"
-
-    def properties(self) -> list[Property]:
-        """Return its properties; each child is one."""
-        links = [Property(name, f"child<{item.qom_type}>") for name, item in self.children.items()]
-        return [*properties_of(self.qom_type), *links]
+    @property
+    def links(self) -> Sequence[Property]:
+        """Nothing further."""
+        return ()
 
     def get_property(self, name: str) -> Any:
         """Return the type's name, or the path of a child."""
@@ -53,6 +78,16 @@ class Leaf:
 
     qom_type: str
 
+    @property
+    def children(self) -> Mapping[str, Item]:
+        """Nothing."""
+        return {}
+
+    @property
+    def links(self) -> Sequence[Property]:
+        """Nothing further."""
+        return ()
+
     def get_property(self, name: str) -> Any:
         """Return the type's name, the one property."""
         return self.qom_type
@@ -66,63 +101,78 @@ class Leaf:
         raise QMPError(f"Property '{self.qom_type}.{name}' is not writable")
 
 
-Item = Union[Container, Leaf, UserObject]  # noqa: UP007 - it refers to itself
-
-
-def make_tree(objects: Mapping[str, UserObject], chardevs: Mapping[str, str]) -> Container:
+def make_tree(
+    objects: Mapping[str, Item], chardevs: Mapping[str, str], further: Mapping[str, Item] | None = None
+) -> Container:
     """Return the root of a tree.
 
     Args:
         objects: What users made, by id.
         chardevs: The types of the character devices, by label.
+        further: What else lies at the top, by name.
     """
     held: dict[str, dict[str, Item]] = {
         "objects": dict(objects),
         "chardevs": {label: Leaf(qom_type) for label, qom_type in chardevs.items()},
     }
-    return Container("/", {name: Container(f"/{name}", held.get(name, {})) for name in CONTAINERS})
+    always = {name: Container(f"/{name}", held.get(name, {})) for name in CONTAINERS}
+    return Container("/", {**always, **(further or {})})
 
 
-def find(root: Container, path: str) -> Item:
+class AmbiguousPath(QMPError):
+    """Refuse a path that could lead to more than one place."""
+
+
+def find(root: Item, path: str) -> Item:
     """Return what a path leads to.
 
     Raises:
         DeviceNotFound: It leads nowhere.
-        QMPError: It could lead to more than one place.
+        AmbiguousPath: It could lead to more than one place.
     """
     parts = [part for part in path.split("/") if part]
-    if path.startswith("/"):
-        found = [item for place, item in _walk(root, ()) if list(place) == parts]
-    else:
-        found = [item for place, item in _walk(root, ()) if list(place)[len(place) - len(parts) :] == parts]
+    found = [*_at(root, parts)] if path.startswith("/") else [*_ending_in(root, parts)]
     if len(found) > 1:
-        raise QMPError(f"Path '{path}' is ambiguous")
+        raise AmbiguousPath(f"Path '{path}' is ambiguous")
     if not found:
-        raise DeviceNotFound(f"Device '{path}' not found")
+        raise not_found(path)
     return found[0]
 
 
-def _walk(item: Item, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Item]]:
-    yield place, item
-    if isinstance(item, Container):
-        for name, child in item.children.items():
-            yield from _walk(child, (*place, name))
+def not_found(path: str) -> DeviceNotFound:
+    """Return the refusal of a path that leads nowhere."""
+    return DeviceNotFound(f"Device '{path}' not found")
 
 
-def properties(item: Item) -> list[Property]:
-    """Return the properties of an object."""
-    return item.properties() if isinstance(item, Container) else _leaf_properties(item)
+def _at(item: Item, parts: Sequence[str]) -> Iterator[Item]:
+    """Give what lies at the end of the names, seen from an object."""
+    if not parts:
+        yield item
+    elif parts[0] in item.children:
+        yield from _at(item.children[parts[0]], parts[1:])
 
 
-def _leaf_properties(item: Leaf | UserObject) -> list[Property]:
-    return properties_of(item.qom_type)
+def _ending_in(item: Item, parts: Sequence[str]) -> Iterator[Item]:
+    """Give what lies at the end of the names, seen from an object or from anything in it."""
+    yield from _at(item, parts)
+    for child in item.children.values():
+        yield from _ending_in(child, parts)
 
 
-def check_property(item: Item, name: str) -> None:
+def properties(item: Item, types: TypeTable) -> list[Property]:
+    """Return the properties of an object; each child is one."""
+    found = {entry.name: entry for entry in types.properties_of(item.qom_type)}
+    for name, child in item.children.items():
+        found[name] = Property(name, f"child<{child.qom_type}>")
+    found.update((entry.name, entry) for entry in item.links)
+    return list(found.values())
+
+
+def check_property(item: Item, name: str, types: TypeTable) -> None:
     """Check that an object has a property.
 
     Raises:
         QMPError: It has not.
     """
-    if all(entry.name != name for entry in properties(item)):
+    if all(entry.name != name for entry in properties(item, types)):
         raise QMPError(f"Property '{item.qom_type}.{name}' not found")

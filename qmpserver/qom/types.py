@@ -1,7 +1,8 @@
 """Know the types of objects: what each descends from, and which properties it has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from qmpserver.errors import DeviceNotFound, QMPError
 from qmpserver.throttling.limits import MEMBERS
@@ -14,10 +15,36 @@ class Property:
     Attributes:
         name: Its name.
         type_name: The name of the type of its value.
+        description: What it is, if that is told.
+        default: What it is at first, if that is told.
     """
 
     name: str
     type_name: str
+    description: str | None = None
+    default: Any = None
+
+
+class TypeEntry(Protocol):
+    """What a table knows of a type; see :class:`ObjectType`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parent(self) -> str | None: ...
+
+    @property
+    def is_abstract(self) -> bool: ...
+
+    @property
+    def is_creatable(self) -> bool: ...
+
+    @property
+    def own(self) -> tuple[Property, ...]: ...
+
+    @property
+    def backend(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +57,7 @@ class ObjectType:
         is_abstract: There are no objects of just this type.
         is_creatable: Users may make objects of it.
         own: Its properties beyond those of its parent.
+        backend: The type of an object inside it whose properties it has as well.
     """
 
     name: str
@@ -37,6 +65,60 @@ class ObjectType:
     is_abstract: bool = False
     is_creatable: bool = False
     own: tuple[Property, ...] = ()
+    backend: str | None = None
+
+
+class TypeTable:
+    """The types that there are.
+
+    Args:
+        entries: All of them.
+    """
+
+    def __init__(self, entries: Iterable[TypeEntry]) -> None:
+        self._entries = {entry.name: entry for entry in entries}
+
+    def __iter__(self) -> Iterator[TypeEntry]:
+        return iter(self._entries.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def extended(self, entries: Iterable[TypeEntry]) -> "TypeTable":
+        """Return a table with more types."""
+        return TypeTable([*self, *entries])
+
+    def descends_from(self, name: str, ancestor: str) -> bool:
+        """Say whether a type is, or descends from, another, or is creatable if that is what is asked."""
+        if ancestor == "user-creatable" and self._entries[name].is_creatable:
+            return True
+        return any(entry.name == ancestor for entry in self.ancestry(name))
+
+    def properties_of(self, name: str) -> list[Property]:
+        """Return the properties of a type, those of its ancestors first.
+
+        Raises:
+            DeviceNotFound: There is no such type.
+            QMPError: It is no type of object.
+        """
+        if name not in self._entries:
+            raise DeviceNotFound(f"Class '{name}' not found")
+        if self.descends_from(name, _INTERFACE):
+            raise QMPError("Parameter 'typename' expects a QOM type")
+        found: dict[str, Property] = {}
+        for entry in reversed([*self.ancestry(name)]):
+            # What an ancestor has with another default is replaced in its place.
+            found.update((own.name, own) for own in entry.own)
+            if entry.backend is not None:
+                inner = {own.name: own for own in self.properties_of(entry.backend)}
+                found = inner | found | {"virtio-backend": Property("virtio-backend", f"child<{entry.backend}>")}
+        return list(found.values())
+
+    def ancestry(self, name: str | None) -> Iterator[TypeEntry]:
+        """Go through a type and those it descends from, itself first."""
+        while name is not None:
+            yield self._entries[name]
+            name = self._entries[name].parent
 
 
 def _ints(*names: str) -> tuple[Property, ...]:
@@ -50,9 +132,8 @@ def _strings(*names: str) -> tuple[Property, ...]:
 _INTERFACE = "interface"
 """The root of what objects may additionally be; no object descends from it."""
 
-TYPES = {
-    entry.name: entry
-    for entry in (
+TYPES = TypeTable(
+    (
         ObjectType("object", None, is_abstract=True, own=_strings("type")),
         ObjectType("container", "object"),
         ObjectType(_INTERFACE, None, is_abstract=True),
@@ -126,37 +207,5 @@ TYPES = {
         *(ObjectType(f"chardev-{kind}", "chardev") for kind in ("null", "pty", "ringbuf", "socket")),
         ObjectType("chardev-memory", "chardev-ringbuf"),
     )
-}
-"""The types that there are here; QEMU has more."""
-
-
-def descends_from(name: str, ancestor: str) -> bool:
-    """Say whether a type is, or descends from, another, or is creatable if that is what is asked."""
-    if ancestor == "user-creatable" and TYPES[name].is_creatable:
-        return True
-    current: str | None = name
-    while current is not None:
-        if current == ancestor:
-            return True
-        current = TYPES[current].parent
-    return False
-
-
-def properties_of(name: str) -> list[Property]:
-    """Return the properties of a type, those of its ancestors first.
-
-    Raises:
-        DeviceNotFound: There is no such type.
-        QMPError: It is no type of object.
-    """
-    if name not in TYPES:
-        raise DeviceNotFound(f"Class '{name}' not found")
-    if descends_from(name, _INTERFACE):
-        raise QMPError("Parameter 'typename' expects a QOM type")
-    return [entry for ancestor in reversed([*_ancestry(name)]) for entry in ancestor.own]
-
-
-def _ancestry(name: str | None) -> Iterator[ObjectType]:
-    while name is not None:
-        yield TYPES[name]
-        name = TYPES[name].parent
+)
+"""The types that there are in any server; QEMU has more."""

@@ -1,11 +1,12 @@
 """Describe an object that a user made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.errors import QMPError
-from qmpserver.qom.types import properties_of
+from qmpserver.qom.tree import Item
+from qmpserver.qom.types import TYPES, Property
 
 _EMPTY = {"string": "", "int": 0, "QCryptoSecretFormat": "raw"}
 """What a property of each type is when nothing was said of it."""
@@ -25,11 +26,21 @@ class UserObject:
     qom_type: str
     properties: Mapping[str, Any]
 
+    @property
+    def children(self) -> Mapping[str, Item]:
+        """Nothing: an object of a user holds no others."""
+        return {}
+
+    @property
+    def links(self) -> Sequence[Property]:
+        """Nothing beyond the properties of its type."""
+        return ()
+
     def get_property(self, name: str) -> Any:
         """Return the value of a property that the type has."""
         if name == "type":
             return self.qom_type
-        types = {entry.name: entry.type_name for entry in properties_of(self.qom_type)}
+        types = {entry.name: entry.type_name for entry in TYPES.properties_of(self.qom_type)}
         return self.properties.get(name, _EMPTY.get(types[name], ""))
 
     def set_property(self, name: str, value: Any) -> None:

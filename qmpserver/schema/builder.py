@@ -75,7 +75,7 @@ class TypeBuilder:
 
     def struct(self, name: str, definition: Definition) -> Struct:
         """Make a struct, be it for use by itself or as a union's branch."""
-        made = Struct(name, notes(definition))
+        made = Struct(name, notes(definition), is_open=definition.get("additionalProperties", False))
         if name:
             self._made[name] = made
         made.members.extend(self._members(definition))

@@ -138,7 +138,7 @@ class Checks:
             inner = _inner_prefix(value, name, prefix)
             if table is None:
                 table = self._table(struct.members)
-            if _check_members(value, inner, table) != len(value):
+            if _check_members(value, inner, table) != len(value) and not struct.is_open:
                 refuse_unexpected(value, inner, {row[0] for row in table})
 
         return check

@@ -58,6 +58,8 @@ def _command(command: Command) -> Iterator[str]:
         yield f"\nArguments: the members of {_name(command.arguments)}."
     else:
         yield from _member_list("Arguments", command.arguments.members)
+        if command.arguments.is_open:
+            yield "\nFurther arguments are told apart by the command."
     if not (isinstance(command.returns, Struct) and not command.returns.members):
         yield f"\nReturns: {_name(command.returns)}."
 

@@ -14,7 +14,7 @@ NO_MEMBERS = Struct("", Notes())
 """The type of arguments, data and replies of which nothing is said."""
 
 BOXED = "options"
-"""The keyword by which a handler gets arguments that are one union."""
+"""The keyword by which a handler gets arguments that are one union, or that may be more than is listed."""
 
 
 class NamedType:
@@ -64,7 +64,8 @@ class Command:
         detached: Commands sent after it do not wait for its reply.
         changes: It alters the server's state.
         check: Holds arguments, or None for none, against their type and returns them as keywords:
-            members with ``_`` for ``-``, or, where they are one union, that union as ``options``.
+            members with ``_`` for ``-``, or, where they are one union or may be more than is listed,
+            all of them as ``options``.
             Nested values stay as they came.  Raises ParameterError with QEMU's text.
     """
 
@@ -97,13 +98,13 @@ class Command:
 
     @property
     def boxed(self) -> bool:
-        """Whether the arguments are one union, which a handler gets whole."""
-        return isinstance(self.arguments, Union)
+        """Whether a handler gets the arguments whole: one union, or more than is listed."""
+        return isinstance(self.arguments, Union) or self.arguments.is_open
 
     @property
     def parameters(self) -> dict[str, bool]:
         """The keywords that :attr:`check` returns, and whether each is always there."""
-        if isinstance(self.arguments, Union):
+        if isinstance(self.arguments, Union) or self.arguments.is_open:
             return {BOXED: True}
         return {python_name(member.name): member.required for member in self.arguments.members}
 
@@ -111,7 +112,7 @@ class Command:
     def check(self) -> Callable[[Mapping[str, Any] | None], dict[str, Any]]:
         """The check of the arguments; see the class."""
         arguments = self.arguments
-        if isinstance(arguments, Struct):
+        if isinstance(arguments, Struct) and not arguments.is_open:
             return self._checks.of_arguments(arguments)
         check = self._checks.of(arguments)
 
@@ -199,6 +200,10 @@ class Schema:
         self._types = types
         self._checks = checks
         self.derived: dict[str, Any] = {}
+        for document in documents.values():
+            for union_name, branches in document.get("branches", {}).items():
+                for tag_value, definition in branches.items():
+                    self.add_branch(union_name, tag_value, definition)
 
     def type(self, name: str) -> NamedType:
         """Return the type called `name`.

@@ -114,16 +114,18 @@ class Member:
 
 @dataclass(eq=False, slots=True)
 class Struct:
-    """A closed set of members.
+    """A set of members.
 
     Attributes:
         name: QAPI's name; empty for one written in place.
         members: In the document's order, in which QEMU checks them.
+        is_open: It may have members that are not listed, of which nothing is known here.
     """
 
     name: str
     notes: Notes
     members: list[Member] = field(default_factory=list)
+    is_open: bool = False
 
 
 @dataclass(eq=False, slots=True)

@@ -29,7 +29,7 @@ class Step:
     Attributes:
         execute: The command.
         arguments: Its arguments.
-        until: Event name, or ``STATUS=value`` of JOB_STATUS_CHANGE, to wait for after the reply.
+        until: Event name, ``EVENT=device``, or ``STATUS=value`` of JOB_STATUS_CHANGE, to wait for after the reply.
     """
 
     execute: str
@@ -120,7 +120,7 @@ def _fits(event: dict[str, Any], until: str) -> bool:
     name, _, status = until.partition("=")
     if name == "STATUS":
         return bool(event["event"] == "JOB_STATUS_CHANGE" and event["data"]["status"] == status)
-    return bool(event["event"] == name)
+    return bool(event["event"] == name and (not status or event["data"].get("device") == status))
 
 
 class _Names:

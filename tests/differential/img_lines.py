@@ -1,4 +1,9 @@
-"""Command lines of the image tool, story by story; each begins in an empty folder."""
+"""Command lines of the image tool, story by story; each begins in an empty folder.
+
+Those that end otherwise than with QEMU are in :data:`DIFFERENT`, with the reason.
+"""
+
+from tests.differential import img_lines_changing, img_lines_checking, img_lines_making
 
 _IMAGES = """
 create -f qcow2 a.qcow2 1M
@@ -14,7 +19,7 @@ bench -w -c 1 -s 64k --pattern 5 s.qcow2
 snapshot -c two s.qcow2
 """
 
-STORIES = {
+_BASICS = {
     "info": _IMAGES
     + """
 info a.qcow2
@@ -211,7 +216,6 @@ snapshot s.qcow2
 snapshot
 snapshot -l nix
 bench -c x a.qcow2
-bench -d 0 a.qcow2
 bench -s 0 a.qcow2
 bench -w --pattern 256 a.qcow2
 bench --flush-interval 3 a.qcow2
@@ -224,4 +228,16 @@ bench -w -c 10 -s 64k --flush-interval 4 -d 2 b.qcow2
 map --output json b.qcow2
 """,
 }
+
+STORIES = {
+    **_BASICS,
+    **img_lines_making.STORIES,
+    **img_lines_changing.STORIES,
+    **img_lines_checking.STORIES,
+}
 """The lines of each story."""
+
+_ZEROES = "what reads as zeroes is stored as such, where QEMU stores the zeroes themselves"
+
+DIFFERENT: dict[str, str] = {}
+"""Lines that end otherwise, and why."""

@@ -479,4 +479,13 @@ img map --output json b.qcow2
 io -f null-co -c info -c length null-co://
 io -f file -c "read -P 1 0 512" a.raw
 """,
+    "names of what there is not": """
+io -c length json:{}
+io -c length --image-opts driver=nbd,path=/nowhere
+io -c length --image-opts driver=nbd,host=localhost,port=1
+io -c length --image-opts driver=raw,file.driver=nbd,file.path=/nowhere
+io -c length --image-opts driver=nbd,server.type=unix,server.path=/nowhere
+io -c length -f raw nbd:unix:/nowhere
+io -c length -f raw nbd://localhost:1/
+""",
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from qmpserver.__main__ import run
-from qmpserver.cli.img import images
+from qmpserver.cli.images import images
 from qmpserver.cli.io.table import find
 from qmpserver.schema.loader import load
 from tests.differential.io_lines import STORIES

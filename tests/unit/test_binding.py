@@ -1,4 +1,4 @@
-"""Every command has its function with its arguments, and a difference ends the start by name."""
+"""Every command has its function with its arguments, and a difference is told by name."""
 
 import asyncio
 from pathlib import Path
@@ -20,6 +20,7 @@ def daemon() -> Daemon:
 
 
 def test_every_command_of_the_schema_is_bound(daemon: Daemon) -> None:
+    binding.check_functions(daemon.schema)
     bound = binding.bind_commands(daemon)
     assert set(bound) | binding.SESSION_COMMANDS == set(daemon.schema.commands)
     assert bound["block-job-set-speed"].changes
@@ -29,7 +30,7 @@ def test_every_command_of_the_schema_is_bound(daemon: Daemon) -> None:
 def test_a_command_without_a_function_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(block_jobs, "query_block_jobs")
     with pytest.raises(binding.MismatchError, match="command 'query-block-jobs' has no function"):
-        binding.bind_commands(daemon)
+        binding.check_functions(daemon.schema)
 
 
 def test_a_function_without_a_command_is_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +40,7 @@ def test_a_function_without_a_command_is_named(daemon: Daemon, monkeypatch: pyte
     block_job_dance.__module__ = block_jobs.__name__
     monkeypatch.setattr(block_jobs, "block_job_dance", block_job_dance, raising=False)
     with pytest.raises(binding.MismatchError, match=r"no commands: .*block_job_dance"):
-        binding.bind_commands(daemon)
+        binding.check_functions(daemon.schema)
 
 
 def test_a_difference_in_arguments_shows_both_sides(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +52,21 @@ def test_a_difference_in_arguments_shows_both_sides(daemon: Daemon, monkeypatch:
     with pytest.raises(
         binding.MismatchError, match=r"takes device, speed, but its function takes device, \*speed"
     ):
-        binding.bind_commands(daemon)
+        binding.check_functions(daemon.schema)
+
+
+def test_a_difference_is_met_when_the_command_is_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with Server() as server:
+            monkeypatch.delattr(block_jobs, "query_block_jobs")
+            with pytest.raises(binding.MismatchError, match="command 'query-block-jobs' has no function"):
+                await server.execute("query-block-jobs")
+
+    asyncio.run(scenario())
+
+
+def test_the_functions_of_a_machine_are_those_of_its_documents() -> None:
+    binding.check_functions(load(with_machine=True))
 
 
 def test_a_driver_of_another_package_is_found_when_it_is_first_asked_for(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from qmpserver.errors import QMPError
-from qmpserver.objects import ObjectStore, Secret
+from qmpserver.objects import ObjectStore
+from qmpserver.qom.secret import Secret
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 IV = base64.b64encode(bytes(16)).decode()

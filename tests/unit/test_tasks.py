@@ -1,11 +1,12 @@
-"""Coroutines that are run without a task until they wait."""
+"""Coroutines that are run without a task, or an event loop, until they wait."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
-from qmpserver import tasks
+from qmpserver import tasks, threads
 
 
 async def answer() -> int:
@@ -93,3 +94,65 @@ def test_cancelling_the_rest_cancels_the_coroutine_where_it_waits() -> None:
         assert group == set()
 
     asyncio.run(main())
+
+
+def has_loop() -> bool:
+    """Say whether an event loop runs."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def test_a_tool_that_waits_for_nothing_is_run_without_an_event_loop() -> None:
+    async def tool() -> tuple[bool, bool]:
+        await tasks.pause()
+        return tasks.is_without_loop(), has_loop()
+
+    assert tasks.run(tool()) == (True, False)
+    assert not tasks.is_without_loop()
+
+
+def test_it_goes_on_with_one_from_where_it_needs_it() -> None:
+    async def tool() -> list[bool]:
+        seen = [has_loop()]
+        await tasks.need_loop()
+        seen.append(has_loop())
+        await asyncio.sleep(0)
+        await tasks.need_loop()
+        return [*seen, tasks.is_without_loop()]
+
+    assert tasks.run(tool()) == [False, True, False]
+
+
+@pytest.mark.parametrize("needs_loop", [False, True])
+def test_what_a_tool_raises_is_raised_either_way(needs_loop: bool) -> None:
+    async def tool() -> None:
+        if needs_loop:
+            await tasks.need_loop()
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        tasks.run(tool())
+    assert not tasks.is_without_loop()
+
+
+def test_blocking_calls_are_made_in_place_until_there_is_an_event_loop() -> None:
+    async def tool() -> list[bool]:
+        lane = threads.lane()
+        calls = [await run(threading.current_thread) for run in (threads.run, lane.run)]
+        await tasks.need_loop()
+        calls += [await run(threading.current_thread) for run in (threads.run, lane.run)]
+        return [thread is threading.main_thread() for thread in calls]
+
+    assert tasks.run(tool()) == [True, True, False, False]
+
+
+def test_where_an_event_loop_runs_anyway_nothing_changes() -> None:
+    async def scenario() -> bool:
+        await tasks.need_loop()
+        await tasks.pause()
+        return await threads.run(threading.current_thread) is threading.main_thread()
+
+    assert not asyncio.run(scenario())

@@ -68,7 +68,9 @@ def help_text(program: str) -> str:
     return _HELP.format(program=program)
 
 
-def version_text() -> str:
-    """Return what ``--version`` prints."""
+def version_text(program: str) -> str:
+    """Return what ``--version`` prints, as the storage daemon lays it out where the program goes by its name."""
     qemu_version = ".".join(map(str, QEMU_VERSION))
+    if program == "qemu-storage-daemon":
+        return f"{program} version {qemu_version} (qmpserver {__version__})\n"
     return f"qmpserver version {__version__}\nSpeaks the QMP of QEMU {qemu_version}.\n"

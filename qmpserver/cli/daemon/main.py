@@ -9,10 +9,10 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from qmpserver.cli.daemon import background
 from qmpserver.cli.daemon.plan import make_plan
 from qmpserver.cli.getopt import UsageError
 from qmpserver.cli.reports import Reporter
+from qmpserver.cli.serving import background
 
 
 def main(program: str, words: Sequence[str]) -> int:
@@ -33,8 +33,10 @@ def main(program: str, words: Sequence[str]) -> int:
     # What is made while starting stays; looking through it for garbage is time lost.
     gc.disable()
     try:
-        from qmpserver.cli.daemon.running import run_server  # noqa: PLC0415 - the fork comes first
+        # The fork comes first.
+        from qmpserver.cli.daemon.carry_out import Startup  # noqa: PLC0415
+        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415
 
-        return run_server(plan, reporter, parent)
+        return run_server(plan, reporter, parent, lambda: Startup(plan.options, reporter))
     finally:
         gc.enable()

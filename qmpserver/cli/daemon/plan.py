@@ -6,33 +6,22 @@ from dataclasses import dataclass, field
 from qmpserver.cli.daemon.command_line import OPTIONS, help_text, version_text
 from qmpserver.cli.getopt import Option, split
 from qmpserver.cli.reports import Reporter
+from qmpserver.cli.serving.manner import Manner
 from qmpserver.errors import QMPError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(slots=True)
-class Plan:
+class Plan(Manner):
     """What the first pass learnt.
 
     Attributes:
         answer: A text to print instead of running, or None.
-        daemonize: The program goes to the background.
-        pidfile: Where the process id is to be written, or None.
-        trace_patterns: What is to be logged in detail.
-        log_path: Where the log goes instead of standard error, or None.
-        log_level: What else is logged.
-        log_json: As JSON lines.
         options: What the second pass carries out.
     """
 
     answer: str | None = None
-    daemonize: bool = False
-    pidfile: str | None = None
-    trace_patterns: list[str] = field(default_factory=list)
-    log_path: str | None = None
-    log_level: str = "info"
-    log_json: bool = False
     options: list[Option] = field(default_factory=list)
 
 
@@ -51,7 +40,7 @@ def make_plan(program: str, words: Sequence[str], reporter: Reporter) -> Plan | 
             case "help":
                 plan.answer = help_text(program)
             case "version":
-                plan.answer = version_text()
+                plan.answer = version_text(program)
             case "daemonize":
                 plan.daemonize = True
             case "pidfile":
@@ -81,7 +70,7 @@ def _plan_logging(plan: Plan, option: Option, reporter: Reporter) -> None:
 
 
 def _plan_tracing(plan: Plan, option: Option, reporter: Reporter) -> None:
-    from qmpserver.cli.daemon import tracing  # noqa: PLC0415 - few want it
+    from qmpserver.cli.serving import tracing  # noqa: PLC0415 - few want it
 
     def warn(what: str, instead: str) -> None:
         reporter.warning(what, option.written, instead)

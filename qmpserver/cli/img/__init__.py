@@ -3,13 +3,11 @@
 Everything runs in this process, on the same engine as the server, without monitors.
 
 - :mod:`main`: the tool's own options, and the way to a subcommand's module.
-- :mod:`command_line`: how a subcommand describes and reads its options.
-- :mod:`numbers`, :mod:`cache_modes`, :mod:`option_lists`: sizes, ``-t``, ``-o`` lists.
-- :mod:`images`: images opened by name, and the objects they refer to.
 - :mod:`creation_options`, :mod:`creation`: new images, and what can be said about them.
-- :mod:`json_text`, :mod:`info_text`, :mod:`map_text`, :mod:`snapshot_list`, :mod:`progress`: what is printed.
+- :mod:`info_text`, :mod:`map_text`, :mod:`snapshot_list`, :mod:`progress`: what is printed.
 - :mod:`converter`: moving what a conversion has to move.
-- :mod:`tracing`: the detailed log.
+
+What other tools on images need too lies one floor up, in :mod:`qmpserver.cli` and :mod:`qmpserver.cli.images`.
 
 Each subcommand is a module of its name with `OPTIONS`, `HELP` and `run`; only the one that was asked for is
 imported, so that each starts fast.

@@ -4,10 +4,10 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from qmpserver.cli.img.cache_modes import MODES
-from qmpserver.cli.img.command_line import Failure, Given, expecting, table
-from qmpserver.cli.img.images import Image, ImageName, Images, cache_mode
-from qmpserver.cli.img.numbers import integer, size_of
+from qmpserver.cli.command_line import Failure, Given, expecting, table
+from qmpserver.cli.images.cache_modes import MODES
+from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
+from qmpserver.cli.numbers import integer, size_of
 from qmpserver.errors import error_text
 
 OPTIONS = table(
@@ -82,9 +82,15 @@ async def run(given: Given) -> int:
     if given.last("cache") not in {None, *MODES}:
         raise Failure("Invalid cache mode")
     cache = cache_mode(given, "cache")
+    is_native = given.has("native") or given.last("aio") == "native"
     name = ImageName.of(given, given.operands[0], cache=cache, writable=plan.is_write)
     async with Images(given) as images:
         image = await images.open(name)
+        if is_native and not cache.direct:
+            raise Failure(
+                f"Could not open '{name.text}': aio=native was specified, but it requires cache.direct=on, "
+                "which was not specified."
+            )
         # QEMU: -q keeps none of this back.
         _announce(plan)
         began = time.perf_counter()
@@ -139,8 +145,8 @@ def _announce(plan: _Plan) -> None:
         f"(starting at offset {plan.offset}, step size {plan.step})"
     )
     if plan.flush_interval:
-        how = "" if plan.drains else "non-blocking "
-        print(f"Sending {how}flush every {plan.flush_interval} requests", flush=True)
+        # QEMU: it says so with --no-drain as well.
+        print(f"Sending flush every {plan.flush_interval} requests", flush=True)
 
 
 class _Bench:
@@ -161,22 +167,31 @@ class _Bench:
         Raises:
             Failure: One failed.
         """
+        plan = self._plan
+        waits = plan.flush_interval if plan.drains else 0
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._plan.depth, self._plan.count)):
-                    group.create_task(self._work())
-        except ExceptionGroup as failed:
-            # Not `except*`: what that raises would come in a group again.
-            error = failed.exceptions[0]
-            if not isinstance(error, OSError):
-                raise
+            while self._next < plan.count:
+                await self._run_up_to(min(self._next + waits, plan.count) if waits else plan.count)
+                if waits and self._next % waits == 0:
+                    await self._image.backend.flush()
+        except OSError as error:
             raise Failure(f"Failed request: {error_text(error)}") from error
 
-    async def _work(self) -> None:
+    async def _run_up_to(self, count: int) -> None:
+        """Carry out what is left of so many requests, and wait until none is in flight."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._plan.depth, count - self._next)):
+                    group.create_task(self._work(count))
+        except ExceptionGroup as failed:
+            # Not `except*`: what that raises would come in a group again.
+            raise failed.exceptions[0] from failed
+
+    async def _work(self, count: int) -> None:
         plan, backend = self._plan, self._image.backend
         buffer = memoryview(bytearray([plan.pattern]) * plan.size)
         flags = self._image.write_flags
-        while self._next < plan.count:
+        while self._next < count:
             self._next += 1
             offset = self._take_offset()
             if plan.is_write:
@@ -184,7 +199,7 @@ class _Bench:
             else:
                 await backend.pread(offset, buffer)
             self._ended += 1
-            if plan.flush_interval and self._ended % plan.flush_interval == 0:
+            if not plan.drains and plan.flush_interval and self._ended % plan.flush_interval == 0:
                 await backend.flush()
 
     def _take_offset(self) -> int:

@@ -1,11 +1,13 @@
 """``img check``: check an image's structures, and repair them."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from qmpserver.cli.img.command_line import Failure, Given, expecting, table
-from qmpserver.cli.img.images import Image, ImageName, Images, cache_mode
-from qmpserver.cli.img.json_text import write_json
+from qmpserver.cli.command_line import Failure, Given, expecting, table
+from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
+from qmpserver.cli.json_text import write_json
 from qmpserver.driver_api.extras import CheckMode, CheckResult, SupportsCheck
 from qmpserver.errors import QMPError, error_text
 
@@ -54,20 +56,23 @@ async def run(given: Given) -> int:
     name = ImageName.of(given, given.operands[0], cache=cache, writable=repair is not CheckMode.NONE)
     async with Images(given) as images:
         image = await images.open(name, for_check=True)
-        result = await _check(image, repair)
+        report = _tell
+        result = await _check(image, repair, report)
         if result.corruptions_fixed or result.leaks_fixed:
             if not as_json and not quiet:
                 print(_repaired_text(result))
             # What was repaired may have hidden something: look again at what there is now.
             fixed = (result.leaks_fixed, result.corruptions_fixed)
             result = replace(
-                await _check(image, CheckMode.NONE), leaks_fixed=fixed[0], corruptions_fixed=fixed[1]
+                await _check(image, CheckMode.NONE, report), leaks_fixed=fixed[0], corruptions_fixed=fixed[1]
             )
         image_format = image.node.driver.format_name
     if as_json:
         print(write_json(_members(result, name.text, image_format)))
     elif not quiet:
         print(_text(result), end="")
+    if result.check_errors:
+        raise Failure("Check failed", status=_INCOMPLETE)
     return _status(result)
 
 
@@ -80,13 +85,19 @@ def _repair(given: Given) -> CheckMode:
     return CheckMode(wanted)
 
 
-async def _check(image: Image, repair: CheckMode) -> CheckResult:
+def _tell(line: str) -> None:
+    """Print what was found where errors go, in its place among what is printed elsewhere."""
+    sys.stdout.flush()
+    print(line, file=sys.stderr)
+
+
+async def _check(image: Image, repair: CheckMode, report: Callable[[str], object]) -> CheckResult:
     driver = image.node.driver
     if not isinstance(driver, SupportsCheck):
         raise Failure("This image format does not support checks", status=_NOT_CHECKABLE)
     try:
         async with image.node.drained():
-            return await driver.check(repair)
+            return await driver.check(repair, report)
     except (OSError, QMPError) as error:
         text = error_text(error) if isinstance(error, OSError) else error.description
         raise Failure(f"Check failed: {text}") from error
@@ -97,7 +108,7 @@ def _status(result: CheckResult) -> int:
         return _CORRUPT
     if result.leaks:
         return _LEAKS
-    return _INCOMPLETE if result.check_errors else 0
+    return 0
 
 
 def _members(result: CheckResult, filename: str, image_format: str) -> dict[str, Any]:

@@ -1,21 +1,20 @@
 """``img convert``: copy images into a new one of any format."""
 
-import errno
+from dataclasses import dataclass, replace
 
-from qmpserver.cli.flat_options import Kind, Value
-from qmpserver.cli.flat_options import parse as parse_flat
-from qmpserver.cli.img import option_lists
-from qmpserver.cli.img.cache_modes import UNSAFE
-from qmpserver.cli.img.command_line import Answer, Failure, Given, table
+from qmpserver.cli import option_lists
+from qmpserver.cli.command_line import Answer, Failure, Given, table
+from qmpserver.cli.flat_options import Value
+from qmpserver.cli.images.cache_modes import UNSAFE
+from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
+from qmpserver.cli.img import bitmap_copying
 from qmpserver.cli.img.converter import Converter, Settings
-from qmpserver.cli.img.creation import NewImage, make, options_of
-from qmpserver.cli.img.creation_options import options_help
-from qmpserver.cli.img.images import Image, ImageName, Images, cache_mode
-from qmpserver.cli.img.numbers import integer, size_of
+from qmpserver.cli.img.creation import NewImage, key_secrets, make, options_of
+from qmpserver.cli.img.creation_options import creation_help
 from qmpserver.cli.img.progress import Progress
-from qmpserver.driver_api.extras import SupportsSnapshots
-from qmpserver.errors import QMPError, error_text
-from qmpserver.units import SECTOR_SIZE, align_down
+from qmpserver.cli.img.snapshot_choice import load_snapshot, wanted_snapshot
+from qmpserver.cli.numbers import integer, size_of
+from qmpserver.units import SECTOR_SIZE, MiB
 
 OPTIONS = table(
     "f=source-format T=source-cache l=snapshot O=target-format o=target-format-options t=target-cache "
@@ -77,141 +76,212 @@ Copy images, one behind the other, into a new one.
 """
 
 _MOST_PARALLEL = 16
-_SNAPSHOT_KEYS = {"snapshot.id": Kind.STRING, "snapshot.name": Kind.STRING}
+_MOST_SPARSE = 16 * MiB
 
 
 async def run(given: Given) -> int:
     """Copy the images."""
-    text = option_lists.join(given.all("target-format-options"))
-    target_format = given.last("target-format") or "raw"
-    _refuse_contradictions(given)
-    if option_lists.wants_help(text):
-        raise Answer(options_help(options_of(target_format), "Supported options:"))
-    if len(given.operands) < 2:
-        raise Failure("Must specify image file name")
-    *source_names, target_name = given.operands
-    sparse_size = align_down(
-        size_of("buffer size for sparse output", given.last("sparse-size") or "4k"), SECTOR_SIZE
-    )
-    rate = size_of("rate limit", given.last("rate-limit") or "0")
-    source_cache = cache_mode(given, "source-cache", "source cache option")
-    target_cache = cache_mode(given, "target-cache", default=UNSAFE)
+    plan = _plan(given)
     async with Images(given) as images:
-        sources = [
-            await images.open(
-                ImageName(
-                    name,
-                    given.last("source-format"),
-                    given.has("image-opts"),
-                    source_cache,
-                    force_share=given.has("force-share"),
-                )
-            )
-            for name in source_names
-        ]
-        await _load_snapshot(given, sources)
+        sources = await _open_sources(images, given)
+        await load_snapshot(plan.snapshot, sources)
+        if given.has("bitmaps"):
+            _check_bitmaps(given, sources)
         total = sum(source.size for source in sources)
-        has_backing = False
+        values: dict[str, Value] = {}
         if not given.has("no-create"):
-            has_backing = await _create(images, given, target_name, target_format, text=text, total=total)
-        name = ImageName(
-            target_name,
-            None if given.has("target-image-opts") else target_format,
-            given.has("target-image-opts"),
-            target_cache,
-            writable=True,
-            discard=True,
-        )
-        target = await images.open(name)
+            values = _values(given, plan, total)
+            await _create(images, given, plan, values)
+        target = await images.open(replace(plan.target, key_secrets=key_secrets(values)))
         _check_target(given, target, total)
-        is_new = not given.has("no-create")
         progress = Progress(is_wanted=given.has("progress") and not given.has("quiet"))
-        settings = Settings(
-            is_compressed=given.has("compress"),
-            sparse_size=sparse_size,
-            is_zero=given.has("target-is-zero") or (is_new and target.node.driver.reads_zero_when_new),
-            keeps_backing=has_backing,
-            salvage=given.has("salvage"),
-            rate=rate,
-            write_flags=target.write_flags,
-        )
         progress.show(0, total or 1)
         nodes = [source.node for source in sources]
+        settings = _settings(given, plan, target, has_backing=bool(values.get("backing_file")))
         await Converter(nodes, target.node, settings, progress, images.engine.clock).run()
+        if given.has("bitmaps"):
+            await bitmap_copying.copy(images.engine.graph, nodes[0], target.node, given.tool.reporter)
         progress.end()
     return 0
 
 
-def _refuse_contradictions(given: Given) -> None:
-    if given.has("bitmaps"):
-        raise Failure("--bitmaps is not supported yet")
-    if given.has("skip-broken-bitmaps"):
-        raise Failure("Use of --skip-broken-bitmaps requires --bitmaps")
-    parallel = given.last("parallel")
-    if parallel is not None and not 1 <= (integer(parallel) or 0) <= _MOST_PARALLEL:
-        raise Failure(f"Invalid number of coroutines specified. Must be between 1 and {_MOST_PARALLEL}.")
-    if given.has("copy-range-offloading") and given.has("compress"):
-        raise Failure("Cannot enable copy offloading when -c is used")
-    if given.has("copy-range-offloading") and given.has("sparse-size"):
-        raise Failure("Cannot enable copy offloading when -S is used")
-    if given.has("target-is-zero") and not given.has("no-create"):
-        raise Failure("--target-is-zero requires use of -n flag")
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the command line asks for.
+
+    Attributes:
+        target_format: The format of a new target.
+        text: The options of a new target.
+        target: The target, as it is opened.
+        sparse_size: So many zero bytes in a row are left out.
+        rate: The most bytes a second, or 0.
+        snapshot: Which internal snapshot of the source, or None.
+    """
+
+    target_format: str
+    text: str
+    target: ImageName
+    sparse_size: int
+    rate: int
+    snapshot: str | None
 
 
-async def _load_snapshot(given: Given, sources: list[Image]) -> None:
-    wanted = given.last("snapshot")
+def _plan(given: Given) -> _Plan:
+    """Read the options, and refuse those that do not fit together, in QEMU's order."""
+    text = option_lists.join(given.all("target-format-options"))
+    target_format = given.get("target-format", "raw")
+    sparse_size = _sparse_size(given.last("sparse-size") or "4k")
+    rate = size_of("rate limit", given.last("rate-limit") or "0")
+    snapshot = wanted_snapshot(given)
+    _check_parallel(given.last("parallel"))
+    _refuse_contradictions(given)
+    if option_lists.wants_help(text):
+        named = given.operands[-1] if len(given.operands) > 1 else None
+        raise Answer(creation_help(target_format, options_of(target_format), named))
+    if len(given.operands) < 2:
+        raise Failure("Must specify image file name")
+    cache_mode(given, "source-cache", "source cache option")
+    is_options = given.has("target-image-opts")
+    target = ImageName(
+        given.operands[-1],
+        None if is_options else target_format,
+        is_options,
+        cache_mode(given, "target-cache", default=UNSAFE),
+        writable=True,
+        discard=True,
+    )
+    return _Plan(target_format, text, target, sparse_size, rate, snapshot)
+
+
+def _sparse_size(wanted: str) -> int:
+    size = size_of("buffer size for sparse output", wanted)
+    if size % SECTOR_SIZE or size > _MOST_SPARSE:
+        raise Failure(
+            f"Invalid buffer size for sparse output specified. Valid sizes are multiples of {SECTOR_SIZE} up to "
+            f"{_MOST_SPARSE}. Select 0 to disable sparse detection (fully allocates output)."
+        )
+    return size
+
+
+def _check_parallel(wanted: str | None) -> None:
     if wanted is None:
         return
-    if len(sources) > 1:
-        raise Failure("No support for concatenating multiple snapshot")
-    driver = sources[0].node.driver
-    try:
-        if not isinstance(driver, SupportsSnapshots):
-            raise QMPError(f"Device '{sources[0].node.node_name}' does not internally support snapshots")
-        if wanted.startswith("snapshot."):
-            values = parse_flat(wanted, _SNAPSHOT_KEYS, None, lambda _what, _instead: None).values
-            snapshot_id, name = values.get("snapshot.id"), values.get("snapshot.name")
-            await driver.load_snapshot(
-                None if snapshot_id is None else str(snapshot_id), None if name is None else str(name)
+    number = integer(wanted)
+    if number is None:
+        raise Failure(f"Invalid number of coroutines specified: '{wanted}'")
+    if not 1 <= number <= _MOST_PARALLEL:
+        raise Failure(f"Invalid number of coroutines specified. Must be between 1 and {_MOST_PARALLEL}.")
+
+
+def _refuse_contradictions(given: Given) -> None:
+    has = given.has
+    refusals = (
+        (
+            has("skip-broken-bitmaps") and not has("bitmaps"),
+            "Use of --skip-broken-bitmaps requires --bitmaps",
+        ),
+        (
+            has("image-opts") and has("source-format"),
+            "--image-opts and --format are mutually exclusive",
+        ),
+        (
+            has("target-image-opts") and not has("no-create"),
+            "--target-image-opts requires use of -n flag",
+        ),
+        (
+            has("target-image-opts") and has("target-format"),
+            "--image-opts and --format are mutually exclusive",
+        ),
+        (
+            has("no-create") and has("target-format-options"),
+            "-o has no effect when skipping image creation",
+        ),
+        (
+            has("target-is-zero") and not has("no-create"),
+            "--target-is-zero requires use of -n flag",
+        ),
+        (
+            has("copy-range-offloading") and has("compress"),
+            "Cannot enable copy offloading when -c is used",
+        ),
+        (
+            has("copy-range-offloading") and has("sparse-size"),
+            "Cannot enable copy offloading when -S is used",
+        ),
+        (
+            has("copy-range-offloading") and has("salvage"),
+            "Cannot use copy offloading in salvaging mode",
+        ),
+    )
+    for applies, message in refusals:
+        if applies:
+            raise Failure(message)
+
+
+async def _open_sources(images: Images, given: Given) -> list[Image]:
+    cache = cache_mode(given, "source-cache", "source cache option")
+    return [
+        await images.open(
+            ImageName(
+                name,
+                given.last("source-format"),
+                given.has("image-opts"),
+                cache,
+                force_share=given.has("force-share"),
             )
-        else:
-            by_id = any(snapshot.snapshot_id == wanted for snapshot in driver.snapshots)
-            await driver.load_snapshot(wanted if by_id else None, None if by_id else wanted)
-    except (OSError, QMPError) as error:
-        reason = error_text(error) if isinstance(error, OSError) else error.description
-        if isinstance(error, OSError) and error.errno == errno.ENOENT:
-            reason = "Can't find snapshot"
-        raise Failure(f"Failed to load snapshot: {reason}") from error
+        )
+        for name in given.operands[:-1]
+    ]
 
 
-async def _create(
-    images: Images, given: Given, filename: str, image_format: str, *, text: str, total: int
-) -> bool:
-    """Make the target; say whether it lies over another image."""
-    options = options_of(image_format)
-    kinds = {option.name: option.kind for option in options}
-    values: dict[str, Value] = option_lists.read(text, kinds, "")
-    for option, key in (("backing", "backing_file"), ("backing-format", "backing_fmt")):
-        wanted = given.last(option)
-        if wanted is not None:
-            if key not in kinds:
-                raise Failure(f"Backing file not supported for file format '{image_format}'")
-            values[key] = wanted
-    values.setdefault("size", total)
-    has_backing = bool(values.get("backing_file"))
-    if has_backing and "backing_fmt" not in values:
+def _check_bitmaps(given: Given, sources: list[Image]) -> None:
+    if len(sources) > 1:
+        raise Failure("Copying bitmaps only possible with single source")
+    bitmap_copying.check(sources[0].node, skips_broken=given.has("skip-broken-bitmaps"))
+
+
+def _settings(given: Given, plan: _Plan, target: Image, *, has_backing: bool) -> Settings:
+    is_new = not given.has("no-create")
+    return Settings(
+        is_compressed=given.has("compress"),
+        sparse_size=plan.sparse_size,
+        is_zero=given.has("target-is-zero") or (is_new and target.node.driver.reads_zero_when_new),
+        keeps_backing=has_backing,
+        salvage=given.has("salvage"),
+        rate=plan.rate,
+        write_flags=target.write_flags,
+    )
+
+
+async def _create(images: Images, given: Given, plan: _Plan, values: dict[str, Value]) -> None:
+    """Make the target."""
+    filename, image_format = plan.target.text, plan.target_format
+    if values.get("backing_file") and "backing_fmt" not in values:
         raise Failure("Use of backing file requires explicit backing format")
     if given.has("compress"):
         if image_format != "qcow2":
             raise Failure("Compression not supported for this file format")
+        if values.get("encryption") or "encrypt.format" in values:
+            raise Failure("Compression and encryption not supported at the same time")
         if values.get("preallocation", "off") != "off":
             raise Failure("Compression and preallocation not supported at the same time")
-    await make(
-        images.engine,
-        NewImage(filename, image_format, values),
-        f"{filename}: error while converting {image_format}: ",
-    )
-    return has_backing
+    about = f"{filename}: error while converting {image_format}: "
+    await make(images.engine, NewImage(filename, image_format, values), about)
+
+
+def _values(given: Given, plan: _Plan, total: int) -> dict[str, Value]:
+    """Return the options that the target is made with."""
+    options = options_of(plan.target_format)
+    kinds = {option.name: option.kind for option in options}
+    values: dict[str, Value] = option_lists.read(plan.text, kinds, "")
+    for option, key in (("backing", "backing_file"), ("backing-format", "backing_fmt")):
+        wanted = given.last(option)
+        if wanted is not None:
+            if key not in kinds:
+                raise Failure(f"Backing file not supported for file format '{plan.target_format}'")
+            values[key] = wanted
+    values.setdefault("size", total)
+    return values
 
 
 def _check_target(given: Given, target: Image, total: int) -> None:
@@ -219,3 +289,5 @@ def _check_target(given: Given, target: Image, total: int) -> None:
         raise Failure("output file is smaller than input file")
     if given.has("compress") and target.node.driver.format_name != "qcow2":
         raise Failure("Compression not supported for this file format")
+    if given.has("bitmaps"):
+        bitmap_copying.check_target(target.node)

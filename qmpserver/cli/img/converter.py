@@ -11,7 +11,7 @@ from qmpserver.block.copy import CHUNK, CopyEngine
 from qmpserver.block.extents import extents
 from qmpserver.block.node import Node
 from qmpserver.block.zeroes import fill_zeroes, zero_runs
-from qmpserver.cli.img.command_line import Failure
+from qmpserver.cli.command_line import Failure
 from qmpserver.cli.img.progress import Progress
 from qmpserver.clock import Clock
 from qmpserver.driver_api import flags as request_flags

@@ -1,13 +1,13 @@
 """``img create``: make a new image."""
 
 from qmpserver.block import filenames
+from qmpserver.cli import option_lists
+from qmpserver.cli.command_line import Answer, Failure, Given, table
 from qmpserver.cli.flat_options import Value
-from qmpserver.cli.img import option_lists
-from qmpserver.cli.img.command_line import Answer, Failure, Given, table
+from qmpserver.cli.images.images import ImageName, Images
 from qmpserver.cli.img.creation import NewImage, make, options_of
-from qmpserver.cli.img.creation_options import CreationOption, options_help, shown
-from qmpserver.cli.img.images import ImageName, Images
-from qmpserver.cli.img.numbers import size_of
+from qmpserver.cli.img.creation_options import CreationOption, creation_help, shown
+from qmpserver.cli.numbers import size_of
 from qmpserver.errors import QMPError
 
 OPTIONS = table(
@@ -39,17 +39,19 @@ Make a new image.  FILE is lost if it exists.  SIZE is in bytes, or with a suffi
 async def run(given: Given) -> int:
     """Make the image."""
     text = option_lists.join(given.all("options"))
+    image_format = given.get("format", "raw")
+    if not given.operands and option_lists.wants_help(text):
+        raise Answer(creation_help(image_format, options_of(image_format), None))
     if not given.operands:
         raise Failure("Expecting image file name", hint=True)
     filename, *sizes = given.operands
     if len(sizes) > 1:
         raise Failure(f"Unexpected argument: {sizes[1]}", hint=True)
     size = size_of("image size", sizes[0]) if sizes else None
-    image_format = given.last("format") or "raw"
     about = f"{filename}: "
     options = options_of(image_format, about)
     if option_lists.wants_help(text):
-        raise Answer(options_help(options, "Supported options:"))
+        raise Answer(creation_help(image_format, options, filename))
     async with Images(given) as images:
         values = await _values(images, given, filename, options, text=text, size=size)
         if not given.has("quiet"):
@@ -75,7 +77,7 @@ async def _values(
         raise Failure(f"{about}{error.description}") from error
     kinds = {option.name: option.kind for option in options}
     values = option_lists.read(text, kinds, about)
-    image_format = given.last("format") or "raw"
+    image_format = given.get("format", "raw")
     for option, name, what in (
         ("backing", "backing_file", "file"),
         ("backing-format", "backing_fmt", "format"),
@@ -90,12 +92,22 @@ async def _values(
         if "size" in values:
             raise Failure(f"{about}The image size must be specified only once")
         values["size"] = size
+    _check_backing(given, values, about)
     backing_size = await _look_at_backing(images, given, filename, values)
     if "size" not in values:
         if backing_size is None:
             raise Failure(f"{about}Image creation needs a size parameter")
         values["size"] = backing_size
     return values
+
+
+def _check_backing(given: Given, values: dict[str, Value], about: str) -> None:
+    if "backing_file" not in values:
+        return
+    if not values["backing_file"]:
+        raise Failure(f"{about}Expected backing file name, got empty string")
+    if given.has("backing-unsafe") and "backing_fmt" not in values:
+        raise Failure(f"{about}Backing file specified without backing format")
 
 
 async def _look_at_backing(

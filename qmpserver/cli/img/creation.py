@@ -9,12 +9,14 @@ from typing import Any
 
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
+from qmpserver.cli.command_line import Failure
 from qmpserver.cli.flat_options import Value
-from qmpserver.cli.img.command_line import Failure
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption, to_members
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsCreate, SupportsCreateFile
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.engine import DRIVERS, Engine
 from qmpserver.errors import QMPError, error_text
 from qmpserver.units import SECTOR_SIZE, align_up
@@ -54,7 +56,7 @@ class NewImage:
     values: Mapping[str, Value]
 
     async def make(self, engine: Engine) -> None:
-        """Make it.
+        """Make it; what fails leaves no new file behind.
 
         Raises:
             QMPError: An option cannot be had.
@@ -63,59 +65,111 @@ class NewImage:
         driver_class = engine.registry.find(self.image_format)
         protocol_options = filenames.protocol_options(self.filename)
         protocol = engine.registry.find(protocol_options["driver"])
-        if not issubclass(protocol, SupportsCreateFile):
-            raise QMPError(f"Protocol driver '{protocol.format_name}' does not support image creation")
         size = align_up(int(self.values["size"]), SECTOR_SIZE)
-        members = self._members(engine, size)
+        members = self.members(engine, size)
+        if not issubclass(protocol, SupportsCreateFile):
+            await self._make_in_existing(engine, driver_class, members, protocol.format_name)
+            return
         of_file = self._of_file(protocol_options["filename"])
         if not issubclass(driver_class, SupportsCreate):
             await protocol.create_file({**of_file, "size": size})
             return
-        keeps_data = bool(members.pop("keep-data-file", False))
+        made = [protocol_options["filename"]]
         await protocol.create_file({**of_file, "size": 0})
         try:
-            await self._format(engine, driver_class, members, protocol, keeps_data=keeps_data)
+            made += await self._make_data_file(protocol, members)
+            await self._format(engine, driver_class, members)
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(protocol_options["filename"])
+            for filename in made:
+                with contextlib.suppress(OSError):
+                    os.unlink(filename)
             raise
+
+    async def _make_in_existing(
+        self, engine: Engine, driver_class: type[BlockDriver], members: dict[str, Any], protocol: str
+    ) -> None:
+        """Make it in what is there already, where the protocol cannot make anything new."""
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                file = await stack.enter_async_context(_file(engine, self.filename))
+            except QMPError as error:
+                raise error.within(
+                    f"Protocol driver '{protocol}' does not support creating new images, so an existing image must "
+                    "be selected as the target; however, opening the given target as an existing image failed: "
+                ) from error
+            if issubclass(driver_class, SupportsCreate):
+                await driver_class.create(file, members, engine.objects.secret)
+                return
+            with contextlib.suppress(OSError):
+                await file.truncate(members["size"])
+            if file.size < members["size"]:
+                raise QMPError(f"The image file '{self.filename}' is too small for the image")
+            # So that what was there before is not taken for the new image.
+            await file.pwrite_zeroes(0, min(SECTOR_SIZE, file.size))
 
     def _of_file(self, filename: str) -> dict[str, Any]:
         options = tuple(option for option in FORMATS[self.image_format] if option.of_file)
         return {"filename": filename, **to_members(options, self.values)}
 
-    def _members(self, engine: Engine, size: int) -> dict[str, Any]:
-        """Return the format's own options, held against the schema."""
+    def members(self, engine: Engine, size: int) -> dict[str, Any]:
+        """Return the format's own options as ``BlockdevCreateOptions`` has them.
+
+        Raises:
+            QMPError: One cannot be had.
+        """
         options = tuple(option for option in FORMATS[self.image_format] if not option.of_file)
         members = {**to_members(options, self.values), "size": size}
         if members.pop("encryption", False):
+            if "format" in members.get("encrypt", {}):
+                raise QMPError("'encrypt.format' and its alias 'encryption' can't be used at the same time")
             members.setdefault("encrypt", {})["format"] = "qcow"
-        keeps_data = members.pop("keep-data-file", None)
+        ours = {name: members.pop(name) for name in ("keep-data-file", "detached-header") if name in members}
+        if self.image_format in {"raw", "file"}:
+            _check_preallocation(self.values)
         if "encrypt" in members and "format" not in members["encrypt"]:
             raise QMPError("Parameter 'encrypt.format' is missing")
         if self.image_format not in {"raw", "file"}:
             described = engine.schema.type("BlockdevCreateOptions")
             members = described.from_image({"driver": self.image_format, "file": "", **members})
             del members["driver"], members["file"]
-        return members if keeps_data is None else {**members, "keep-data-file": keeps_data}
+        return {**members, **ours}
+
+    async def _make_data_file(self, protocol: type[SupportsCreateFile], members: dict[str, Any]) -> list[str]:
+        """Make the file that guest data goes to, if there is to be one anew; return which were made."""
+        keeps_it = members.pop("keep-data-file", False)
+        data_file = members.get("data-file")
+        if keeps_it and data_file is None:
+            raise QMPError("Must not use 'keep_data_file=on' without 'data_file'")
+        if data_file is None or keeps_it:
+            return []
+        await protocol.create_file({"filename": data_file, "size": 0})
+        return [str(data_file)]
 
     async def _format(
-        self,
-        engine: Engine,
-        driver_class: type[SupportsCreate],
-        members: dict[str, Any],
-        protocol: type[SupportsCreateFile],
-        *,
-        keeps_data: bool,
+        self, engine: Engine, driver_class: type[SupportsCreate], members: dict[str, Any]
     ) -> None:
         async with contextlib.AsyncExitStack() as stack:
             data_file = members.get("data-file")
             if data_file is not None:
-                if not keeps_data:
-                    await protocol.create_file({"filename": data_file, "size": 0})
                 members["data-file"] = await stack.enter_async_context(_file(engine, data_file))
             file = await stack.enter_async_context(_file(engine, self.filename))
-            await driver_class.create(file, members, engine.objects.secret)
+            if members.pop("detached-header", False):
+                from qmpserver.drivers.luks import LuksDriver  # noqa: PLC0415 - loads the ciphers
+
+                await LuksDriver.create(None, {**members, "header": file}, engine.objects.secret)
+            else:
+                await driver_class.create(file, members, engine.objects.secret)
+
+
+def _check_preallocation(values: Mapping[str, Value]) -> None:
+    wanted = values.get("preallocation", "off")
+    if wanted not in {mode.value for mode in Preallocation}:
+        raise QMPError(f"invalid parameter value: {wanted}")
+
+
+def key_secrets(values: Mapping[str, Value]) -> dict[str, str]:
+    """Return of the options that an image was made with those that name the secrets which open it."""
+    return {name: str(value) for name, value in values.items() if name.endswith("key-secret")}
 
 
 @contextlib.asynccontextmanager
@@ -148,7 +202,7 @@ async def make(engine: Engine, image: NewImage, about: str) -> None:
     except QMPError as error:
         if error.description.endswith(os.strerror(errno.EFBIG)):
             raise Failure(_too_large(image, about)) from error
-        raise Failure(f"{about}{error.description}") from error
+        raise Failure(f"{about}{error.description}", below=error.hint) from error
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise Failure(_too_large(image, about)) from error

@@ -60,6 +60,7 @@ _QCOW2 = (
     ),
     CreationOption("preallocation", Kind.STRING, "off, metadata, falloc or full", "preallocation"),
     CreationOption("compression_type", Kind.STRING, "zlib or zstd", "compression-type", "zlib"),
+    CreationOption("keep_data_file", Kind.BOOLEAN, "Take that file as it is", "keep-data-file"),
     _SIZE,
     CreationOption(
         "compat", Kind.STRING, "Version: v2 (0.10) or v3 (1.1)", "version", words={"0.10": "v2", "1.1": "v3"}
@@ -68,7 +69,6 @@ _QCOW2 = (
     CreationOption("backing_fmt", Kind.STRING, "Its format", "backing-fmt"),
     CreationOption("data_file", Kind.STRING, "File that guest data is kept in", "data-file"),
     CreationOption("data_file_raw", Kind.BOOLEAN, "Keep that a raw image", "data-file-raw"),
-    CreationOption("keep_data_file", Kind.BOOLEAN, "Take that file as it is", "keep-data-file"),
     CreationOption(
         "lazy_refcounts", Kind.BOOLEAN, "Allow refcounts to lag behind", "lazy-refcounts", default=False
     ),
@@ -93,6 +93,9 @@ _LUKS = (
         for option in _QCOW2
         if option.name.startswith("encrypt.") and option.name != "encrypt.format"
     ),
+    CreationOption(
+        "detached-header", Kind.BOOLEAN, "Make only the header, for data that is elsewhere", "detached-header"
+    ),
     CreationOption("preallocation", Kind.STRING, "off, falloc or full", "preallocation"),
     _NOCOW,
     _EXTENT_SIZE,
@@ -103,35 +106,36 @@ FORMATS: Mapping[str, tuple[CreationOption, ...]] = {
 }  # fmt: skip
 """The formats that images can be made of, with their options in the order in which they are shown."""
 
-_AMENDABLE = frozenset(
-    (
-        "backing_file",
-        "backing_fmt",
-        "compat",
-        "data_file",
-        "data_file_raw",
-        "lazy_refcounts",
-        "refcount_bits",
-        "size",
-    )
-)
+_COLUMN = 24
+"""Where what an option is for begins, if its name leaves the room."""
 
 
 def options_help(options: tuple[CreationOption, ...], title: str) -> str:
     """Return what ``-o help`` prints."""
-    width = 22
     rows = sorted(options, key=lambda option: option.name)
     lines = [
-        f"  {option.name}=<{_KIND_WORDS[option.kind]}>".ljust(width) + f" - {option.text}" for option in rows
+        f"  {option.name}=<{_KIND_WORDS[option.kind]}>".ljust(_COLUMN) + f" - {option.text}"
+        for option in rows
     ]
     return "\n".join([title, *lines]) + "\n"
 
 
-def amendable(image_format: str) -> tuple[CreationOption, ...]:
-    """Return the options of a format that can be changed later."""
-    if image_format != "qcow2":
-        return ()
-    return tuple(option for option in FORMATS[image_format] if option.name in _AMENDABLE)
+def creation_help(image_format: str, options: tuple[CreationOption, ...], filename: str | None) -> str:
+    """Return what ``-o help`` prints of new images.
+
+    Args:
+        image_format: Their format.
+        options: Its options.
+        filename: What is to be made, if that was said; else nothing is known of the file that it is kept in.
+    """
+    if filename is not None:
+        return options_help(options, "Supported options:")
+    own = tuple(option for option in options if not option.of_file)
+    title = f"Supported {image_format} options:"
+    return (
+        options_help(own, title)
+        + "\nWhere the image is kept in a file there are more; name it to see them.\n"
+    )
 
 
 def shown(options: tuple[CreationOption, ...], values: Mapping[str, Value]) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from qmpserver.cli.img.json_text import in_order
-from qmpserver.cli.img.numbers import human_size
+from qmpserver.block.hash_order import in_order
+from qmpserver.cli.format_specific import specific_lines
 from qmpserver.cli.img.snapshot_list import snapshot_rows
+from qmpserver.cli.numbers import human_size
 
 _INDENT = "    "
 
@@ -62,12 +63,6 @@ def _own_lines(info: dict[str, Any], *, is_child: bool) -> Iterator[str]:
         yield from specific_lines(data)
 
 
-def specific_lines(data: dict[str, Any]) -> Iterator[str]:
-    """Write what only images of one format have, given the data of ``ImageInfoSpecific``."""
-    yield "Format specific information:"
-    yield from _members(data, _INDENT)
-
-
 def _backing_lines(info: dict[str, Any]) -> Iterator[str]:
     name = info.get("backing-filename")
     if name is None:
@@ -81,21 +76,3 @@ def _backing_lines(info: dict[str, Any]) -> Iterator[str]:
         yield f"backing file: {name}"
     if "backing-filename-format" in info:
         yield f"backing file format: {info['backing-filename-format']}"
-
-
-def _members(members: dict[str, Any], indent: str) -> Iterator[str]:
-    for name, value in in_order(members):
-        yield from _entry(name.replace("-", " "), value, indent)
-
-
-def _entry(label: str, value: Any, indent: str) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield f"{indent}{label}:"
-        yield from _members(value, indent + _INDENT)
-    elif isinstance(value, list):
-        yield f"{indent}{label}:"
-        for index, item in enumerate(value):
-            yield from _entry(f"[{index}]", item, indent + _INDENT)
-    else:
-        shown = {True: "true", False: "false"}.get(value, value) if isinstance(value, bool) else value
-        yield f"{indent}{label}: {shown}"

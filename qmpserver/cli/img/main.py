@@ -3,30 +3,40 @@
 Nothing is imported that the words do not ask for.
 """
 
+import asyncio
 import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
+from qmpserver import tasks
+from qmpserver.cli.command_line import Answer, Failure, Given, Subcommand, Tool, read
 from qmpserver.cli.getopt import OptionTable, UsageError, split
-from qmpserver.cli.img.command_line import Answer, Failure, Given, Subcommand, Tool, read
 from qmpserver.cli.reports import Reporter
 from qmpserver.version import QEMU_VERSION, __version__
 
 COMMANDS = {
     "amend": "Change options of an image",
     "bench": "Measure how fast an image is read or written",
+    "bitmap": "Change the dirty bitmaps that an image holds",
     "check": "Check an image's structures, and repair them",
+    "commit": "Store what an image holds in an image below it",
     "compare": "Say whether two images show the same data",
     "convert": "Copy images into a new one of any format",
     "create": "Make a new image",
+    "dd": "Copy an image, or a part of it, with operands as dd takes them",
     "info": "Describe an image",
     "map": "Say which parts of an image hold data, and where",
+    "measure": "Say how large the file of a new image would be",
+    "rebase": "Change the backing file of an image",
     "resize": "Change an image's size",
     "snapshot": "List, take, apply and delete snapshots inside an image",
 }
 """What there is; each is a module of this package."""
+
+_LOOKING = frozenset(("check", "info", "map", "snapshot"))
+"""Those that do one thing after the other, and so need an event loop only for what they open."""
 
 _OPTIONS = OptionTable(
     long={"help": False, "version": False, "trace": True},
@@ -95,7 +105,7 @@ def _answer(words: Sequence[str], invoked: str, reporter: Reporter) -> str | Non
         if option.name == "version":
             return f"qemu-img version {'.'.join(map(str, QEMU_VERSION))} (qmpserver {__version__})\n"
         if option.name == "trace":
-            from qmpserver.cli.img import tracing  # noqa: PLC0415 - few want it
+            from qmpserver.cli import tracing  # noqa: PLC0415 - few want it
 
             if (answer := tracing.start(option.value, reporter)) is not None:
                 return answer
@@ -128,10 +138,9 @@ def _run(tool: Tool, words: Sequence[str]) -> int:
 
 
 def _carry_out(subcommand: Subcommand, given: Given, with_command: str) -> int:
-    import asyncio  # noqa: PLC0415 - the answers above need no event loop
-
+    run = tasks.run if given.tool.command in _LOOKING else asyncio.run
     try:
-        status = asyncio.run(subcommand.run(given))
+        status = run(subcommand.run(given))
     except Answer as answer:
         sys.stdout.write(str(answer))
         status = 0

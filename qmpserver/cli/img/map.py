@@ -1,10 +1,10 @@
 """``img map``: say which parts of an image hold data, in which layer, and where."""
 
 from qmpserver.block.extents import extents
-from qmpserver.cli.img.command_line import Failure, Given, expecting, table
-from qmpserver.cli.img.images import ImageName, Images
+from qmpserver.cli.command_line import Failure, Given, expecting, table
+from qmpserver.cli.images.images import ImageName, Images
 from qmpserver.cli.img.map_text import HumanMap, JsonMap
-from qmpserver.cli.img.numbers import size_of
+from qmpserver.cli.numbers import size_of
 from qmpserver.errors import error_text
 
 OPTIONS = table(

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from qmpserver.block import filenames
 from qmpserver.block.extents import Extents
 from qmpserver.block.node import Node
-from qmpserver.cli.img.command_line import Failure
+from qmpserver.cli.command_line import Failure
 
 
 class Map(ABC):

@@ -1,10 +1,10 @@
 """``img resize``: change an image's size."""
 
 from qmpserver.block.draining import run_drained
-from qmpserver.cli.img.command_line import Failure, Given, table
-from qmpserver.cli.img.images import Image, ImageName, Images
-from qmpserver.cli.img.numbers import parse_size
-from qmpserver.cli.img.option_lists import SIZE_HINT, SIZE_TEXT
+from qmpserver.cli.command_line import Failure, Given, table
+from qmpserver.cli.images.images import Image, ImageName, Images
+from qmpserver.cli.numbers import parse_size
+from qmpserver.cli.option_lists import SIZE_HINT, SIZE_TEXT
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.errors import QMPError, error_text
 

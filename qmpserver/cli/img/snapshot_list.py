@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from qmpserver.cli.img.numbers import human_size
+from qmpserver.cli.numbers import human_size
 from qmpserver.driver_api.extras import SnapshotInfo
 from qmpserver.units import NS_PER_MS, NS_PER_SECOND
 

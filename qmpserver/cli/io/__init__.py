@@ -3,9 +3,10 @@
 Everything runs in this process, on the same engine as the server, without monitors.
 
 - :mod:`main`: the tool's own options; command lines from ``-c`` or from standard input.
-- :mod:`session`: what is open, and what is in flight; :mod:`interpreter`: how a command line is carried out.
+- :mod:`session`: what is open, and what is in flight; :mod:`interpreter`: how a command line is carried out;
+  :mod:`line_input`: the lines that are typed.
 - :mod:`command`: how a command describes itself and reads its words; :mod:`table`: all there are.
-- :mod:`wanted`, :mod:`option_list`: an image by its name and options; :mod:`image`: one that is open.
+- :mod:`image`: one that is open, and requests of it.
 - :mod:`opening`, :mod:`reopening`, :mod:`reading`, :mod:`writing`, :mod:`extent`, :mod:`info`, :mod:`breakpoints`,
   :mod:`zones`, :mod:`control`: the commands, by what they are about.
 - :mod:`numbers`, :mod:`statistics`: numbers as the commands take and print them.

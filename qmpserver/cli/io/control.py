@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 
-from qmpserver.cli.img.numbers import integer
 from qmpserver.cli.io.command import Command, Complaint, Words
 from qmpserver.cli.io.numbers import size_argument
 from qmpserver.cli.io.session import Session
+from qmpserver.cli.numbers import integer
 from qmpserver.units import NS_PER_MS
 
 _HANDLED = (signal.SIGUSR1, signal.SIGALRM, signal.SIGIO, signal.SIGBUS)

@@ -4,7 +4,6 @@ import errno
 import os
 import time
 from dataclasses import dataclass
-from typing import Protocol
 
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.node import Node
@@ -12,16 +11,6 @@ from qmpserver.driver_api.driver import not_supported
 from qmpserver.driver_api.extras import SupportsVmState
 from qmpserver.driver_api.flags import COPY_ON_READ, FUA
 from qmpserver.drivers.blkdebug.driver import BlkdebugDriver
-
-PROBED = 512
-"""Bytes at the beginning of an image that must not look like another format when it was guessed to be raw."""
-
-
-class FormatGuess(Protocol):
-    """Says which format an image that begins so is taken for."""
-
-    def __call__(self, head: bytes, filename: str) -> str:
-        """Return the driver's name."""
 
 
 @dataclass(slots=True)
@@ -32,14 +21,11 @@ class OpenImage:
         backend: This program's handle on it.
         writethrough: Each write is on the disk before it is done.
         copy_on_read: What is read from below is stored in the image.
-        guess: How the format is guessed, if it was guessed to be raw: nothing may be written that would have
-            it taken for another one the next time.
     """
 
     backend: BlockBackend
     writethrough: bool = False
     copy_on_read: bool = False
-    guess: FormatGuess | None = None
 
     @property
     def node(self) -> Node:
@@ -63,13 +49,7 @@ class OpenImage:
         return into
 
     async def write(self, offset: int, data: memoryview, flags: int) -> None:
-        """Store bytes.
-
-        Raises:
-            OSError: EPERM when an image that was guessed to be raw would begin like another format.
-        """
-        if self.guess is not None and offset < PROBED and len(data):
-            await self._check_head(self.guess, offset, data)
+        """Store bytes."""
         await self.backend.pwrite(offset, data, flags | self._durable)
 
     async def write_zeroes(self, offset: int, length: int, flags: int) -> None:
@@ -79,14 +59,6 @@ class OpenImage:
     @property
     def _durable(self) -> int:
         return FUA if self.writethrough else 0
-
-    async def _check_head(self, guess: FormatGuess, offset: int, data: memoryview) -> None:
-        head = memoryview(bytearray(min(PROBED, self.node.size)))
-        await self.backend.pread(0, head)
-        part = data[: len(head) - offset]
-        head[offset : offset + len(part)] = part
-        if guess(bytes(head), "") != "raw":
-            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     @property
     def breakpoints(self) -> BlkdebugDriver | None:

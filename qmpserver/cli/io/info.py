@@ -1,7 +1,7 @@
 """Describe the open image: ``info``."""
 
 from qmpserver.block.node import Node
-from qmpserver.cli.img.info_text import specific_lines
+from qmpserver.cli.format_specific import specific_lines
 from qmpserver.cli.io.command import Command, Complaint, Words
 from qmpserver.cli.io.image import below
 from qmpserver.cli.io.numbers import size_text

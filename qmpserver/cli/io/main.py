@@ -14,8 +14,8 @@ from qmpserver.cli.reports import Reporter
 from qmpserver.version import QEMU_VERSION, __version__
 
 if TYPE_CHECKING:
+    from qmpserver.cli.images.wanted import Wanted
     from qmpserver.cli.io.session import Session
-    from qmpserver.cli.io.wanted import Wanted
 
 _OPTIONS = OptionTable(
     long={
@@ -119,7 +119,7 @@ def _answer(option: str, value: str, name: str, reporter: Reporter) -> str | Non
     if option == "version":
         return f"qemu-io version {'.'.join(map(str, QEMU_VERSION))} (qmpserver {__version__})\n"
     if option == "trace":
-        from qmpserver.cli.img import tracing  # noqa: PLC0415 - few want it
+        from qmpserver.cli import tracing  # noqa: PLC0415 - few want it
 
         return tracing.start(value, reporter)
     return None
@@ -139,8 +139,8 @@ def _run(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
 
 
 async def _work(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
-    from qmpserver.cli.img.command_line import Answer, Failure, Given, Tool  # noqa: PLC0415 - see _run
-    from qmpserver.cli.img.images import Images  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.cli.command_line import Answer, Failure, Given, Tool  # noqa: PLC0415 - see _run
+    from qmpserver.cli.images.images import Images  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.cli.io.session import Session  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.errors import QMPError, error_text  # noqa: PLC0415 - the answers before need no engine
 
@@ -176,8 +176,8 @@ def _wanted(given: dict[str, list[str]], reporter: Reporter) -> "Wanted | None":
     Raises:
         QMPError: A mode has a name that there is not.
     """
-    from qmpserver.cli.io.option_list import option_list  # noqa: PLC0415 - the answers before need no engine
-    from qmpserver.cli.io.wanted import Wanted  # noqa: PLC0415 - see _run
+    from qmpserver.cli.images.option_list import option_list  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.cli.images.wanted import Wanted  # noqa: PLC0415 - see _run
 
     def last(option: str) -> str | None:
         return given[option][-1] if option in given else None
@@ -224,16 +224,16 @@ async def _commands(session: "Session", wanted: "Wanted | None", lines: list[str
 
 async def _interact(session: "Session") -> bool:
     """Carry out the lines of standard input; say whether all went well."""
-    from qmpserver import threads  # noqa: PLC0415 - see _run
     from qmpserver.cli.io.interpreter import run_line  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.cli.io.line_input import LineInput  # noqa: PLC0415 - see _run
 
+    lines = LineInput(sys.stdin)
     went_well = True
     while not session.is_over:
         sys.stdout.write(f"{session.reporter.program}> ")
         sys.stdout.flush()
-        # Requests in flight go on while we wait for what is typed.
-        line = await threads.run(sys.stdin.readline)
-        if not line:
+        line = await lines.next()
+        if line is None:
             break
-        went_well &= await run_line(session, line.rstrip("\n"))
+        went_well &= await run_line(session, line)
     return went_well

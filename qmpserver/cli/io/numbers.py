@@ -1,7 +1,7 @@
 """Read the numbers that commands take, and write sizes as they print them."""
 
-from qmpserver.cli.img.numbers import MAX_SIZE, integer, parse_size
 from qmpserver.cli.io.command import Complaint
+from qmpserver.cli.numbers import MAX_SIZE, integer, parse_size
 
 MAX_REQUEST = (1 << 31) - 512
 """The most bytes that one request may have: whole sectors below 2 GiB."""

@@ -6,12 +6,12 @@ from qmpserver.block import permissions, reopening
 from qmpserver.block.node import Node
 from qmpserver.block.reopen_options import CHANGEABLE, flatten
 from qmpserver.block.reopen_queue import ReopenQueue
+from qmpserver.cli.images.opening import READING, RESIZING
+from qmpserver.cli.images.option_list import nested, option_list
+from qmpserver.cli.images.wanted import cache_mode
 from qmpserver.cli.io.command import Command, Words, WrongUse
 from qmpserver.cli.io.image import OpenImage
-from qmpserver.cli.io.opening import READING, WRITING
-from qmpserver.cli.io.option_list import nested, option_list
 from qmpserver.cli.io.session import Session
-from qmpserver.cli.io.wanted import cache_mode
 from qmpserver.errors import QMPError
 from qmpserver.schema.model import Schema
 
@@ -58,7 +58,7 @@ async def _reopen_node(
     except BaseException:
         root.permissions = held
         raise
-    root.permissions = READING if image.node.read_only else WRITING
+    root.permissions = READING if image.node.read_only else RESIZING
     await permissions.refresh((image.node,))
 
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from qmpserver.cli.img.images import Images
-from qmpserver.cli.img.option_lists import SIZE_HINT, SIZE_TEXT
+from qmpserver.cli.images.images import Images
 from qmpserver.cli.io.image import OpenImage
+from qmpserver.cli.option_lists import SIZE_HINT, SIZE_TEXT
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from qmpserver import threads
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, Permission, PermissionSet
 from qmpserver.drivers.file.handle import Handle, OpenMode, SupportsFdSets, open_handle
+from qmpserver.drivers.file.locks import ImageLocked
 
 _WRITING = Permission.WRITE | Permission.WRITE_UNCHANGED | Permission.RESIZE
 
@@ -104,7 +105,9 @@ class Access:
                 successor = self._for_permissions = await self._open(mode)
             if successor is not self.handle and successor.lock is not None:
                 await threads.run(successor.lock.acquire, permissions)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ImageLocked):
+                error.hint = f"Is another process using the image [{self._filename}]?"
             self.abort_permissions()
             raise
 

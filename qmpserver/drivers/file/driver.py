@@ -1,7 +1,6 @@
 """Serve an image's bytes from a regular file of the host."""
 
 import asyncio
-import errno
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
@@ -17,24 +16,14 @@ from qmpserver.driver_api.status import BlockStatus
 from qmpserver.driver_api.vectors import split
 from qmpserver.drivers.file import io
 from qmpserver.drivers.file.access import Access, AccessPolicy
-from qmpserver.drivers.file.creation import FileCreation, create_file
 from qmpserver.drivers.file.handle import Handle, SupportsFdSets
+from qmpserver.drivers.file.in_place import MOST_READ, MOST_WRITTEN, InPlace
 from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.resizing import resize
 from qmpserver.drivers.file.runs import Run, RunCache, find_runs
 from qmpserver.drivers.file.space import SpaceCalls, start_writeback
 from qmpserver.drivers.file.writeback import WritebackHint
 from qmpserver.errors import QMPError, error_text
-from qmpserver.units import KiB
-
-INLINE_READ = 256 * KiB
-"""Reads up to this size are first tried in place; copying more would hold up the event loop."""
-
-INLINE_WRITE = 64 * KiB
-"""The same for writes, where the file system can say that it would have to wait."""
-
-_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
-_NO_NOWAIT = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
 
 T = TypeVar("T")
 
@@ -47,6 +36,7 @@ class FileDriver(BlockDriver):
 
     format_name: ClassVar[str] = "file"
     is_protocol: ClassVar[bool] = True
+    works_in_place: ClassVar[bool] = True
     strong_options: ClassVar[tuple[str, ...]] = ("filename",)
     changeable_options: ClassVar[frozenset[str]] = frozenset(("drop-cache", "x-check-cache-dropped"))
     lasting_options: ClassVar[frozenset[str]] = frozenset(("drop-cache",))
@@ -62,7 +52,9 @@ class FileDriver(BlockDriver):
         self._writes = threads.lane()
         """The kernel lets only one write at a time into a file, unless the page cache is bypassed."""
         self._writeback: asyncio.Future[None] | None = None
-        self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not access.policy.direct
+        self._in_place = self._find_in_place()
+        self._changes = 0
+        """Changes that are under way in threads."""
         self._lost_writes: int | None = None
         self._discards = {"discard-nb-ok": 0, "discard-nb-failed": 0, "discard-bytes-ok": 0}
 
@@ -87,6 +79,8 @@ class FileDriver(BlockDriver):
     @classmethod
     async def create_file(cls, options: dict[str, Any]) -> None:
         """Make a file; see :class:`SupportsCreateFile`."""
+        from qmpserver.drivers.file.creation import FileCreation, create_file  # noqa: PLC0415 - few are made
+
         await threads.run(create_file, FileCreation.parse(options))
 
     async def close(self) -> None:
@@ -139,18 +133,12 @@ class FileDriver(BlockDriver):
         """Fill `into`: in place where the page cache has it, in a thread where the disk is needed."""
         length = len(into)
         handle = self._access.handle
-        if self._reads_in_place and length <= INLINE_READ:
-            try:
-                done = os.preadv(handle.fd, (into,), offset, _NOWAIT)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._reads_in_place = error.errno not in _NO_NOWAIT
-            else:
-                if done == length:
-                    return
-                offset += done
-                into = into[done:]
+        if length <= MOST_READ:
+            done = self._in_place.read(handle.fd, offset, into)
+            if done == length:
+                return
+            offset += done
+            into = into[done:]
         read = io.read_direct if handle.mode.direct else io.read_fully
         await self._run(read, offset, into)
 
@@ -158,7 +146,7 @@ class FileDriver(BlockDriver):
         """Store `data`, making the file longer where it must."""
         handle = self._access.handle
         length = len(data)
-        done = self._write_in_place(handle.fd, offset, (data,)) if length <= INLINE_WRITE else 0
+        done = self._write_in_place(handle.fd, offset, (data,), length)
         if done < length:
             if handle.mode.direct:
                 await self._change(io.write_direct, offset, data)
@@ -173,7 +161,7 @@ class FileDriver(BlockDriver):
             await super().pwritev(offset, buffers, flags)
             return
         length = sum(map(len, buffers))
-        done = self._write_in_place(handle.fd, offset, buffers) if length <= INLINE_WRITE else 0
+        done = self._write_in_place(handle.fd, offset, buffers, length)
         if done < length:
             _, rest = split(buffers, done)
             await self._change(io.write_vector, offset + done, rest, run=self._writes.run)
@@ -196,12 +184,14 @@ class FileDriver(BlockDriver):
         if handle.mode.direct or other.mode.direct:
             return False
         self._runs.changed()
+        self._changes += 1
         place = (other.begin(), source_offset)
         is_done = False
         try:
             is_done = await self._run(io.copy_range, offset, length, place, unit, run=self._writes.run)
         finally:
             other.end()
+            self._changes -= 1
             self._runs.changed()
             self._size = max(self._size, offset + length if is_done else os.fstat(handle.fd).st_size)
         if is_done and not self._no_flush and (due := self._hint.note(offset, length)) is not None:
@@ -216,20 +206,17 @@ class FileDriver(BlockDriver):
         self._writeback = threads.submit(start_writeback, handle.begin(), offset, length)
         self._writeback.add_done_callback(lambda _: handle.end())
 
-    def _write_in_place(self, fd: int, offset: int, buffers: Sequence[memoryview]) -> int:
+    def _write_in_place(self, fd: int, offset: int, buffers: Sequence[memoryview], length: int) -> int:
         """Write what can be written without waiting; return how much that was."""
-        if not self._writes_in_place:
+        if length > MOST_WRITTEN or self._changes:
+            # The kernel would let it wait for the other change.
             return 0
         self._runs.changed()
-        try:
-            return os.pwritev(fd, buffers[: io.MOST_BUFFERS], offset, _NOWAIT)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            if error.errno not in _NO_NOWAIT:
-                raise
-            self._writes_in_place = False
-            return 0
+        return self._in_place.write(fd, offset, buffers, length)
+
+    def _find_in_place(self) -> InPlace:
+        trusts_writes = self._options.aio != "threads"
+        return InPlace(self._access.handle.fd, direct=self._access.policy.direct, trusts_writes=trusts_writes)
 
     async def _run(self, call: Callable[..., T], *args: Any, run: _Run = threads.run) -> T:
         """Make a call on the descriptor in a thread."""
@@ -244,6 +231,7 @@ class FileDriver(BlockDriver):
     async def _change(self, call: Callable[..., None], *args: Any, run: _Run = threads.run) -> None:
         """Make a call that changes the file in a thread."""
         self._runs.changed()
+        self._changes += 1
         try:
             await self._run(call, *args, run=run)
         except BaseException:
@@ -251,6 +239,7 @@ class FileDriver(BlockDriver):
             self._size = os.fstat(self._access.handle.fd).st_size
             raise
         finally:
+            self._changes -= 1
             self._runs.changed()
 
     async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:
@@ -368,7 +357,7 @@ class FileDriver(BlockDriver):
         """Use the file in its new mode."""
         await self._access.commit_reopen()
         self._no_flush = self._prepared_no_flush
-        self._reads_in_place = self._writes_in_place = bool(_NOWAIT) and not self._access.policy.direct
+        self._in_place = self._find_in_place()
 
     async def abort_reopen(self) -> None:
         """Close what was opened in vain."""

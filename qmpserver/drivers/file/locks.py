@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from qmpserver.driver_api.permissions import Permission, PermissionSet
-from qmpserver.drivers.file.holders import find_holder
 from qmpserver.errors import NodeInUse, QMPError
 
 _USED_BASE: Final = 100
@@ -57,6 +56,8 @@ class ImageLocked(NodeInUse):
     @property
     def details(self) -> dict[str, str | int]:
         """The code and, where it can be found out, the `pid` of the lock's holder, who may be this process."""
+        from qmpserver.drivers.file.holders import find_holder  # noqa: PLC0415 - few locks are in the way
+
         pid = find_holder(*self._lock)
         return super().details if pid is None else {**super().details, "pid": pid}
 

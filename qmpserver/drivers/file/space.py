@@ -32,10 +32,13 @@ def _function(*names: str) -> Any:
 
 _fallocate = _function("fallocate64", "fallocate")
 _sync_file_range = _function("sync_file_range")
+_fstatfs = _function("fstatfs64", "fstatfs")
 if _fallocate is not None:
     _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
 if _sync_file_range is not None:
     _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_uint)
+if _fstatfs is not None:
+    _fstatfs.argtypes = (ctypes.c_int, ctypes.c_char_p)
 
 
 def _not_supported() -> OSError:
@@ -128,3 +131,15 @@ def start_writeback(fd: int, offset: int, length: int) -> None:
     """Ask the kernel to begin writing the range to disk.  A hint: errors show at the next flush."""
     if _sync_file_range is not None:
         _sync_file_range(fd, offset, length, _SYNC_WRITE)
+
+
+_STATFS_SIZE: Final = 256
+"""More than any ``struct statfs``, which on Linux begins with the kind, a long."""
+
+
+def file_system_magic(fd: int) -> int | None:
+    """Return the number that stands for the kind of file system a file is on, or None.  Linux only."""
+    found = ctypes.create_string_buffer(_STATFS_SIZE)
+    if _fstatfs is None or _fstatfs(fd, found):
+        return None
+    return ctypes.c_ulong.from_buffer(found).value

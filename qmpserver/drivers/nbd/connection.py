@@ -66,6 +66,7 @@ class NbdConnection:
     Attributes:
         agreed: As given.
         lost: Completed when the connection is of no use any more.
+        heard: How often the server has said something.
     """
 
     def __init__(self, connection: socket.socket, agreed: Agreed, leftover: bytes) -> None:
@@ -86,7 +87,13 @@ class NbdConnection:
         self._parser = self._parse()
         self._target = next(self._parser)
         self._filled = 0
+        self.heard = 0
         self._loop.add_reader(self._fd, self._readable)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request has not been answered yet."""
+        return bool(self._pending)
 
     # Requests
 
@@ -159,6 +166,7 @@ class NbdConnection:
 
     def _receive(self) -> int:
         """Read what there is: to where it stays when that is long, else to the buffer."""
+        self.heard += 1
         wanted = len(self._target) - self._filled
         if self._start == self._end and wanted >= DIRECT:
             count = self._socket.recv_into(self._target[self._filled :])

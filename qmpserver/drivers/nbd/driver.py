@@ -62,12 +62,18 @@ class NbdDriver(BlockDriver):
             QMPError: It cannot be reached, or does not give what is asked.
         """
         options = dict(context.options)
+        # A descriptor that a client gave a name is handed over once: it does for one connection.
+        named = _claim_named(context, options["server"])
         lifeline = Lifeline(
-            lambda: _connect(context, options),
+            lambda: _connect(context, options, named),
             context.surroundings.clock,
             options.get("reconnect-delay", 0) * NS_PER_SECOND,
         )
-        connection = await lifeline.open(options.get("open-timeout", 0) * NS_PER_SECOND)
+        try:
+            connection = await lifeline.open(options.get("open-timeout", 0) * NS_PER_SECOND)
+        finally:
+            for unused in named:
+                unused.close()
         if "x-dirty-bitmap" in options and not connection.agreed.contexts:
             await lifeline.close()
             raise QMPError(f"Could not open image: {os.strerror(errno.EINVAL)}")
@@ -81,6 +87,14 @@ class NbdDriver(BlockDriver):
     async def close(self) -> None:
         """Take leave of the server."""
         await self._lifeline.close()
+
+    def hurry_begin(self) -> None:
+        """Take a server that says nothing for lost."""
+        self._lifeline.hurry_begin()
+
+    def hurry_end(self) -> None:
+        """Wait for it as long as it takes."""
+        self._lifeline.hurry_end()
 
     @property
     def size(self) -> int:
@@ -223,15 +237,46 @@ class NbdDriver(BlockDriver):
             raise not_supported()
 
 
-async def _connect(context: OpenContext, options: dict[str, Any]) -> NbdConnection:
+def _claim_named(context: OpenContext, server: dict[str, Any]) -> list[socket.socket]:
+    """Return the socket that a client gave a name, if the server is said to be there; else nothing.
+
+    Raises:
+        QMPError: There is none of that name, or it is none.
+    """
+    name = server.get("str", "")
+    if server["type"] != "fd" or name.isdecimal():
+        return []
+    try:
+        fd = context.surroundings.claim_fd(name)
+    except QMPError as error:
+        raise _no_such_fd(name) from error
+    try:
+        return [sockets.socket_of(fd)]
+    except QMPError as error:
+        os.close(fd)
+        raise QMPError(f"File descriptor '{name}' is not a socket") from error
+
+
+def _no_such_fd(name: str) -> QMPError:
+    return QMPError(f"File descriptor named '{name}' has not been found", code="not-found")
+
+
+async def _connect(
+    context: OpenContext, options: dict[str, Any], named: list[socket.socket]
+) -> NbdConnection:
     """Make a connection, and say in QEMU's words why it cannot be made.
+
+    Args:
+        context: What the node is opened with.
+        options: The node's.
+        named: The socket to take first, if any.
 
     Raises:
         QMPError: It cannot.
     """
     encryption = _encryption(context, options)
     contexts = (options.get("x-dirty-bitmap", BASE_ALLOCATION),)
-    connection = await _open_socket(options["server"])
+    connection = named.pop() if named else await _open_socket(options["server"])
     try:
         return await shake_hands(connection, options.get("export", ""), contexts, encryption)
     except HandshakeRefused as refused:
@@ -255,7 +300,10 @@ def _encryption(context: OpenContext, options: dict[str, Any]) -> Encryption | N
 async def _open_socket(server: dict[str, Any]) -> socket.socket:
     address = _address(server)
     if isinstance(address, FdAddress):
-        return sockets.socket_of(os.dup(address.fd))
+        try:
+            return sockets.socket_of(os.dup(address.fd))
+        except OSError as error:
+            raise QMPError(f"File descriptor '{address.fd}' is not a socket") from error
     return await sockets.connect(address)
 
 
@@ -269,5 +317,7 @@ def _address(server: dict[str, Any]) -> UnixAddress | TcpAddress | FdAddress:
             )
         case "fd" if server["str"].isdecimal():
             return FdAddress(int(server["str"]))
+        case "fd":
+            raise _no_such_fd(server["str"])
         case kind:
             raise QMPError(f"socket address family '{kind}' is not supported")

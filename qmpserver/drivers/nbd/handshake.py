@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qmpserver.drivers.nbd.connection import NbdConnection
-from qmpserver.nbd.client_handshake import Conversation, T, choose_export
+from qmpserver.nbd.client_handshake import Conversation, Listed, T, choose_export, list_exports
 from qmpserver.nbd.server_handshake import Turn
 from qmpserver.socket_writer import BLOCKED
 
@@ -48,6 +48,23 @@ async def shake_hands(
         connection.close()
         raise
     return NbdConnection(connection, talk.result, talk.leftover())
+
+
+async def ask_for_exports(connection: socket.socket, encryption: Encryption | None) -> list[Listed]:
+    """Ask a server over a connected socket, which is closed afterwards, for all its exports.
+
+    Raises:
+        OSError: The connection was lost, or the server cannot be believed.
+        HandshakeRefused: The server does not tell.
+        ProtocolError: The server does not keep to the protocol.
+    """
+    connection.setblocking(False)
+    talk = Conversation(list_exports(wants_tls=encryption is not None))
+    try:
+        connection = await _converse(connection, talk, encryption)
+        return talk.result
+    finally:
+        connection.close()
 
 
 async def _converse(

@@ -3,8 +3,8 @@
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from qmpserver.clock import Clock, Timer
 from qmpserver.drivers.nbd.connection import NbdConnection
@@ -17,7 +17,13 @@ FIRST_PAUSE_NS: Final = NS_PER_SECOND
 
 LONGEST_PAUSE_NS: Final = 16 * NS_PER_SECOND
 
-Connect = Callable[[], Awaitable[NbdConnection]]
+SILENCE_NS: Final = 10 * NS_PER_SECOND
+"""How long a server may say nothing to a request that somebody in a hurry waits for."""
+
+ATTEMPT_NS: Final = 30 * NS_PER_SECOND
+"""How long one attempt to connect may take, the handshake included."""
+
+Connect = Callable[[], Coroutine[Any, Any, NbdConnection]]
 """Makes a connection; raises QMPError."""
 
 _log = get_logger("nbd")
@@ -45,6 +51,9 @@ class Lifeline:
         self._is_patient = True
         self._deadline: Timer | None = None
         self._last_error: QMPError | None = None
+        self._hurries = 0
+        self._is_silent = False
+        self._watch: Timer | None = None
         self._is_closed = False
 
     @property
@@ -62,14 +71,19 @@ class Lifeline:
         Raises:
             QMPError: It cannot be made.
         """
-        connection = await (self._connect_within(timeout_ns) if timeout_ns else self._connect())
+        attempts = self._bounded(self._persist(), timeout_ns) if timeout_ns else self._attempt()
+        connection = await attempts
         self._adopt(connection)
         return connection
 
-    async def _connect_within(self, timeout_ns: int) -> NbdConnection:
-        """Try until there is a connection or the time is over, even if the server says nothing at all."""
-        attempts = asyncio.get_running_loop().create_task(self._persist())
-        timer = self._clock.call_later(timeout_ns, attempts.cancel)
+    async def _attempt(self) -> NbdConnection:
+        """Try once; a server that says nothing at all is not waited for without a bound."""
+        self._last_error = None
+        return await self._bounded(self._connect(), ATTEMPT_NS)
+
+    async def _bounded(self, work: Coroutine[Any, Any, NbdConnection], limit_ns: int) -> NbdConnection:
+        attempts = asyncio.get_running_loop().create_task(work)
+        timer = self._clock.call_later(limit_ns, attempts.cancel)
         try:
             return await attempts
         except asyncio.CancelledError:
@@ -85,7 +99,7 @@ class Lifeline:
         pause_ns = FIRST_PAUSE_NS
         while True:
             try:
-                return await self._connect()
+                return await self._attempt()
             except QMPError as error:
                 self._last_error = error
                 _log.debug("nbd server not there", reason=error.description)
@@ -105,7 +119,7 @@ class Lifeline:
         if self._is_closed or connection is not self._connection:
             return
         _log.warning("nbd connection lost", export=connection.agreed.export.name)
-        self._is_patient = self._patience_ns > 0
+        self._is_patient = self._patience_ns > 0 and not self._is_silent
         if self._is_patient:
             self._deadline = self._clock.call_later(self._patience_ns, self._lose_patience)
         self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
@@ -125,14 +139,46 @@ class Lifeline:
     async def _reconnect(self) -> None:
         self._adopt(await self._persist())
 
+    # Those in a hurry
+
+    def hurry_begin(self) -> None:
+        """Take a server that says nothing for lost, until :meth:`hurry_end`; calls may nest."""
+        self._hurries += 1
+        if self._hurries == 1:
+            self._listen()
+
+    def hurry_end(self) -> None:
+        """Wait again as long as it takes."""
+        self._hurries -= 1
+        if not self._hurries:
+            self._is_silent = False
+            if self._watch is not None:
+                self._watch.cancel()
+
+    def _listen(self) -> None:
+        connection = self.connection
+        heard = 0 if connection is None else connection.heard
+        self._watch = self._clock.call_later(SILENCE_NS, lambda: self._judge(connection, heard))
+
+    def _judge(self, connection: NbdConnection | None, heard: int) -> None:
+        """Give the server up if it has said nothing since it was last listened to."""
+        current = self.connection
+        if current is None:
+            self._lose_patience()
+        elif current is connection and current.is_waiting and current.heard == heard:
+            _log.warning("nbd server does not answer", export=current.agreed.export.name)
+            self._is_silent = True
+            current.close()
+        self._listen()
+
     async def current(self) -> NbdConnection:
         """Return a connection, waiting for one for as long as there is patience.
 
         Raises:
             OSError: EIO when there is none.
         """
-        while (connection := self.connection) is None:
-            if self._is_closed or not self._is_patient:
+        while (connection := self.connection) is None or self._is_silent:
+            if self._is_closed or self._is_silent or not self._is_patient:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             self._changed = self._changed or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._changed)
@@ -141,6 +187,8 @@ class Lifeline:
     async def close(self) -> None:
         """Take leave of the server; requests that wait fail."""
         self._is_closed = True
+        if self._watch is not None:
+            self._watch.cancel()
         if self._deadline is not None:
             self._deadline.cancel()
         if self._reconnecting is not None:

@@ -6,7 +6,7 @@ Source: qcow2 specification, "Bitmaps extension" and "Bitmap directory".  The li
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from qmpserver.errors import QMPError
 from qmpserver.units import MiB, align_up
@@ -75,8 +75,7 @@ class DirectoryPlace:
         return cls(count, length, offset)
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryEntry:
+class DirectoryEntry(NamedTuple):
     """One bitmap.
 
     Attributes:

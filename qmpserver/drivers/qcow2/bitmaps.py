@@ -10,7 +10,6 @@ Source: qcow2 specification, "Bitmaps".
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from qmpserver.driver_api.bitmaps import BitRow, StoredBitmap
 from qmpserver.drivers.qcow2 import bitmap_directory as directory
@@ -98,7 +97,7 @@ class Bitmaps:
         """Have every bitmap say, durably, that it may be out of date."""
         if self._place is None or all(entry.flags & IN_USE for entry in self.entries):
             return
-        entries = [replace(entry, flags=entry.flags | IN_USE) for entry in self.entries]
+        entries = [entry._replace(flags=entry.flags | IN_USE) for entry in self.entries]
         await self._image.write(self._place.offset, directory.pack_directory(entries))
         await self._image.child.flush()
         self.entries = entries

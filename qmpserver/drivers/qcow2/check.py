@@ -8,6 +8,7 @@ Source: qcow2 specification, "Host cluster management" and "Cluster mapping".
 
 import errno
 import os
+from collections.abc import Callable
 
 from qmpserver.driver_api.extras import CheckMode, CheckResult
 from qmpserver.drivers.qcow2 import extensions as ext
@@ -17,7 +18,7 @@ from qmpserver.drivers.qcow2.check_counts import ClusterCounts
 from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
-from qmpserver.drivers.qcow2.encryption import header_pointer
+from qmpserver.drivers.qcow2.crypt_method import header_pointer
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
 from qmpserver.drivers.qcow2.header import AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
@@ -27,17 +28,22 @@ from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.units import align_up
 
 
-async def check_image(image: Image, fix: CheckMode) -> CheckResult:
+async def check_image(
+    image: Image, fix: CheckMode, report: Callable[[str], object] | None = None
+) -> CheckResult:
     """Check an image of which nothing is cached that is not on disk.
 
     Args:
         image: The image; only its header and the file below are used.
         fix: What to put right.
+        report: Told of each error, or None.
 
     Raises:
         OSError: Something could not be read or written.
     """
     check = _Check(image, fix)
+    if report is not None:
+        check.result.report = report
     await check.count()
     await check.compare()
     return check.result
@@ -70,10 +76,11 @@ class _Check:
             walker.unaligned_zeroes = set()
         walker.add(0, image.cluster_size)
         await walker.walk_l1(header.l1_offset, header.l1_entries, active=True)
-        self.result.corruptions += self._faulty_snapshots
+        faults = self._faulty_snapshots
+        self.result.add_corruption(f"ERROR snapshot table: {faults} entries lack data or are too long", faults)
         for offset, entries in self._snapshots.l1_tables:
             if offset % image.cluster_size or entries * ENTRY_SIZE > MAX_L1_BYTES:
-                self.result.corruptions += 1
+                self.result.add_corruption(f"ERROR a snapshot's L1 table at offset {offset:#x} cannot be right")
             else:
                 await walker.walk_l1(offset, entries, active=False)
         walker.add(header.snapshot_offset, self._snapshots.length)
@@ -126,10 +133,13 @@ class _Check:
         for table, index in self._walker.unaligned_zeroes or ():
             if not self._walker.is_only_table(table):
                 # QEMU writes there whatever else it is.
-                self.result.corruptions += 1
+                self.result.add_corruption(
+                    f"ERROR zero cluster: entry {index} of the table at {table:#x} has a misaligned offset"
+                )
                 continue
             await self._image.write(table + index * ENTRY_SIZE, ZERO.to_bytes(ENTRY_SIZE, "big"))
             self.result.corruptions_fixed += 1
+            self.result.report(f"Repairing zero cluster: entry {index} of the table at {table:#x}")
 
     async def compare(self) -> None:
         """Hold the stored counts, and the COPIED flags, against what was counted."""
@@ -145,10 +155,13 @@ class _Check:
         last = max(counts.last_used(), stored.counts.last_used(), 0)
         self.result.image_end_offset = last + 1 << self._image.cluster_bits
         is_to_be_rebuilt = stored.is_broken or stored.lies_outside or stored.lacks_block(too_low)
+        self._report_wrong(wrong, CheckMode.NONE)
         if self._fix is CheckMode.ALL and is_to_be_rebuilt:
             await self._rebuild(len(too_low), len(too_high))
             too_high = []
         else:
+            if self._fix is not CheckMode.NONE:
+                self._report_wrong(wrong, self._fix)
             await self._correct(too_low, too_high)
         await self._correct_flags()
         if self._fix is not CheckMode.NONE:
@@ -156,6 +169,16 @@ class _Check:
             await self._image.child.flush()
             await self._rewrite_snapshot_table()
             await self._mark_sound()
+
+    def _report_wrong(self, wrong: list[tuple[int, int]], fix: CheckMode) -> None:
+        """Report each count that is wrong, as QEMU words it: as it was found, and then as it is put right."""
+        report = self.result.report
+        for cluster, count in wrong:
+            stored = self._stored.counts.get(cluster)
+            is_leak = stored > count
+            is_mended = fix is CheckMode.ALL or (fix is CheckMode.LEAKS and is_leak)
+            verb = "Repairing" if is_mended else "Leaked" if is_leak else "ERROR"
+            report(f"{verb} cluster {cluster} refcount={stored} reference={count}")
 
     async def _correct(self, too_low: list[tuple[int, int]], too_high: list[tuple[int, int]]) -> None:
         """Raise the counts that are too low, and say of those that are too high that they will be lowered."""
@@ -179,6 +202,7 @@ class _Check:
         result.corruptions_fixed += result.corruptions + too_low - self._others_corrupt
         result.corruptions = self._others_corrupt
         result.leaks_fixed += too_high
+        result.report("Rebuilding refcount structure")
         await rebuild_refcounts(image, self._without_refcounts, self._walker.counts)
         self._walker.structures.clear()
         await self._note_structures()
@@ -195,6 +219,7 @@ class _Check:
             await self._image.child.flush()
         walker = self._walker
         flags = CopiedFlags(self._image, self._stored, walker if repair else None, walker.bulk)
+        flags.report = self.result.report
         await flags.check(self._walker.active)
         if flags.repaired:
             await self._image.child.flush()

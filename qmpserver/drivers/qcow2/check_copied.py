@@ -3,10 +3,10 @@
 Source: qcow2 specification, "Cluster mapping".
 """
 
-import asyncio
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from qmpserver import tasks
 from qmpserver.drivers.qcow2.check_bulk import BulkEntries
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import ActiveTable, TableWalker, read_table
@@ -26,6 +26,7 @@ class CopiedFlags:
     Attributes:
         wrong: Flags that are wrong and were left so.
         repaired: Flags that were wrong.
+        report: Told of each wrong flag, or None.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class CopiedFlags:
         self._bulk = bulk
         self.wrong = 0
         self.repaired = 0
+        self.report: Callable[[str], object] | None = None
 
     async def check(self, tables: list[ActiveTable]) -> None:
         """Check, and perhaps correct, all flags.
@@ -53,13 +55,28 @@ class CopiedFlags:
                 continue
             if single != (l1[table.index] >= COPIED):
                 wrong += 1
+                await self._tell(
+                    f"L2 cluster: l1_index={table.index} l1_entry={l1[table.index]:x}",
+                    table.offset,
+                    repairs=self._may_write_l1,
+                )
                 l1[table.index] ^= COPIED
             await self._check_table(table)
             if table.runs is None:
                 # It took long: let others have their turn.
-                await asyncio.sleep(0)
-        may_write = self._repairs is not None and header.l1_offset >= self._image.cluster_size
-        await self._settle(header.l1_offset, l1, wrong, may_write=may_write)
+                await tasks.pause()
+        await self._settle(header.l1_offset, l1, wrong, may_write=self._may_write_l1)
+
+    @property
+    def _may_write_l1(self) -> bool:
+        return self._repairs is not None and self._image.header.l1_offset >= self._image.cluster_size
+
+    async def _tell(self, what: str, offset: int, *, repairs: bool) -> None:
+        """Report a flag that is wrong, as QEMU words it."""
+        if self.report is None:
+            return
+        count = 1 if self._image.is_external else await self._stored.count(offset >> self._image.cluster_bits)
+        self.report(f"{'Repairing' if repairs else 'ERROR'} OFLAG_COPIED {what} refcount={count}")
 
     async def _settle(self, offset: int, entries: "array[int]", wrong: int, *, may_write: bool) -> None:
         """Write a table in which so many flags were corrected, or count them as wrong."""
@@ -97,6 +114,7 @@ class CopiedFlags:
         ):
             return
         wrong = 0
+        may_write = self._repairs is not None and self._repairs.is_alone(table.offset)
         entries = await read_table(self._image, table.offset, self._image.cluster_size)
         for index in self._suspects(entries):
             entry = entries[index]
@@ -104,7 +122,7 @@ class CopiedFlags:
             # Nothing shares the clusters of an external data file.
             single = True if self._image.is_external else await self._is_single(host)
             if single is not None and single != (entry >= COPIED):
+                await self._tell(f"data cluster: l2_entry={entry:x}", host, repairs=may_write)
                 entries[index] ^= COPIED
                 wrong += 1
-        may_write = self._repairs is not None and self._repairs.is_alone(table.offset)
         await self._settle(table.offset, entries, wrong, may_write=may_write)

@@ -47,17 +47,18 @@ class StoredCounts:
         length = header.reftable_clusters * size
         self._table = await read_table(image, header.reftable_offset, length)
         clusters = len(walker.counts)
-        for entry in self._table:
+        for index, entry in enumerate(self._table):
             offset = entry & REFBLOCK_MASK
             cluster = offset >> image.cluster_bits
             if entry & _RESERVED or offset & (size - 1) or cluster >= clusters:
-                self._result.corruptions += 1
+                self._result.add_corruption(f"ERROR refcount block {index} cannot be right: {entry:x}")
                 self.is_broken |= bool(entry & _RESERVED or offset & (size - 1))
                 self.lies_outside = True
             elif offset:
                 self.is_broken |= walker.counts.get(cluster) != 0
                 walker.add(offset, size)
-                self._result.corruptions += walker.counts.get(cluster) != 1
+                count = walker.counts.get(cluster)
+                self._result.add_corruption(f"ERROR refcount block {index} refcount={count}", count != 1)
 
     async def read(self, clusters: int) -> None:
         """Read the counts of the first `clusters` clusters."""

@@ -3,13 +3,13 @@
 Source: qcow2 specification, "Cluster mapping" and "Extended L2 Entries".
 """
 
-import asyncio
 import functools
 from array import array
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from qmpserver import tasks
 from qmpserver.driver_api.extras import CheckResult
 from qmpserver.drivers.qcow2.check_bulk import WORTHWHILE, BulkEntries
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
@@ -29,6 +29,8 @@ from qmpserver.units import align_up
 L1_RESERVED: Final = 0x7F00_0000_0000_01FF
 L2_RESERVED: Final = 0x3F00_0000_0000_01FE
 _MOST_SPANS: Final = 64
+_ENOUGH: Final = WORTHWHILE // 4
+"""Entries that are no runs, after which it can be told how many there will be."""
 _MOST_ODD: Final = 64
 """Entries of a table that are looked at one by one when the others are not."""
 
@@ -86,6 +88,8 @@ class TableWalker:
         self._finder = SpanFinder(self._size, self._unusual, self._allocated)
         self._next_host = 0
         self._mixed = 0
+        self._walked = 0
+        self._to_walk = 0
 
     def add(self, offset: int, length: int) -> bool:
         """Count one reference to each cluster of a host range; say whether it lies within the file."""
@@ -93,7 +97,10 @@ class TableWalker:
             return True
         end = offset + length
         if end - self._image.child.size >= self._size:
-            self._result.corruptions += 1
+            self._result.add_corruption(
+                "ERROR: counting reference for region exceeding the end of the file by one cluster or more: "
+                f"offset {offset:#x} size {length:#x}"
+            )
             return False
         first = offset >> self._bits
         self._count_run(first, (end - 1 >> self._bits) + 1 - first)
@@ -104,7 +111,11 @@ class TableWalker:
         self.structures.update(range(offset >> self._bits, (offset + length - 1 >> self._bits) + 1))
 
     def _count_run(self, first: int, count: int) -> None:
-        self._result.corruptions += self.counts.raise_run(first, count, self._maximum)
+        overflows = self.counts.raise_run(first, count, self._maximum)
+        if overflows:
+            self._result.add_corruption(
+                f"ERROR: overflow of {overflows} reference counts from offset {first << self._bits:#x} on", overflows
+            )
 
     async def walk_l1(self, offset: int, count: int, *, active: bool) -> None:
         """Count what an L1 table refers to, itself included.
@@ -121,20 +132,22 @@ class TableWalker:
 
     async def walk_l2_tables(self, l1: "array[int]", *, active: bool) -> None:
         """Count what the entries of an L1 table refer to."""
+        self._to_walk += len(l1) - l1.count(0)
         for index, entry in enumerate(l1):
             if not entry:
                 continue
             l2_offset = entry & OFFSET_MASK
             if entry & L1_RESERVED:
-                self._result.corruptions += 1
+                self._result.add_corruption(f"ERROR L1 entry with reserved bits: {entry:x}")
             self.add(l2_offset, self._size)
             self._tables[l2_offset] += 1
             if l2_offset & (self._size - 1):
-                self._result.corruptions += 1
+                self._result.add_corruption(f"ERROR L2 table at {l2_offset:#x} is not cluster aligned")
             runs = await self._walk_l2(l2_offset, active=active)
+            self._walked += 1
             if runs is None:
                 # It took long: let others have their turn.
-                await asyncio.sleep(0)
+                await tasks.pause()
             if active and l2_offset:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 
@@ -146,7 +159,7 @@ class TableWalker:
         if self._image.has_subclusters:
             entries = self._check_bitmaps(entries)
         self._next_host = 0
-        if self._mixed >= WORTHWHILE and self._add_in_bulk(offset, entries, active=active):
+        if self._sees_many and self._add_in_bulk(offset, entries, active=active):
             return None
         runs: list[tuple[int, int, bool]] | None = []
         for span in self._finder.spans(entries):
@@ -177,12 +190,15 @@ class TableWalker:
                 continue
             entry = entries[index]
             if entry & COMPRESSED:
-                self._result.corruptions += 1 + (entry >= COPIED)
+                self._result.add_corruption(
+                    f"ERROR compressed cluster with subclusters: {entry:x}", 1 + (entry >= COPIED)
+                )
                 entries[index] = 0
-            elif entry & self._allocated:
-                self._result.corruptions += bool(bitmap & bitmap >> SUBCLUSTERS)
             else:
-                self._result.corruptions += bool(bitmap & ALL)
+                is_wrong = bitmap & bitmap >> SUBCLUSTERS if entry & self._allocated else bitmap & ALL
+                self._result.add_corruption(
+                    f"ERROR subclusters that cannot be so: entry {entry:x} bitmap {bitmap:x}", bool(is_wrong)
+                )
         return entries
 
     def _add_run(self, entry: int, count: int, *, active: bool) -> None:
@@ -195,7 +211,11 @@ class TableWalker:
         if self._image.is_external:
             return
         inside = min(max(self._clusters - first, 0), count)
-        self._result.corruptions += count - inside
+        if count > inside:
+            outside = max(first, self._clusters) << self._bits
+            self._result.add_corruption(
+                f"ERROR: data clusters past the end of the file: offset {outside:#x}", count - inside
+            )
         if inside:
             self._count_run(first, inside)
 
@@ -215,10 +235,16 @@ class TableWalker:
             start = index + 1
         return True
 
+    @property
+    def _sees_many(self) -> bool:
+        """Whether many entries were found that are no runs, or will be if it goes on as it has begun."""
+        expected = self._mixed * self._to_walk // max(self._walked, 1) if self._mixed >= _ENOUGH else 0
+        return expected >= WORTHWHILE
+
     @functools.cached_property
     def bulk(self) -> BulkEntries | None:
-        """What looks at many entries at once, if there is such; loaded when many were found that are no runs."""
-        return BulkEntries.load(self._bits) if self._mixed >= WORTHWHILE else None
+        """What looks at many entries at once, if there is such; loaded when there are many that are no runs."""
+        return BulkEntries.load(self._bits) if self._sees_many else None
 
     def _add_stretch(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
         """Count what plain entries refer to."""
@@ -270,15 +296,22 @@ class TableWalker:
         host = entry & OFFSET_MASK
         if self._is_replaced(table, index, entry):
             return 0, 0
-        self._result.corruptions += bool(entry & L2_RESERVED)
+        self._check_reserved(entry)
         if not host:
             return 0, 0
         fragmented = self._next_host not in {0, host}
         self._next_host = host + self._size
         self.add(host, self._size)
-        if host & (self._size - 1):
-            self._result.corruptions += 1
+        self._check_aligned(host)
         return 1, fragmented
+
+    def _check_reserved(self, entry: int) -> None:
+        if entry & L2_RESERVED:
+            self._result.add_corruption(f"ERROR L2 entry with reserved bits: {entry:x}")
+
+    def _check_aligned(self, host: int) -> None:
+        if host & (self._size - 1):
+            self._result.add_corruption(f"ERROR data cluster at offset {host:#x} is not cluster aligned")
 
     def _is_replaced(self, table: int, index: int, entry: int) -> bool:
         """Say whether the entry reads as zeroes, whatever its offset, and is to lead nowhere from now on."""
@@ -302,19 +335,22 @@ class TableWalker:
     def _add_external(self, entry: int) -> tuple[int, int]:
         """Look at an entry whose data is in another file, where nothing is counted."""
         if entry & COMPRESSED:
-            self._result.corruptions += 1 + (entry >= COPIED)
+            self._result.add_corruption(
+                f"ERROR compressed cluster with an external data file: {entry:x}", 1 + (entry >= COPIED)
+            )
             return 0, 0
-        self._result.corruptions += bool(entry & L2_RESERVED)
+        self._check_reserved(entry)
         host = entry & OFFSET_MASK
         is_zero = entry & ZERO and not self._image.has_subclusters
         if not host and (is_zero or not entry & COPIED):
             return 0, 0
         fragmented = self._next_host not in {0, host}
         self._next_host = host + self._size
-        self._result.corruptions += bool(host & (self._size - 1))
+        self._check_aligned(host)
         return 1, fragmented
 
     def _add_compressed(self, entry: int) -> tuple[int, int]:
-        self._result.corruptions += entry >= COPIED
+        if entry >= COPIED:
+            self._result.add_corruption(f"ERROR compressed cluster with the COPIED flag: {entry:x}")
         self.add(*compressed_extent(entry, self._bits))
         return 1, 1

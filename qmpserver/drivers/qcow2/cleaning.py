@@ -4,6 +4,7 @@ import asyncio
 
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.drivers.qcow2.tables import L2Tables
+from qmpserver.tasks import is_without_loop
 
 
 class CacheCleaner:
@@ -22,8 +23,8 @@ class CacheCleaner:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Look for the first time after one interval."""
-        if self._interval:
+        """Look for the first time after one interval; a tool without an event loop does not last so long."""
+        if self._interval and not is_without_loop():
             self._timer = asyncio.get_running_loop().call_later(self._interval, self.clean)
 
     def restart(self, interval: int) -> None:

@@ -23,7 +23,8 @@ from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.drivers.qcow2.tables import L2Table, L2Tables
-from qmpserver.tasks import Pending, spawn, step
+from qmpserver.lock import Lock
+from qmpserver.tasks import Pending, need_loop, spawn, step
 
 MOST_WAITING = 50_000
 """Runs of clusters that may wait to be freed before a flush is due."""
@@ -71,7 +72,7 @@ class Committer:
         self._refcounts = refcounts
         self._metadata = metadata
         self.tables = L2Tables(image, refcounts, metadata, self.commit)
-        self._lock = asyncio.Lock()
+        self._lock = Lock()
         self._unlinked: list[Unreferenced] = []
         self._awaiting_barrier: list[Unreferenced] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -114,6 +115,7 @@ class Committer:
         try:
             step(work)
         except Pending as pending:
+            await need_loop()
             task = spawn(self._tasks, pending.rest)
             try:
                 await asyncio.shield(task)

@@ -16,7 +16,8 @@ from qmpserver.driver_api.secrets import SecretSource, no_secrets
 from qmpserver.drivers.encryption.luks_volume import HeaderArea
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.create_options import CreateOptions
-from qmpserver.drivers.qcow2.encryption import METHODS, NewEncryption
+from qmpserver.drivers.qcow2.crypt_method import METHODS
+from qmpserver.drivers.qcow2.encryption import NewEncryption
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (

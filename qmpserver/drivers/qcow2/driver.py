@@ -1,7 +1,7 @@
 """The qcow2 driver: what the engine sees of this package."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from qmpserver.driver_api.bitmaps import BitRow, StoredBitmap
 from qmpserver.driver_api.child import BlockChild
@@ -16,22 +16,18 @@ from qmpserver.driver_api.secrets import SecretSource, no_secrets
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2 import opening
 from qmpserver.drivers.qcow2.allocation import ClusterAllocation
-from qmpserver.drivers.qcow2.amend import Amendment, amend_image
-from qmpserver.drivers.qcow2.amend_keyslots import amend_keyslots, parse_keyslots
-from qmpserver.drivers.qcow2.backing import store_backing_file
 from qmpserver.drivers.qcow2.bitmap_directory import AUTO, IN_USE
-from qmpserver.drivers.qcow2.check import check_image
 from qmpserver.drivers.qcow2.cleaning import CacheCleaner
-from qmpserver.drivers.qcow2.compressed import read_compressed, write_compressed
-from qmpserver.drivers.qcow2.create import create_image
-from qmpserver.drivers.qcow2.create_options import CreateOptions
-from qmpserver.drivers.qcow2.encryption import check_format
+from qmpserver.drivers.qcow2.crypt_method import check_format
 from qmpserver.drivers.qcow2.header import COMPRESSION_TYPES, MAGIC, Header
 from qmpserver.drivers.qcow2.runtime import CHANGEABLE, RuntimeOptions
-from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions, describe
-from qmpserver.drivers.qcow2.snapshot_vm_state import VmState
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE
+
+if TYPE_CHECKING:  # what a short look at an image does not need is imported when it is asked for
+    from qmpserver.driver_api.measuring import Contents, Measurement
+    from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions
+    from qmpserver.drivers.qcow2.snapshot_vm_state import VmState
 
 
 class Qcow2Driver(MappingDriver):
@@ -42,6 +38,7 @@ class Qcow2Driver(MappingDriver):
     """
 
     format_name: ClassVar[str] = "qcow2"
+    works_in_place: ClassVar[bool] = True
     supports_backing: ClassVar[bool] = True
     changeable_options: ClassVar[frozenset[str]] = CHANGEABLE | {"encrypt"}
     lasting_options: ClassVar[frozenset[str]] = frozenset(("encrypt",))
@@ -81,7 +78,19 @@ class Qcow2Driver(MappingDriver):
         cls, file: BlockChild, options: dict[str, Any], secrets: SecretSource = no_secrets
     ) -> None:
         """Make an empty image; see :class:`SupportsCreate`."""
+        from qmpserver.drivers.qcow2.create import create_image  # noqa: PLC0415 - see the module
+        from qmpserver.drivers.qcow2.create_options import CreateOptions  # noqa: PLC0415 - see the module
+
         await create_image(file, CreateOptions.parse(options), secrets)
+
+    @classmethod
+    async def measure(
+        cls, options: dict[str, Any], contents: "Contents | None", secrets: SecretSource = no_secrets
+    ) -> "Measurement":
+        """Say how large an image's file would be; see :class:`SupportsMeasure`."""
+        from qmpserver.drivers.qcow2.measure import measure_image  # noqa: PLC0415 - few ask
+
+        return await measure_image(options, contents, secrets)
 
     async def close(self) -> None:
         """Write back everything cached; see :meth:`BlockDriver.close`."""
@@ -200,10 +209,14 @@ class Qcow2Driver(MappingDriver):
 
     async def pread_special(self, offset: int, into: memoryview) -> None:
         """Read compressed clusters."""
+        from qmpserver.drivers.qcow2.compressed import read_compressed  # noqa: PLC0415 - see the module
+
         await read_compressed(self._image, self._parts.tables, offset, into)
 
     async def write_compressed(self, offset: int, data: memoryview) -> bool:
         """Store one cluster compressed; see :meth:`MappingDriver.write_compressed`."""
+        from qmpserver.drivers.qcow2.compressed import write_compressed  # noqa: PLC0415 - see the module
+
         return await write_compressed(self._image, self._allocator, offset, data)
 
     async def zero_clusters(self, offset: int, length: int, *, may_unmap: bool) -> None:
@@ -219,11 +232,13 @@ class Qcow2Driver(MappingDriver):
         if self._image.writable:
             await self._parts.committer.flush()
 
-    async def check(self, fix: CheckMode) -> CheckResult:
+    async def check(self, fix: CheckMode, report: Callable[[str], object] | None = None) -> CheckResult:
         """Check the image's structures; see :class:`SupportsCheck`."""
+        from qmpserver.drivers.qcow2.check import check_image  # noqa: PLC0415 - see the module
+
         await self.flush()
         try:
-            return await check_image(self._image, fix)
+            return await check_image(self._image, fix, report)
         finally:
             await opening.reload(self._parts)
 
@@ -235,49 +250,68 @@ class Qcow2Driver(MappingDriver):
     @property
     def snapshots(self) -> tuple[SnapshotInfo, ...]:
         """The snapshots, in the order they were taken."""
+        if not self._parts.snapshots.entries:
+            return ()
+        from qmpserver.drivers.qcow2.snapshot_actions import describe  # noqa: PLC0415 - see the module
+
         return tuple(map(describe, self._parts.snapshots.entries))
+
+    @property
+    def _snapshot_actions(self) -> "SnapshotActions":
+        from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions  # noqa: PLC0415 - see the module
+
+        return SnapshotActions(self._parts)
 
     async def create_snapshot(self, wanted: SnapshotInfo) -> SnapshotInfo:
         """Keep the present state; see :class:`SupportsSnapshots`."""
         await self.flush()
-        await self._parts.committer.run_to_end(SnapshotActions(self._parts).create(wanted))
+        await self._parts.committer.run_to_end(self._snapshot_actions.create(wanted))
         return self.snapshots[-1]
 
     async def apply_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
         """Make a snapshot's state the present one; see :class:`SupportsSnapshots`."""
         await self.flush()
-        await self._parts.committer.run_to_end(SnapshotActions(self._parts).apply(snapshot_id, name))
+        await self._parts.committer.run_to_end(self._snapshot_actions.apply(snapshot_id, name))
 
     async def delete_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
         """Forget a snapshot; see :class:`SupportsSnapshots`."""
         await self.flush()
-        await self._parts.committer.run_to_end(SnapshotActions(self._parts).delete(snapshot_id, name))
+        await self._parts.committer.run_to_end(self._snapshot_actions.delete(snapshot_id, name))
 
     async def load_snapshot(self, snapshot_id: str | None, name: str | None) -> None:
         """Show a snapshot's state until the image is closed; see :class:`SupportsSnapshots`."""
-        await SnapshotActions(self._parts).load(snapshot_id, name)
+        await self._snapshot_actions.load(snapshot_id, name)
+
+    @property
+    def _vm_state(self) -> "VmState":
+        from qmpserver.drivers.qcow2.snapshot_vm_state import VmState  # noqa: PLC0415 - see the module
+
+        return VmState(self._parts)
 
     @property
     def vm_state_offset(self) -> int:
         """Where machine state begins; see :class:`SupportsVmState`."""
-        return VmState(self._parts).start
+        return self._vm_state.start
 
     async def write_vm_state(self, offset: int, data: memoryview) -> None:
         """Store machine state; see :class:`SupportsSnapshots`."""
-        await VmState(self._parts).write(offset, data)
+        await self._vm_state.write(offset, data)
 
     async def read_vm_state(self, offset: int, into: memoryview) -> None:
         """Read machine state; see :class:`SupportsSnapshots`."""
-        await VmState(self._parts).read(offset, into)
+        await self._vm_state.read(offset, into)
 
     async def read_snapshot_vm_state(self, snapshot_id: str, offset: int, into: memoryview) -> None:
         """Read a snapshot's machine state where it lies; see :class:`SupportsSnapshots`."""
-        await SnapshotActions(self._parts).read_vm_state(snapshot_id, offset, into)
+        await self._snapshot_actions.read_vm_state(snapshot_id, offset, into)
 
     async def amend(
         self, options: dict[str, Any], secrets: SecretSource = no_secrets, *, force: bool = False
     ) -> None:
         """Change options of the image; see :class:`SupportsAmend`."""
+        from qmpserver.drivers.qcow2.amend import Amendment, amend_image  # noqa: PLC0415 - see the module
+        from qmpserver.drivers.qcow2.amend_keyslots import amend_keyslots, parse_keyslots  # noqa: PLC0415
+
         others = {name: value for name, value in options.items() if name != "encrypt"}
         wanted, keyslots = Amendment.parse(self._image, others), None
         if "encrypt" in options:
@@ -342,6 +376,8 @@ class Qcow2Driver(MappingDriver):
 
     async def change_backing_file(self, filename: str | None, backing_format: str | None) -> None:
         """Store another backing file name, durably; see :class:`SupportsBackingFile`."""
+        from qmpserver.drivers.qcow2.backing import store_backing_file  # noqa: PLC0415 - see the module
+
         committer = self._parts.committer
         await committer.flush()
         await committer.run_to_end(store_backing_file(self._image, filename, backing_format))

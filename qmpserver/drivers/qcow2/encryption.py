@@ -7,8 +7,6 @@ way metadata and compressed clusters are stored plainly.
 Source: qcow2 specification, "Header" (crypt_method), "Full disk encryption header pointer" and "Data encryption".
 """
 
-import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -21,12 +19,10 @@ from qmpserver.drivers.encryption.child import EncryptedChild
 from qmpserver.drivers.encryption.luks_options import LuksOptions, passphrase
 from qmpserver.drivers.encryption.luks_volume import HeaderArea, LuksVolume, NewVolume
 from qmpserver.drivers.qcow2 import extensions as ext
+from qmpserver.drivers.qcow2.crypt_method import METHODS, POINTER, header_pointer
 from qmpserver.drivers.qcow2.header import Header
 from qmpserver.errors import QMPError
 
-METHODS: Final = ("", "aes", "luks")
-"""What the values of the header's `crypt_method` are called."""
-_POINTER: Final = struct.Struct(">QQ")
 _PREFIX: Final = "encrypt."
 _AES: Final = CipherChoice(find_algorithm("aes-128"), "cbc", "plain64")
 
@@ -67,58 +63,22 @@ class Encryption:
         """Return the child that guest data is to be moved through, given where it is stored."""
         return data if self.cipher is None else EncryptedChild(data, self.cipher)
 
-
-def header_pointer(extensions: list[ext.Extension]) -> tuple[int, int]:
-    """Return host offset and length of the LUKS header, or zeroes when there is none."""
-    data = ext.find_extension(extensions, ext.CRYPTO)
-    return (0, 0) if data is None else _POINTER.unpack(data)
-
-
-def check_pointer(header: Header, extensions: list[ext.Extension]) -> None:
-    """Refuse a LUKS header that is missing, or cannot lie where it is said to.
-
-    Raises:
-        QMPError: With QEMU's text.
-    """
-    if METHODS[header.crypt_method] != "luks":
-        return
-    if ext.find_extension(extensions, ext.CRYPTO) is None:
-        raise QMPError("Missing CRYPTO header for crypt method 2")
-    offset, _ = header_pointer(extensions)
-    if offset % header.cluster_size:
-        raise QMPError(
-            f"Encryption header offset '{offset}' is not a multiple of cluster size '{header.cluster_size}'"
-        )
-
-
-def check_format(header: Header, options: Mapping[str, Any]) -> None:
-    """Refuse ``BlockdevQcow2Encryption`` members that mean another encryption than the image has.
-
-    Raises:
-        QMPError: With QEMU's text.
-    """
-    method, wanted = METHODS[header.crypt_method], options.get("format")
-    if wanted is None or wanted == method:
-        return
-    if not method:
-        raise QMPError(f"No encryption in image header, but options specified format '{wanted}'")
-    raise QMPError(f"Header reported '{method}' encryption format but options specify '{wanted}'")
+    def counted_from(self, data: BlockChild, guest_offset: int) -> BlockChild:
+        """Return the child for data whose sectors are counted by guest offset, given how far that is from where it lies."""
+        return data.counted_from(guest_offset) if isinstance(data, EncryptedChild) else data
 
 
 async def open_encryption(
     context: ImageContext, file: BlockChild, header: Header, extensions: list[ext.Extension]
-) -> Encryption | None:
-    """Open the encryption of an image; None when it has none.
+) -> Encryption:
+    """Open the encryption of an image that has one.
 
     Raises:
-        QMPError: It is another than the options say, or the key is not to be had.
+        QMPError: The key is not to be had.
         OSError: The LUKS header cannot be read.
     """
     options = context.options.get("encrypt") or {}
     method = METHODS[header.crypt_method]
-    check_format(header, options)
-    if not method:
-        return None
     key_secret, password = options.get("key-secret"), None
     if not context.no_io:
         password = passphrase(key_secret, context.secret, option=f"{_PREFIX}key-secret")
@@ -169,4 +129,4 @@ class NewEncryption:
         """Return the header extension that leads to the LUKS header, as a list of one or none."""
         if self.volume is None:
             return []
-        return [ext.Extension(ext.CRYPTO, _POINTER.pack(offset, self.header_bytes))]
+        return [ext.Extension(ext.CRYPTO, POINTER.pack(offset, self.header_bytes))]

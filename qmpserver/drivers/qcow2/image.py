@@ -1,16 +1,14 @@
 """Hold what every part of an open image needs: the file below, the header, and whether it is sound."""
 
-import asyncio
 import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.debug_events import debug_event
 from qmpserver.driver_api.opening import ImageContext
-from qmpserver.drivers.encryption.child import EncryptedChild
-from qmpserver.drivers.qcow2.encryption import Encryption
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (
     AUTOCLEAR_DATA_FILE_RAW,
@@ -23,7 +21,11 @@ from qmpserver.drivers.qcow2.header import (
 )  # fmt: skip
 from qmpserver.drivers.qcow2.runtime import RuntimeOptions
 from qmpserver.errors import CorruptImage
+from qmpserver.lock import Lock
 from qmpserver.units import KiB, align_down, align_up
+
+if TYPE_CHECKING:  # slow to import, and few images are encrypted
+    from qmpserver.drivers.qcow2.encryption import Encryption
 
 WRITE_UNIT = 4 * KiB
 """Parts of tables are written in multiples of this, or of the cluster size if that is less."""
@@ -87,7 +89,7 @@ class Image:
         self.l2_bits = header.cluster_bits - 2 - self.entry_words
         self.l2_entries = 1 << self.l2_bits
         self.writable = False
-        self.header_lock = asyncio.Lock()
+        self.header_lock = Lock()
         self.broken = False
         self._complained = False
         self.when_broken: Callable[[], None] = lambda: None
@@ -114,10 +116,9 @@ class Image:
 
     def data_at(self, guest: int, host: int) -> BlockChild:
         """Return the child to move guest data through that lies at that host offset."""
-        data = self.data
-        if isinstance(data, EncryptedChild) and self.counts_by_guest:
-            return data.counted_from(guest - host)
-        return data
+        if self.encryption is None or not self.counts_by_guest:
+            return self.data
+        return self.encryption.counted_from(self.data, guest - host)
 
     @property
     def counts_by_guest(self) -> bool:

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec, ImageContext
@@ -12,10 +13,8 @@ from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.allocation import Allocator
 from qmpserver.drivers.qcow2.bitmaps import Bitmaps
 from qmpserver.drivers.qcow2.commit import Committer
-from qmpserver.drivers.qcow2.consistency import repair_dirty
-from qmpserver.drivers.qcow2.encryption import check_pointer, open_encryption
+from qmpserver.drivers.qcow2.crypt_method import check_format, check_pointer
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, OFFSET_MASK, REFBLOCK_MASK
-from qmpserver.drivers.qcow2.guest_counted import GuestCountedMapper
 from qmpserver.drivers.qcow2.header import (
     AUTOCLEAR_KEPT,
     HEADER_LENGTH,
@@ -31,13 +30,14 @@ from qmpserver.drivers.qcow2.image import Image, read_padded
 from qmpserver.drivers.qcow2.mapping import Mapper, RangeMapper
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
-from qmpserver.drivers.qcow2.resize import Resizer
 from qmpserver.drivers.qcow2.runtime import RuntimeOptions
 from qmpserver.drivers.qcow2.snapshots import SnapshotTable, read_snapshots, valid_l1_tables
-from qmpserver.drivers.qcow2.subcluster_allocation import SubclusterAllocator
-from qmpserver.drivers.qcow2.subclusters import SubclusterMapper
 from qmpserver.drivers.qcow2.tables import L2Tables
 from qmpserver.errors import QMPError
+
+if TYPE_CHECKING:  # few images are resized, or encrypted
+    from qmpserver.drivers.qcow2.encryption import Encryption
+    from qmpserver.drivers.qcow2.resize import Resizer
 
 DATA_FILE_SPEC = ChildSpec("data-file", ChildRole.DATA, required=False)
 
@@ -61,8 +61,10 @@ class OpenImage:
         return self.committer.tables
 
     @property
-    def resizer(self) -> Resizer:
+    def resizer(self) -> "Resizer":
         """What changing the size takes."""
+        from qmpserver.drivers.qcow2.resize import Resizer  # noqa: PLC0415 - few images are resized
+
         return Resizer(self.image, self.refcounts, self.committer, self.metadata, self.mapper, self.allocator)
 
 
@@ -83,7 +85,7 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     header, extensions = await _read_header(child, read_only=context.read_only or for_check)
     runtime = RuntimeOptions.parse(context.options, header, discard=context.discard)
     image = Image(context, child, header, extensions, runtime)
-    image.encryption = await open_encryption(context, child, header, extensions)
+    image.encryption = await _open_encryption(context, child, header, extensions)
     await _open_data_file(image)
     if image.encryption is not None:
         image.data = image.encryption.seen_through(image.data_file)
@@ -94,13 +96,8 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     metadata = MetadataMap(image)
     refcounts = Refcounts(image, metadata)
     committer = Committer(image, refcounts, metadata)
-    mapper: RangeMapper = (SubclusterMapper if image.has_subclusters else Mapper)(
-        image, committer.tables, metadata
-    )
-    if image.counts_by_guest:
-        mapper = GuestCountedMapper(image, mapper)
-    allocator_class = SubclusterAllocator if image.has_subclusters else Allocator
-    allocator = allocator_class(image, refcounts, committer, metadata)
+    mapper = _make_mapper(image, committer, metadata)
+    allocator = _make_allocator(image, refcounts, committer, metadata)
     bitmaps = Bitmaps(image, refcounts, committer, metadata)
     parts = OpenImage(image, snapshots, metadata, refcounts, committer, mapper, allocator, bitmaps)
     image.when_broken = parts.tables.cached.clear
@@ -110,6 +107,42 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     if not context.read_only and not for_check:
         await make_writable(parts)
     return parts
+
+
+async def _open_encryption(
+    context: ImageContext, child: BlockChild, header: Header, extensions: list[ext.Extension]
+) -> "Encryption | None":
+    check_format(header, context.options.get("encrypt") or {})
+    if not header.crypt_method:
+        return None
+    from qmpserver.drivers.qcow2.encryption import open_encryption  # noqa: PLC0415 - few images are encrypted
+
+    return await open_encryption(context, child, header, extensions)
+
+
+def _make_mapper(image: Image, committer: Committer, metadata: MetadataMap) -> RangeMapper:
+    mapper: RangeMapper
+    if image.has_subclusters:
+        from qmpserver.drivers.qcow2.subclusters import SubclusterMapper  # noqa: PLC0415 - few have them
+
+        mapper = SubclusterMapper(image, committer.tables, metadata)
+    else:
+        mapper = Mapper(image, committer.tables, metadata)
+    if image.counts_by_guest:
+        from qmpserver.drivers.qcow2.guest_counted import GuestCountedMapper  # noqa: PLC0415 - few are so old
+
+        mapper = GuestCountedMapper(image, mapper)
+    return mapper
+
+
+def _make_allocator(
+    image: Image, refcounts: Refcounts, committer: Committer, metadata: MetadataMap
+) -> Allocator:
+    if not image.has_subclusters:
+        return Allocator(image, refcounts, committer, metadata)
+    from qmpserver.drivers.qcow2.subcluster_allocation import SubclusterAllocator  # noqa: PLC0415 - few have them
+
+    return SubclusterAllocator(image, refcounts, committer, metadata)
 
 
 async def _open_data_file(image: Image) -> None:
@@ -177,6 +210,8 @@ async def make_writable(parts: OpenImage) -> None:
         await image.update_header(autoclear=image.header.autoclear & AUTOCLEAR_KEPT)
         await image.child.flush()
     if image.is_dirty:
+        from qmpserver.drivers.qcow2.consistency import repair_dirty  # noqa: PLC0415 - few are found so
+
         await repair_dirty(image)
         await reload(parts)
         await image.set_incompatible(image.header.incompatible & ~INCOMPAT_DIRTY)

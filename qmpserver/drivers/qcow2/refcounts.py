@@ -8,7 +8,6 @@ until :mod:`commit` has brought them there in order.
 Source: qcow2 specification, "Host cluster management".
 """
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -21,6 +20,7 @@ from qmpserver.drivers.qcow2.header import MAX_REFTABLE_BYTES
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.widths import RefcountWidth
+from qmpserver.lock import Lock
 from qmpserver.units import MiB, align_up
 
 CACHE_BYTES = 4 * MiB
@@ -66,7 +66,7 @@ class Refcounts:
         self.next_free = 0
         self._packed_to = 0
         """Host offset where the compressed data packed last ends; 0 when there is none."""
-        self.lock = asyncio.Lock()
+        self.lock = Lock()
         self._blocks: dict[int, RefcountBlock] = {}
 
     @property

@@ -6,7 +6,6 @@ the disk says until :mod:`commit` has brought the table there.
 Source: qcow2 specification, "Cluster mapping".
 """
 
-import asyncio
 from array import array
 from collections.abc import Awaitable, Callable
 
@@ -15,6 +14,7 @@ from qmpserver.drivers.qcow2.entries import COPIED, ENTRY_SIZE, OFFSET_MASK
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
+from qmpserver.lock import Lock
 from qmpserver.units import MiB
 
 CACHE_BYTES = 32 * MiB
@@ -87,7 +87,7 @@ class L2Tables:
         self.l1 = array("Q")
         self.cached: dict[int, L2Table] = {}
         self.dirty: dict[L2Table, None] = {}
-        self.lock = asyncio.Lock()
+        self.lock = Lock()
 
     @property
     def _most(self) -> int:

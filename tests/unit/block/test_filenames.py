@@ -107,8 +107,8 @@ def test_a_plain_name_stands_where_it_says_all_and_json_where_not(make_engine: M
             **{"x-backing": "b"},
         )
         assert filenames.filename_of(overridden) == (
-            'json:{"driver": "raw", "file": {"driver": "file", "filename": "o"}, '
-            '"backing": {"driver": "raw", "file": {"driver": "file", "filename": "other"}}}'
+            'json:{"backing": {"driver": "raw", "file": {"driver": "file", "filename": "other"}}, '
+            '"driver": "raw", "file": {"driver": "file", "filename": "o"}}'
         )
         sized = await engine.add("sized", "s", size=4096)
         assert filenames.filename_of(sized) == (

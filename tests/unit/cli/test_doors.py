@@ -3,6 +3,7 @@
 import pytest
 
 from qmpserver.__main__ import run
+from qmpserver.cli.doors import DOORS, built, word_of
 
 
 @pytest.mark.parametrize(
@@ -17,21 +18,45 @@ def test_the_daemon_is_the_first_door(
     program: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(program, words) == 0
-    assert capsys.readouterr().out.startswith("qmpserver version ")
+    assert capsys.readouterr().out.startswith(f"{program} version ")
+
+
+@pytest.mark.parametrize("word", ["bogus", "", "qemu-img"])
+def test_a_word_without_a_door_is_refused_by_name(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("qmpserver", [word, "--help"]) == 1
+    known = ", ".join(built())
+    assert capsys.readouterr().err == f"qmpserver: '{word}' is not a command (there is: {known})\n"
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_in_front_of_the_doors_help_lists_them(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("qmpserver", [word]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Usage: qmpserver [daemon] OPTION..."
+    assert [line.split()[0] for line in lines if line.startswith("  ") and " or: " not in line] == built()
+
+
+def test_every_door_tells_of_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in built():
+        assert run("qmpserver", [word, "--help"]) == 0
+        assert capsys.readouterr().out.lower().startswith("usage: qmpserver")
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("program", "word"),
     [
-        ("nbd", "qmpserver: 'nbd' is not supported yet (there is: daemon, img, io, shell)\n"),
-        ("bogus", "qmpserver: 'bogus' is not a command (there is: daemon, img, io, shell)\n"),
+        ("qemu-img", "img"),
+        ("qemu-nbd", "nbd"),
+        ("qemu-system-x86_64", "machine"),
+        ("qemu-system-aarch64", "machine"),
+        ("qemu-system-", None),
+        ("qemu-system-*", None),
+        ("qmpserver", None),
     ],
 )
-def test_a_word_without_a_door_is_refused_by_name(
-    word: str, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("qmpserver", [word, "--help"]) == 1
-    assert capsys.readouterr().err == message
+def test_the_name_of_a_tool_opens_its_door(program: str, word: str | None) -> None:
+    assert word_of(program) == word
+    assert word is None or word in DOORS
 
 
 def test_under_a_tools_own_name_a_word_is_that_tools_matter(capfd: pytest.CaptureFixture[str]) -> None:
@@ -42,3 +67,18 @@ def test_under_a_tools_own_name_a_word_is_that_tools_matter(capfd: pytest.Captur
 def test_under_the_name_of_the_image_tool_words_are_its_commands(capfd: pytest.CaptureFixture[str]) -> None:
     assert run("qemu-img", ["bogus"]) == 1
     assert capfd.readouterr().err.startswith("qemu-img: Command not found: bogus\nTry ")
+
+
+@pytest.mark.parametrize(
+    ("program", "beginning"),
+    [
+        ("qemu-img", "qemu-img version 11."),
+        ("qemu-io", "qemu-io version 11."),
+        ("qemu-storage-daemon", "qemu-storage-daemon version 11."),
+    ],
+)
+def test_under_a_tools_name_the_version_is_laid_out_as_the_tools(
+    program: str, beginning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(program, ["--version"]) == 0
+    assert capsys.readouterr().out.startswith(beginning)

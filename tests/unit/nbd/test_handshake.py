@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmpserver.nbd import wire
-from qmpserver.nbd.client_handshake import Agreed, Conversation, HandshakeRefused, choose_export, list_exports
+from qmpserver.nbd.client_handshake import Conversation, HandshakeRefused, choose_export, list_exports
 from qmpserver.nbd.constants import (
     OPTION_MAGIC,
     OPTION_REPLY_MAGIC,
@@ -44,13 +44,10 @@ def test_all_exports_are_listed_with_what_is_known_of_them() -> None:
     client = Conversation(list_exports())
     assert talk(client, ServerHandshake(Catalog())) is None
     disk, strict = client.result
-    assert isinstance(disk, Agreed)
-    assert (disk.export.name, disk.export.size, list(disk.contexts.values())) == (
-        "disk",
-        1 << 20,
-        list(CONTEXTS),
-    )
-    assert (strict.export.minimum_block, strict.export.preferred_block) == (512, 65536)
+    assert disk.info is not None
+    assert (disk.name, disk.info.size, disk.contexts) == ("disk", 1 << 20, CONTEXTS)
+    assert strict.block_sizes is not None
+    assert strict.block_sizes[:2] == (512, 65536)
 
 
 def test_an_export_that_is_not_there_is_refused() -> None:
@@ -62,8 +59,11 @@ def test_an_export_that_is_not_there_is_refused() -> None:
 
 
 def test_without_tls_a_server_that_requires_it_shows_nothing() -> None:
-    for conversation in (choose_export("disk"), list_exports()):
-        with pytest.raises(HandshakeRefused, match="Server requires TLS before an export is chosen"):
+    for conversation, text in (
+        (choose_export("disk"), "Server requires TLS before an export is chosen"),
+        (list_exports(), r"TLS negotiation required before option 3 \(list\)\nDid you forget"),
+    ):
+        with pytest.raises(HandshakeRefused, match=text):
             talk(Conversation(conversation), ServerHandshake(Catalog(), offers_tls=True, requires_tls=True))
 
 

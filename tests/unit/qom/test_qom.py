@@ -59,7 +59,7 @@ def test_the_limits_as_a_whole_are_shown_and_changed_in_part(daemon: Daemon) -> 
     [
         ("/objects/none", "x", 1, "Device '/objects/none' not found"),
         ("none", "x", 1, "Device 'none' not found"),
-        ("", "x", 1, "Path '' is ambiguous"),
+        ("", "x", 1, "Device '' not found"),
         ("g", "nope", 1, "Property 'throttle-group.nope' not found"),
         ("g", "type", "x", "Property 'throttle-group.type' is not writable"),
         ("/objects", "g", "x", "Property 'container.g' is not writable"),

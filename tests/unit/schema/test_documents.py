@@ -12,7 +12,10 @@ from referencing import Registry, Resource
 
 from qmpserver.schema.loader import documents_folder
 
-DOCUMENTS = {path.name: json.loads(path.read_text()) for path in documents_folder().glob("*.json")}
+DOCUMENTS = {
+    str(path.relative_to(documents_folder())): json.loads(path.read_text())
+    for path in Path(documents_folder()).rglob("*.json")
+}
 DIALECT = DOCUMENTS.pop("dialect.json")
 REGISTRY: Registry[Any] = Registry().with_resources(
     (name, Resource.from_contents(document)) for name, document in DOCUMENTS.items()

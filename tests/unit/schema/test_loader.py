@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_document_but_the_dialect_is_loaded(schema: Schema) -> None:
-    names = {path.stem for path in documents_folder().glob("*.json")}
+    names = {path.stem for path in Path(documents_folder()).glob("*.json")}
     assert set(schema.documents) == names - {"dialect"}
 
 

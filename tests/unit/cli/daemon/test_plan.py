@@ -65,4 +65,4 @@ def test_a_trace_event_that_fits_nothing_is_warned_about(capfd: pytest.CaptureFi
 
 
 def test_trace_help_lists_the_loggers() -> None:
-    assert plan_of("--trace", "help").answer == "block\ndaemon\njobs\nmonitor\nnbd\nserver\ntransaction\n"
+    assert plan_of("--trace", "help").answer == "block\ndaemon\nexports\nfuse\njobs\nmonitor\nnbd\nserver\ntransaction\n"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from qmpserver.driver_api import flags
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
-from qmpserver.drivers.file.driver import INLINE_READ, FileDriver
+from qmpserver.drivers.file.driver import FileDriver
+from qmpserver.drivers.file.in_place import MOST_READ
 from qmpserver.units import KiB, MiB
 from tests.unit.drivers.file.context import FileContext, OpenFile
 
@@ -38,7 +39,7 @@ def test_a_cached_read_never_suspends(image: Path, open_file: OpenFile) -> None:
 
 
 @pytest.mark.parametrize("direct", [False, True])
-@pytest.mark.parametrize("length", [4096, INLINE_READ, 3 * MiB])
+@pytest.mark.parametrize("length", [4096, MOST_READ, 3 * MiB])
 def test_what_was_written_is_read_back(
     tmp_path: Path, open_file: OpenFile, length: int, direct: bool
 ) -> None:

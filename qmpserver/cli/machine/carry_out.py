@@ -1,0 +1,265 @@
+"""Make the machine that the command line asks for, in QEMU's order whatever the order of the options.
+
+Descriptors and objects come first, then ways in, nodes, drives and network backends, then monitors, and devices
+last.  Clients are let in when all of it is there.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from qmpserver.chardevs.chardev import Chardev
+from qmpserver.cli import structured
+from qmpserver.cli.getopt import STRAY, Option
+from qmpserver.cli.machine import defaults, steps
+from qmpserver.cli.machine.flat import Warn, read_flat
+from qmpserver.cli.machine.wanted import Wanted
+from qmpserver.cli.reports import Reporter
+from qmpserver.cli.serving.chardevs import parse_chardev
+from qmpserver.cli.serving.legacy_chardev import NoSuchDriver, parse_legacy
+from qmpserver.cli.serving.option_error import OptionError
+from qmpserver.cli.serving.ways_in import open_chardev
+from qmpserver.clock import SystemClock
+from qmpserver.errors import QMPError, error_text
+from qmpserver.machine.config import MachineConfig
+from qmpserver.machine.devices.board_drives import plug_in_board_drives, plug_in_virtio_disks
+from qmpserver.machine.machine import Machine
+from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
+from qmpserver.schema.loader import load
+from qmpserver.server import Server
+
+_LATE_OBJECTS = (*MEMORY_TYPES, "monitor-qmp")
+"""Types of objects that may need what other options make."""
+
+_LEGACY_DISKS = {
+    "hda": {"media": "disk", "index": "0"},
+    "hdb": {"media": "disk", "index": "1"},
+    "hdc": {"media": "disk", "index": "2"},
+    "hdd": {"media": "disk", "index": "3"},
+    "cdrom": {"media": "cdrom", "index": "2"},
+    "fda": {"if": "floppy", "index": "0"},
+    "fdb": {"if": "floppy", "index": "1"},
+    STRAY: {"media": "disk", "index": "0"},
+}
+"""What each short way to name an image says besides."""
+
+_USB_DEVICES = {"tablet": "usb-tablet", "mouse": "usb-mouse", "keyboard": "usb-kbd", "braille": "usb-braille"}
+
+
+class MachineStarter:
+    """Makes a machine.
+
+    Args:
+        wanted: What the command line asks for.
+        config: What the machine is to be.
+        reporter: Where warnings go.
+
+    Attributes:
+        server: The server of the machine.
+    """
+
+    def __init__(self, wanted: Wanted, config: MachineConfig, reporter: Reporter) -> None:
+        self._machine = Machine(load(with_machine=True), SystemClock(), config)
+        self.server = Server(daemon=self._machine)
+        self._wanted = wanted
+        self._reporter = reporter
+        self._monitors: list[tuple[Chardev, bool, str]] = []
+
+    async def start(self) -> None:
+        """Make everything, let clients in, and run unless told to wait.
+
+        Raises:
+            OptionError: Something could not be made.
+            HelpWanted: An option asks for help.
+        """
+        await self._each(("add-fd",), self._add_fd)
+        early, late = self._split_objects()
+        await self._of(early, self._object)
+        await self._each(("chardev",), self._chardev)
+        await self._each(("audiodev",), self._audiodev)
+        await self._each(("blockdev",), self._blockdev)
+        await self._each(("drive", *_LEGACY_DISKS), self._drive)
+        await defaults.add_drives(self._machine, self._wanted)
+        await self._of(late, self._object)
+        await self._each(("netdev", "net", "nic"), self._netdev)
+        await self._each(("numa",), self._numa)
+        self._check_memory()
+        await self._each(("mon", "monitor", "qmp", "qmp-pretty"), self._monitor)
+        await self._of(self._wanted.serials, self._serial)
+        await self._each(("parallel",), self._parallel)
+        await self._make_devices()
+        await self._let_clients_in()
+        self._begin()
+
+    async def _make_devices(self) -> None:
+        """Add what the board carries, then the devices of users, then the disks that come last."""
+        machine = self._machine
+        try:
+            await defaults.add_devices(machine, self._wanted)
+            await plug_in_board_drives(self._machine.devices, self._machine.drives)
+            await self._each(("device", "usbdevice"), self._device)
+            await plug_in_virtio_disks(self._machine.devices, self._machine.drives)
+        except QMPError as error:
+            raise OptionError(error.description) from error
+
+    # In order
+
+    async def _each(self, names: Iterable[str], action: Callable[[Option], Awaitable[None]]) -> None:
+        await self._of(self._wanted.of(*names), action)
+
+    async def _of(self, options: Iterable[Option], action: Callable[[Option], Awaitable[None]]) -> None:
+        for option in options:
+            try:
+                await action(option)
+            except QMPError as error:
+                raise OptionError(error.description, option.written) from error
+            except OSError as error:
+                raise OptionError(error_text(error), option.written) from error
+
+    def _split_objects(self) -> tuple[list[Option], list[Option]]:
+        early: list[Option] = []
+        late: list[Option] = []
+        for option in self._wanted.of("object"):
+            is_late = any(name in option.value for name in _LATE_OBJECTS)
+            (late if is_late else early).append(option)
+        return early, late
+
+    def _warn(self, option: Option) -> Warn:
+        return lambda what, instead: self._reporter.warning(what, option.written, instead)
+
+    # What is made
+
+    async def _add_fd(self, option: Option) -> None:
+        steps.add_fd(self._machine, option, self._warn(option))
+
+    async def _object(self, option: Option) -> None:
+        options = steps.object_options(self._machine.schema, option, self._machine.objects.items())
+        await self.server.object_add(options)
+
+    async def _chardev(self, option: Option) -> None:
+        parsed = parse_chardev(option.value, self._warn(option))
+        if self._machine.chardevs.get(parsed.chardev_id) is not None:
+            raise QMPError(f"Duplicate ID '{parsed.chardev_id}' for chardev")
+        await open_chardev(self._machine.chardevs, parsed, self._reporter, option.written)
+
+    async def _audiodev(self, option: Option) -> None:
+        argument = structured.parse(option.value, "driver")
+        self._machine.add_audiodev(argument.as_type(self._machine.schema.type("Audiodev")))
+
+    async def _blockdev(self, option: Option) -> None:
+        argument = structured.parse(option.value, "driver")
+        await self.server.blockdev_add(argument.as_type(self._machine.schema.type("BlockdevOptions")))
+
+    async def _drive(self, option: Option) -> None:
+        if option.name == "drive":
+            given = steps.flat_pairs(option, None, self._warn(option))
+        else:
+            given = {**_LEGACY_DISKS[option.name], "file": option.value}
+        if self._wanted.is_snapshot:
+            given.setdefault("snapshot", "on")
+        async with self._machine.graph.lock:
+            await self._machine.drives.add_legacy(given)
+
+    async def _netdev(self, option: Option) -> None:
+        steps.add_netdev(self._machine, option)
+
+    async def _numa(self, option: Option) -> None:
+        steps.check_numa(option)
+
+    def _check_memory(self) -> None:
+        memory = self._machine.config.memory
+        own = self._machine.config.board.default_ram_id
+        if memory.backend is None:
+            if self._machine.objects.get(own) is not None:
+                raise OptionError(
+                    f"object's id '{own}' is reserved for the default RAM backend, it can't be used for any other "
+                    "purposes\nChange the object's 'id' to something else or disable automatic creation of the default "
+                    f"RAM backend by setting 'memory-backend={own}' with '-machine'."
+                )
+            return
+        backend = self._machine.objects.get(memory.backend)
+        if not isinstance(backend, MemoryBackend):
+            raise OptionError(f"Memory backend '{memory.backend}' not found")
+        if memory.is_given and backend.get_property("size") != memory.size:
+            raise OptionError("Machine memory size does not match the size of the memory backend")
+
+    async def _device(self, option: Option) -> None:
+        if option.name == "usbdevice":
+            driver = _USB_DEVICES.get(option.value)
+            if driver is None:
+                raise QMPError(f"could not add USB device '{option.value}'")
+            await self._machine.devices.add({"driver": driver}, is_text=True, at_start=True)
+            return
+        options, is_text = defaults.device_options(option, self._warn(option))
+        await self._machine.devices.add(options, is_text=is_text, at_start=True)
+
+    # Ways in
+
+    async def _monitor(self, option: Option) -> None:
+        pretty, is_control = option.name == "qmp-pretty", option.name != "monitor"
+        if option.name == "mon":
+            values = read_flat("mon", option.value, "chardev", self._warn(option)).values
+            pretty, is_control = bool(values.get("pretty", False)), values.get("mode") == "control"
+            if values.get("mode", "readline") not in ("control", "readline"):
+                raise QMPError(f"Parameter 'mode' does not accept value '{values['mode']}'")
+            label = str(values.get("chardev", ""))
+        elif option.value == "none" and option.name == "monitor":
+            return
+        else:
+            label = await self._monitor_chardev(option)
+        if self._machine.chardevs.get(label) is None:
+            raise QMPError(f'chardev "{label}" not found')
+        if not is_control:
+            raise QMPError("only QMP is supported")
+        self._monitors.append((self._machine.chardevs.take(label), pretty, option.written))
+
+    async def _monitor_chardev(self, option: Option) -> str:
+        if option.value.startswith("chardev:"):
+            return option.value.removeprefix("chardev:")
+        label = f"compat_monitor{len(self._monitors)}"
+        await self._open_legacy(label, option, f"parse error: {option.value}")
+        return label
+
+    async def _open_legacy(self, label: str, option: Option, complaint: str) -> None:
+        """Open a chardev by its short form; when that is none, QEMU complains twice."""
+        try:
+            parsed = parse_legacy(label, option.value)
+        except NoSuchDriver as error:
+            self._reporter.error(error.description, option.written)
+            raise QMPError(complaint) from error
+        await open_chardev(self._machine.chardevs, parsed, self._reporter, option.written)
+
+    async def _serial(self, option: Option) -> None:
+        await self._port("serial", "isa-serial", self._wanted.serials.index(option), option)
+
+    async def _parallel(self, option: Option) -> None:
+        await self._port("parallel", "isa-parallel", self._wanted.of("parallel").index(option), option)
+
+    async def _port(self, kind: str, driver: str, number: int, option: Option) -> None:
+        if option.value == "none":
+            return
+        label = f"{kind}{number}"
+        if option.value.startswith("chardev:"):
+            label = option.value.removeprefix("chardev:")
+        else:
+            complaint = f"could not connect {kind} device to character backend '{option.value}'"
+            await self._open_legacy(label, option, complaint)
+        if self._machine.chardevs.get(label) is None:
+            raise QMPError(f"could not connect {kind} device to character backend '{option.value}'")
+        await defaults.add_port(self._machine, driver, label)
+
+    async def _let_clients_in(self) -> None:
+        for chardev, pretty, written in self._monitors:
+            try:
+                await self.server.add_chardev_monitor(chardev, pretty=pretty)
+            except QMPError as error:
+                raise OptionError(error.description, written) from error
+
+    def _begin(self) -> None:
+        config = self._machine.config
+        if not config.starts_paused and config.incoming is None:
+            self._machine.state.start()
+
+
+def make_starter(wanted: Wanted, config: MachineConfig, reporter: Reporter) -> Callable[[], Any]:
+    """Return what makes the machine, on an event loop."""
+    return lambda: MachineStarter(wanted, config, reporter)

@@ -1,0 +1,43 @@
+"""Read an option's flat ``key=value,...`` by the table that says which parameters it has."""
+
+from collections.abc import Callable, Mapping
+
+from qmpserver.cli.flat_options import FlatOptions, Kind, Value, parse
+from qmpserver.errors import ParameterError
+from qmpserver.machine.option_parameters import PARAMETERS, Parameters
+
+_KINDS = {"string": Kind.STRING, "boolean": Kind.BOOLEAN, "number": Kind.NUMBER, "size": Kind.SIZE}
+
+Warn = Callable[[str, str], object]
+"""Told of what is deprecated, and what to write instead."""
+
+
+def read_flat(group: str, text: str, implied: str | None, warn: Warn) -> FlatOptions:
+    """Read an option of a known group.
+
+    Raises:
+        ParameterError: A parameter is unknown, or its value is none of its type.
+    """
+    return parse(text, kinds(PARAMETERS[group]), implied, warn)
+
+
+def kinds(parameters: Parameters) -> Mapping[str, Kind]:
+    """Return how the values of parameters are read."""
+    return {name: _KINDS[kind] for name, kind in parameters.items()}
+
+
+def one_of(values: Mapping[str, Value], key: str, allowed: str, complaint: str) -> None:
+    """Refuse a value that is none of some words.
+
+    Args:
+        values: What was given.
+        key: Which of it.
+        allowed: The words.
+        complaint: The text, in which ``{}`` stands for the value.
+
+    Raises:
+        ParameterError: It is none of them.
+    """
+    value = values.get(key)
+    if value is not None and value not in allowed.split():
+        raise ParameterError(complaint.format(value))

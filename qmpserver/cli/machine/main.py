@@ -1,0 +1,46 @@
+"""Run a machine: read the options, work out what it is to be, then run its server until it is told to end.
+
+A machine that goes to the background leaves the terminal before anything is imported that threads or an event
+loop would hang on.
+"""
+
+import gc
+import sys
+from collections.abc import Sequence
+
+from qmpserver.cli.getopt import UsageError
+from qmpserver.cli.machine.board import make_config
+from qmpserver.cli.machine.options import split
+from qmpserver.cli.machine.reading import read
+from qmpserver.cli.reports import Reporter
+from qmpserver.cli.serving import background
+from qmpserver.cli.serving.option_error import OptionError
+
+
+def main(program: str, words: Sequence[str]) -> int:
+    """Run a machine with these options and return the program's exit status."""
+    reporter = Reporter(program)
+    try:
+        wanted = read(split(words), reporter)
+        if wanted.answer is not None:
+            sys.stdout.write(wanted.answer)
+            return 0
+        config = make_config(wanted, reporter)
+    except UsageError as error:
+        reporter.error(str(error))
+        return 1
+    except OptionError as error:
+        reporter.error(error.message, error.about)
+        return 1
+    parent = background.enter() if wanted.daemonize else None
+
+    # What is made while starting stays; looking through it for garbage is time lost.
+    gc.disable()
+    try:
+        # The fork comes first.
+        from qmpserver.cli.machine.carry_out import make_starter  # noqa: PLC0415
+        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415
+
+        return run_server(wanted, reporter, parent, make_starter(wanted, config, reporter))
+    finally:
+        gc.enable()

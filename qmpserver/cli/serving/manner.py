@@ -1,0 +1,24 @@
+"""Say how the process of a server is to run."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Manner:
+    """How the process is to run.
+
+    Attributes:
+        daemonize: It goes to the background.
+        pidfile: Where the process id is to be written, or None.
+        trace_patterns: What is to be logged in detail.
+        log_path: Where the log goes instead of standard error, or None.
+        log_level: What else is logged.
+        log_json: As JSON lines.
+    """
+
+    daemonize: bool = False
+    pidfile: str | None = None
+    trace_patterns: list[str] = field(default_factory=list)
+    log_path: str | None = None
+    log_level: str = "info"
+    log_json: bool = False

@@ -1,0 +1,15 @@
+"""Report what is wrong with an option."""
+
+
+class OptionError(Exception):
+    """Report that an option could not be carried out.
+
+    Args:
+        message: What is wrong.
+        about: The option as it was written, or nothing.
+    """
+
+    def __init__(self, message: str, about: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.about = about

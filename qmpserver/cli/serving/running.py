@@ -1,0 +1,102 @@
+"""Run a server on an event loop, from its first option to its last closed image."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable
+
+from qmpserver import log
+from qmpserver.cli.event_loop import loop_factory
+from qmpserver.cli.pidfile import PidFile
+from qmpserver.cli.reports import Reporter
+from qmpserver.cli.serving import notify, tracing
+from qmpserver.cli.serving.background import Background
+from qmpserver.cli.serving.manner import Manner
+from qmpserver.cli.serving.option_error import OptionError
+from qmpserver.cli.serving.starting import Starter
+from qmpserver.cli.structured import HelpWanted
+from qmpserver.errors import QMPError, error_text
+from qmpserver.server import Server
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Each ends the daemon in order."""
+
+
+def run_server(
+    manner: Manner, reporter: Reporter, parent: Background | None, make_starter: Callable[[], Starter]
+) -> int:
+    """Run until told to end; return the exit status.
+
+    Args:
+        manner: How the process is to run.
+        reporter: Where messages go while starting.
+        parent: Who waits for us to be ready, if somebody does.
+        make_starter: Makes the server, on the event loop.
+    """
+    try:
+        _configure_log(manner)
+    except OSError as error:
+        reporter.error(f"Error opening logfile {manner.log_path}: {error_text(error)}")
+        return 1
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_run(manner, reporter, parent, make_starter))
+
+
+def _configure_log(manner: Manner) -> None:
+    stream = open(manner.log_path, "a", encoding="utf-8", buffering=1) if manner.log_path else None  # noqa: SIM115
+    detailed = tracing.traced_loggers(manner.trace_patterns) if manner.trace_patterns else ()
+    log.configure(manner.log_level, as_json=manner.log_json, detailed=detailed, stream=stream)
+
+
+async def _run(
+    manner: Manner, reporter: Reporter, parent: Background | None, make_starter: Callable[[], Starter]
+) -> int:
+    starter = make_starter()
+    server = starter.server
+    pidfile: PidFile | None = None
+    try:
+        starting = asyncio.ensure_future(_start(starter, manner))
+        _end_on_signals(server, starting)
+        try:
+            pidfile = await starting
+        except asyncio.CancelledError:
+            return 0
+        except OptionError as error:
+            reporter.error(error.message, error.about)
+            return 1
+        except HelpWanted as answer:
+            print(answer)
+            return 0
+        if parent is not None:
+            parent.ready()
+        notify.notify(notify.READY)
+        gc.freeze()
+        gc.enable()
+        await server.run_until_quit()
+        notify.notify(notify.STOPPING)
+    finally:
+        await server.close()
+        if pidfile is not None:
+            pidfile.remove()
+    return 0
+
+
+async def _start(starter: Starter, manner: Manner) -> PidFile | None:
+    """Start, then write the process id: who sees the file finds a server that is ready."""
+    await starter.start()
+    if manner.pidfile is None:
+        return None
+    try:
+        return PidFile(manner.pidfile)
+    except QMPError as error:
+        raise OptionError(f"cannot create PID file: {error}") from error
+
+
+def _end_on_signals(server: Server, starting: "asyncio.Future[PidFile | None]") -> None:
+    def end() -> None:
+        starting.cancel()
+        server.request_shutdown("host-signal")
+
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end)

@@ -1,0 +1,85 @@
+"""Understand ``--trace``: which parts of the program log in detail, and where to.
+
+QEMU has hundreds of trace events; here each part of the program has a logger, and a pattern turns on
+the detail of every logger it fits, by the logger's own name or by the first word of QEMU's events.
+"""
+
+import fnmatch
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from qmpserver.cli.flat_options import Kind, parse
+from qmpserver.errors import QMPError, error_text
+
+KINDS = {"enable": Kind.STRING, "events": Kind.STRING, "file": Kind.STRING}
+
+CATEGORIES = {
+    "block": ("bdrv", "blk", "file", "mirror", "qcow2", "raw"),
+    "daemon": ("blockdev", "object", "qdev", "qom"),
+    "exports": ("export",),
+    "fuse": ("fuse",),
+    "jobs": ("backup", "commit", "job", "stream"),
+    "monitor": ("handle", "monitor", "qio", "qmp", "socket"),
+    "nbd": ("export", "nbd"),
+    "server": ("main", "runstate"),
+    "transaction": ("transaction",),
+}
+"""The loggers there are, and the first words of QEMU's trace events that mean them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What one ``--trace`` asks for.
+
+    Attributes:
+        patterns: In order; one with a leading ``-`` turns off what it fits.
+        log_path: Where the log is to go instead of standard error, or None.
+    """
+
+    patterns: tuple[str, ...]
+    log_path: str | None
+
+
+def parse_trace(text: str, warn: Callable[[str, str], object]) -> Trace:
+    """Understand one ``--trace``.
+
+    Raises:
+        QMPError: It is malformed, or its file of events cannot be read.
+    """
+    options = parse(text, KINDS, "enable", warn)
+    patterns = ["help"] if options.wants_help else []
+    if enable := options.values.get("enable"):
+        patterns.append(str(enable))
+    if events := options.values.get("events"):
+        patterns += _read_patterns(str(events))
+    log_path = options.values.get("file")
+    return Trace(tuple(patterns), None if log_path is None else str(log_path))
+
+
+def _read_patterns(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+            stripped = [line.strip() for line in lines]
+    except OSError as error:
+        raise QMPError(f"{path}: {error_text(error)}") from error
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def fitting(pattern: str) -> frozenset[str]:
+    """Return the loggers that a pattern without its sign fits."""
+    found = {name for name in CATEGORIES if fnmatch.fnmatchcase(name, pattern)}
+    for name, words in CATEGORIES.items():
+        if any(pattern.startswith((f"{word}_", f"{word}*")) or pattern == word for word in (name, *words)):
+            found.add(name)
+    return frozenset(found)
+
+
+def traced_loggers(patterns: Iterable[str]) -> frozenset[str]:
+    """Return the loggers that are on after all patterns were applied in order."""
+    on: frozenset[str] = frozenset()
+    for pattern in patterns:
+        if pattern.startswith("-"):
+            on -= fitting(pattern[1:])
+        else:
+            on |= fitting(pattern)
+    return on

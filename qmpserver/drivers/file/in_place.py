@@ -1,0 +1,101 @@
+"""Read and write in place, on the event loop, what the page cache gives or takes at once.
+
+Handing a call to a thread and its result back costs several times what copying a few pages does.  The kernel
+says of a read whether it would have to wait (RWF_NOWAIT); of a write only on some file systems.  On others a write
+is made all the same where it goes to the page cache of a local disk, and measured (:mod:`.stalls`).
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from time import perf_counter_ns
+from typing import Final
+
+from qmpserver.drivers.file.io import MOST_BUFFERS
+from qmpserver.drivers.file.space import file_system_magic
+from qmpserver.drivers.file.stalls import Stalls
+from qmpserver.units import KiB
+
+MOST_READ: Final = 256 * KiB
+"""Bytes of a read that is tried in place; copying more would hold up the event loop."""
+
+MOST_WRITTEN: Final = 64 * KiB
+"""The same of a write."""
+
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+_NO_NOWAIT: Final = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
+_PAGE: Final = 4 * KiB
+
+_LOCAL: Final = frozenset((0xEF53, 0x01021994, 0x794C7630))
+"""EXT4_SUPER_MAGIC (of ext2 and ext3 too), TMPFS_MAGIC and OVERLAYFS_SUPER_MAGIC of Linux: a server or a process of
+somebody's never has to answer before a write returns."""
+
+
+class InPlace:
+    """What can be done in place with one open file.
+
+    Args:
+        fd: The file.
+        direct: It bypasses the page cache, so everything waits for the disk.
+        trusts_writes: Writes may be made in place though the file system cannot promise not to wait.
+    """
+
+    def __init__(self, fd: int, *, direct: bool, trusts_writes: bool) -> None:
+        self._asks_reads = self._asks_writes = bool(_NOWAIT) and not direct
+        self._is_trusted = (
+            self._asks_reads and trusts_writes and sys.platform == "linux" and file_system_magic(fd) in _LOCAL
+        )
+        self._stalls = Stalls()
+        self._probe = memoryview(bytearray(1))
+
+    def read(self, fd: int, offset: int, into: memoryview) -> int:
+        """Read what is there without waiting; return how much that was."""
+        if not self._asks_reads:
+            return 0
+        try:
+            return os.preadv(fd, (into,), offset, _NOWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            # Whatever else is wrong will show when it is read in earnest.
+            self._asks_reads = error.errno not in _NO_NOWAIT
+            return 0
+
+    def write(self, fd: int, offset: int, buffers: Sequence[memoryview], length: int) -> int:
+        """Write what can be written without waiting; return how much that was.
+
+        Raises:
+            OSError: It cannot be written; nothing was.
+        """
+        if self._asks_writes:
+            try:
+                return os.pwritev(fd, buffers[:MOST_BUFFERS], offset, _NOWAIT)
+            except BlockingIOError:
+                return 0
+            except OSError as error:
+                if error.errno not in _NO_NOWAIT:
+                    raise
+                self._asks_writes = False
+        if not self._is_trusted:
+            return 0
+        began = perf_counter_ns()
+        if not self._stalls.is_over(began) or not self._has_edges(fd, offset, offset + length):
+            return 0
+        try:
+            return os.pwritev(fd, buffers[:MOST_BUFFERS], offset)
+        finally:
+            self._stalls.note(began, perf_counter_ns())
+
+    def _has_edges(self, fd: int, offset: int, end: int) -> bool:
+        """Say whether the pages that are replaced only in part need not be read first."""
+        return (not offset % _PAGE or self._has_page(fd, offset)) and (
+            not end % _PAGE or self._has_page(fd, end)
+        )
+
+    def _has_page(self, fd: int, offset: int) -> bool:
+        try:
+            os.preadv(fd, (self._probe,), offset - offset % _PAGE, _NOWAIT)
+        except OSError:
+            return False
+        return True

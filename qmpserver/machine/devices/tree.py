@@ -1,0 +1,331 @@
+"""Keep all devices of a machine: find them, add and remove them."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from qmpserver import tasks
+from qmpserver.clock import Clock, Timer
+from qmpserver.errors import DeviceNotFound, QMPError
+from qmpserver.events import EventBus
+from qmpserver.machine.devices.buses import BusMaker
+from qmpserver.machine.devices.completing import complete, complete_with_drive
+from qmpserver.machine.devices.device import Bus, Device
+from qmpserver.machine.devices.device_type import DeviceType
+from qmpserver.machine.devices.making import (
+    Setting,
+    check_boot_index,
+    new_device,
+    set_by_type,
+    set_properties,
+)
+from qmpserver.machine.devices.objects import MachineObjects
+from qmpserver.machine.devices.placement import place
+from qmpserver.machine.devices.realising import Neighbours, realise, wants_drive
+from qmpserver.machine.devices.references import References
+from qmpserver.machine.devices.search import all_buses, bus_for, bus_named
+from qmpserver.machine.devices.types.table import DEVICE_TYPES
+from qmpserver.machine.devices.usb_ports import claim_port
+
+NOT_PROPERTIES = ("driver", "bus", "id")
+"""What is said of a device that is no property of it."""
+
+_WELL_FORMED = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
+_NOT_ON_A_BUS = ("nvme-subsys",)
+"""Devices without a bus, which nobody could tell the machine of."""
+
+
+class DeviceTree:
+    """All devices.
+
+    Args:
+        references: What devices may name.
+        events: Where it is told that a device has gone.
+        clock: What the delay of unplugging is measured by.
+        cpus: How many processors there are.
+        settings: What devices of a type get unless they are told otherwise.
+
+    Attributes:
+        objects: The devices as objects with paths.
+        unplug_delay_ns: How long a PCI device takes to go, as if its guest had to agree.
+    """
+
+    def __init__(
+        self,
+        references: References,
+        events: EventBus,
+        clock: Clock,
+        cpus: int = 1,
+        settings: Sequence[Setting] = (),
+    ) -> None:
+        self.objects = MachineObjects()
+        self.unplug_delay_ns = 0
+        self._references = references
+        self._events = events
+        self._clock = clock
+        self._cpus = cpus
+        self._settings = settings
+        self._buses = BusMaker()
+        self._devices: list[Device] = []
+        self._leaving: dict[Device, Timer] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._changes = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Device]:
+        """Go through all devices, in the order they were added."""
+        return iter(tuple(self._devices))
+
+    @property
+    def root_bus(self) -> Bus:
+        """The bus at the root of all others."""
+        return self.objects.root_bus
+
+    def buses(self) -> Iterator[Bus]:
+        """Go through all buses, as QEMU looks at them: the newest device of a bus first."""
+        return all_buses(self.root_bus)
+
+    def get(self, id_or_path: str) -> Device | None:
+        """Return the device of that id or path, or None."""
+        if id_or_path.startswith("/"):
+            path = "/" + "/".join(part for part in id_or_path.split("/") if part)
+            return next((device for device in self._devices if device.qom_path == path), None)
+        return next((device for device in self._devices if device.device_id == id_or_path), None)
+
+    def find(self, id_or_path: str) -> Device:
+        """Return the device of that id or path.
+
+        Raises:
+            DeviceNotFound: There is none.
+            QMPError: There is something else at that path.
+        """
+        found = self.get(id_or_path)
+        if found is not None:
+            return found
+        if id_or_path.startswith("/") and self.objects.has(id_or_path):
+            raise QMPError(f"{id_or_path} is not a device")
+        raise DeviceNotFound(f"Device '{id_or_path}' not found", device=id_or_path)
+
+    # Coming
+
+    async def add(
+        self,
+        options: Mapping[str, Any],
+        *,
+        is_text: bool = False,
+        at_start: bool = False,
+        by_default: bool = False,
+    ) -> Device:
+        """Add a device.
+
+        Args:
+            options: Its `driver`, perhaps a `bus` and an `id`, and its properties.
+            is_text: Values are written as on a command line, all of them strings.
+            at_start: The machine is being made, so that it need not be one that can come later.
+            by_default: It is one that a machine has unless it is told not to, which has no place among the user's.
+
+        Raises:
+            QMPError: It cannot be; nothing remains of it.
+        """
+        async with self._changes:
+            entry = _type(options["driver"])
+            bus = self._choose_bus(entry, options.get("bus"))
+            if not at_start:
+                _check_hotplug(entry, bus)
+            device = new_device(entry, self._new_id(options.get("id")))
+            _mark(device, hotplugged=not at_start)
+            set_by_type(device, self._settings, self._references)
+            given = {name: value for name, value in options.items() if name not in NOT_PROPERTIES}
+            set_properties(device, given, self._references, self._devices, is_text=is_text)
+            if by_default:
+                self.objects.add_unattached(device)
+            else:
+                self.objects.reserve_path(device)
+            await self._plug_or_leave(device, bus)
+            if not by_default:
+                self.objects.add(device)
+            return device
+
+    async def _plug_or_leave(self, device: Device, bus: Bus | None) -> None:
+        try:
+            await self._plug(device, bus)
+        except BaseException:
+            self.objects.remove(device)
+            raise
+
+    def add_of_board(self, device: Device, bus: Bus | None) -> None:
+        """Plug in a device that the board has by itself, and that has its path.
+
+        Raises:
+            QMPError: What was said of devices of its type is of no use.
+        """
+        set_by_type(device, self._settings, self._references)
+        if bus is not None:
+            place(bus, device)
+        self._enter(device, bus)
+
+    def _choose_bus(self, entry: DeviceType, name: str | None) -> Bus | None:
+        bus_type = DEVICE_TYPES.bus_of(entry)
+        if name is not None:
+            return bus_named(self.root_bus, name, bus_type, entry.name)
+        return bus_for(self.root_bus, bus_type, entry.name) if bus_type is not None else None
+
+    def _new_id(self, device_id: str | None) -> str | None:
+        if device_id is not None:
+            if not _WELL_FORMED.match(device_id):
+                raise QMPError(f"Invalid qdev ID '{device_id}'")
+            if self.get(device_id) is not None:
+                raise QMPError(f"Duplicate device ID '{device_id}'", code="exists", device=device_id)
+        return device_id
+
+    async def _plug(self, device: Device, bus: Bus | None) -> None:
+        device.bus = bus
+        if bus is not None and bus.type_name == "usb-bus":
+            device.usb_port = self._usb_port(bus, device)
+        elif bus is not None:
+            place(bus, device)
+        has_drive = wants_drive(device)
+        realise(device, Neighbours(self._devices, self._cpus))
+        complete(device, self._cpus, self._devices)
+        self._buses.make(device)
+        user = self._disk_inside(device) if device.type.name == "usb-storage" else device.backend or device
+        if has_drive:
+            async with self._references.drives.around.graph.lock:
+                user.drive = await self._references.drives.attach(user, user.values["drive"] or None)
+        complete_with_drive(user)
+        if user.type.name == "scsi-hd" and user is not device:
+            device.values["drive"] = ""
+        self._take_chardev(device)
+        self._enter(device, bus)
+
+    def _usb_port(self, bus: Bus, device: Device) -> str:
+        port = claim_port(bus, device)
+        if port is None:
+            hub = new_device(DEVICE_TYPES.of("usb-hub"))
+            hub.usb_port = claim_port(bus, hub) or ""
+            self.objects.add_unattached(hub)
+            self._enter(hub, bus)
+            port = claim_port(bus, device)
+        assert port is not None
+        return port
+
+    def _disk_inside(self, device: Device) -> Device:
+        """Make the SCSI disk that a USB disk is made of."""
+        bus = device.buses[0]
+        disk = new_device(DEVICE_TYPES.of("scsi-hd"))
+        _mark(disk, hotplugged=device.hotplugged)
+        disk.values.update({name: value for name, value in device.values.items() if name in disk.values})
+        disk.bus, disk.qom_path = bus, f"{bus.path}/legacy[0]"
+        place(bus, disk)
+        realise(disk, Neighbours(self._devices, self._cpus))
+        complete(disk, self._cpus, self._devices)
+        bus.devices.append(disk)
+        bus.children["legacy[0]"] = disk
+        return disk
+
+    def _take_chardev(self, device: Device) -> None:
+        label = device.value("chardev")
+        if label:
+            self._references.chardevs.take(label)
+
+    def _enter(self, device: Device, bus: Bus | None) -> None:
+        device.bus = bus
+        for part in filter(None, (device, device.backend)):
+            part.check_boot_index = partial(check_boot_index, others=self._devices)
+        if not device.buses:
+            self._buses.make(device)
+        if bus is not None:
+            bus.devices.append(device)
+        self._devices += [device, *reversed([*device.plugged_in()])]
+
+    # Going
+
+    async def remove(self, id_or_path: str) -> None:
+        """Tell a device to go; the event says when it has gone.
+
+        Raises:
+            DeviceNotFound: There is none.
+            QMPError: It cannot go while the machine is there, or it is going already.
+        """
+        device = self.find(id_or_path)
+        if device.is_leaving:
+            raise QMPError(f"Device {id_or_path} is already in the process of unplug")
+        _check_hotplug(device.type, device.bus)
+        if device.bus is None:
+            raise QMPError(f"Device '{device.type.name}' can not be hotunplugged on this machine")
+        device.is_leaving = True
+        if self.unplug_delay_ns and device.bus.fits("PCI"):
+            self._leaving[device] = self._clock.call_later(
+                self.unplug_delay_ns, lambda: tasks.spawn(self._tasks, self._unplug(device))
+            )
+        else:
+            await self._unplug(device)
+
+    def finish_unplugging(self) -> None:
+        """Let all devices go now that were told to, as a reset does."""
+        for device in tuple(self._leaving):
+            tasks.spawn(self._tasks, self._unplug(device))
+
+    async def _unplug(self, device: Device) -> None:
+        async with self._changes:
+            timer = self._leaving.pop(device, None)
+            if timer is not None:
+                timer.cancel()
+            if device not in self._devices:
+                # The bus that it was on has gone before it.
+                return
+            for leaving in [*device.plugged_in(), device]:
+                await self._part_with(leaving)
+            if device.bus is not None:
+                device.bus.devices.remove(device)
+            self.objects.remove(device)
+
+    async def _part_with(self, device: Device) -> None:
+        drive, device.drive = device.drive, None
+        if drive is not None:
+            async with self._references.drives.around.graph.lock:
+                await self._references.drives.detach(drive)
+        chardev = self._references.chardevs.get(device.value("chardev") or "")
+        if chardev is not None and device.bus is not None:
+            chardev.is_taken = False
+        self._devices.remove(device)
+        self.objects.remove(device)
+        named = {"device": device.device_id} if device.device_id is not None else {}
+        self._events.emit("DEVICE_DELETED", {**named, "path": device.qom_path})
+
+    async def close(self) -> None:
+        """Call off what was to go later."""
+        for timer in self._leaving.values():
+            timer.cancel()
+        self._leaving.clear()
+        await asyncio.gather(*self._tasks)
+
+
+def _mark(device: Device, *, hotplugged: bool) -> None:
+    device.hotplugged = hotplugged
+    if device.backend is not None:
+        device.backend.hotplugged = hotplugged
+
+
+def _type(driver: str) -> DeviceType:
+    entry = DEVICE_TYPES.find(driver)
+    if entry is None:
+        raise QMPError(f"'{driver}' is not a valid device model name", code="not-found", driver=driver)
+    if entry.is_abstract:
+        raise QMPError("Parameter 'driver' expects a non-abstract device type")
+    if entry.category is None:
+        raise QMPError("Parameter 'driver' expects a pluggable device type")
+    if entry.parent == "x86_64-cpu":
+        raise QMPError("Processors cannot be added, since nothing runs on them here")
+    return entry
+
+
+def _check_hotplug(entry: DeviceType, bus: Bus | None) -> None:
+    """See that a device can come to or go from its bus while the machine is there."""
+    if not DEVICE_TYPES.is_hotpluggable(entry):
+        raise QMPError(f"Device '{entry.name}' does not support hotplugging")
+    if bus is not None and not bus.is_hotpluggable:
+        raise QMPError(f"Bus '{bus.name}' does not support hotplugging")
+    if bus is None and entry.name in _NOT_ON_A_BUS:
+        raise QMPError(f"Device '{entry.name}' can not be hotplugged on this machine")

@@ -1,0 +1,4 @@
+"""The types of devices, as facts of QEMU 11.1: names, parents, buses, properties and what these are at first.
+
+One file for each family; :mod:`table` has them all together.
+"""

@@ -1,0 +1,153 @@
+"""Hold what a machine is made of: a daemon, its run state, its devices and their media."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from qmpserver.block.opener import Gate
+from qmpserver.clock import Clock
+from qmpserver.daemon import Daemon
+from qmpserver.errors import QMPError
+from qmpserver.machine.config import MachineConfig, Topology
+from qmpserver.machine.devices.board import build_board
+from qmpserver.machine.devices.references import References
+from qmpserver.machine.devices.tree import DeviceTree
+from qmpserver.machine.devices.types.table import OBJECT_TYPES
+from qmpserver.machine.media import drive_info, drive_stats
+from qmpserver.machine.media.drive import DriveSurroundings
+from qmpserver.machine.media.placement import USUAL_UNITS
+from qmpserver.machine.media.store import DriveStore
+from qmpserver.machine.media.throttle_groups import ThrottleGroups
+from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
+from qmpserver.machine.processors import places
+from qmpserver.machine.random_source import RANDOM_TYPES, RandomSource
+from qmpserver.machine.run_state import MachineState
+from qmpserver.machine.run_states import RunState, ShutdownCause
+from qmpserver.qom.tree import Item
+from qmpserver.qom.types import TypeTable
+from qmpserver.schema.model import Schema
+
+
+def topology_to_wire(topology: Topology) -> dict[str, int]:
+    """Shape the arrangement of processors as ``SMPConfiguration``."""
+    counts = {
+        "cpus": topology.cpus,
+        "maxcpus": topology.max_cpus,
+        "sockets": topology.sockets,
+        "dies": topology.dies,
+        "clusters": topology.clusters,
+        "modules": topology.modules,
+        "cores": topology.cores,
+        "threads": topology.threads,
+    }
+    return counts | {"drawers": 1, "books": 1}
+
+
+class Machine(Daemon):
+    """A daemon with the side that a guest and an orchestrator see.
+
+    Args:
+        schema: What commands, events and types there are, those of a machine among them.
+        clock: What everything tells the time by.
+        config: What it is to be.
+        gate: Asked before a file that an image names is opened; raises QMPError to refuse.
+
+    Attributes:
+        config: As given.
+        state: Whether it runs.
+        drives: What its devices read and write.
+        netdevs: The ids of its network backends, which carry nothing.
+        audiodevs: Its audio backends by id, which play nothing.
+        devices: Its devices.
+    """
+
+    def __init__(
+        self, schema: Schema, clock: Clock, config: MachineConfig | None = None, gate: Gate | None = None
+    ) -> None:
+        super().__init__(schema, clock, gate)
+        self.config = config or MachineConfig()
+        self.state = MachineState(self.events, self.config.actions)
+        self.state.can_wake_up = self.config.board.can_wake_up
+        self.state.on_end = lambda cause: self.on_shutdown(cause.value)
+        if self.config.incoming is not None:
+            self.state.starts_by_itself = not self.config.starts_paused
+            self.state.enter(RunState.INMIGRATE)
+        for qom_type in MEMORY_TYPES:
+            self.objects.add_maker(qom_type, MemoryBackend)
+        for qom_type in RANDOM_TYPES:
+            self.objects.add_maker(qom_type, RandomSource)
+        self.drives = self._make_drives()
+        self.graph.devices = self.drives
+        self.state.on_resume.append(self.drives.resume)
+        self.state.on_reset.append(self.drives.reset)
+        self.netdevs: set[str] = set()
+        self.audiodevs: dict[str, dict[str, Any]] = {}
+        self.devices = self._make_devices()
+
+    def _make_drives(self) -> DriveStore:
+        groups = ThrottleGroups(self.objects, self.clock)
+        around = DriveSurroundings(
+            self.graph, self.clock, self.events, groups, lambda: self.state.stop(RunState.IO_ERROR)
+        )
+        return DriveStore(self, around)
+
+    def _make_devices(self) -> DeviceTree:
+        references = References(self.drives, self.chardevs, self.objects, self.netdevs, OBJECT_TYPES)
+        cpus, board = self.config.topology.cpus, self.config.board
+        devices = DeviceTree(references, self.events, self.clock, cpus, self.config.settings)
+        cpu_type = f"{self.config.cpu_model}-x86_64-cpu" if self.config.cpu_model else None
+        cpu_places = [place.to_wire() for place in places(self.config.topology, has_nodes=False)]
+        build_board(devices, board.family, cpu_type, cpu_places[:cpus])
+        self.state.on_reset.append(devices.finish_unplugging)
+        if board.family == "q35":
+            self.drives.units = USUAL_UNITS | {"ide": 1}
+        self.drives.device_exists = lambda path: devices.get(path) is not None
+        return devices
+
+    @property
+    def object_types(self) -> TypeTable:
+        """The types of objects that there are."""
+        return OBJECT_TYPES
+
+    def further_objects(self) -> Mapping[str, Item]:
+        """Return the machine itself, with its devices."""
+        config = self.config
+        values = {
+            "memory": {"size": config.memory.size},
+            "memory-backend": f"/objects/{config.memory.backend or config.board.default_ram_id}",
+            "smp": topology_to_wire(config.topology),
+        }
+        return {"machine": self.devices.objects.as_object(f"{config.machine_type}-machine", values)}
+
+    async def block_info(self, *, flat: bool) -> list[dict[str, Any]]:
+        """Shape every drive as ``BlockInfo``."""
+        return await drive_info.block_info(self.drives, flat=flat)
+
+    def blockstats(self) -> list[dict[str, Any]]:
+        """Shape what is counted of every drive as ``BlockStats``."""
+        return drive_stats.blockstats(self.drives)
+
+    @property
+    def has_balloon(self) -> bool:
+        """Whether a device could ask the guest for memory."""
+        return any(device.type.name.startswith("virtio-balloon") for device in self.devices)
+
+    def add_audiodev(self, options: dict[str, Any]) -> None:
+        """Add an audio backend, an ``Audiodev``.
+
+        Raises:
+            QMPError: Its id is taken.
+        """
+        audiodev_id = options["id"]
+        if audiodev_id in self.audiodevs:
+            raise QMPError(f"attempt to add duplicate property '{audiodev_id}' to object (type 'container')")
+        self.audiodevs[audiodev_id] = options
+
+    async def close(self) -> None:
+        """Part with all media, then do what every daemon does at its end."""
+        await self.devices.close()
+        await self.drives.close()
+        await super().close()
+
+    def shut_down(self, cause: str) -> None:
+        """Tell that the machine is shut down, and end the server."""
+        self.state.shut_down(ShutdownCause(cause))

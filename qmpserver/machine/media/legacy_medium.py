@@ -1,0 +1,111 @@
+"""Open what ``-drive`` puts into a drive."""
+
+from typing import Any
+
+from qmpserver.block import filenames, reopen_options
+from qmpserver.block.node import Node
+from qmpserver.driver_api.option_sizes import SIZES
+from qmpserver.engine import Engine
+from qmpserver.errors import QMPError
+from qmpserver.machine.media import image_file, temporary_overlay
+from qmpserver.machine.media.legacy_options import DriveOptions
+from qmpserver.machine.media.sizes import size_value
+
+_PLACEHOLDER = "off"
+"""What a node is opened with that is to unmap zeroes; QEMU takes that here though discards are not passed on."""
+
+
+async def open_medium(engine: Engine, options: DriveOptions, *, active: bool = True) -> Node | None:
+    """Open the medium, for the caller to become its user.
+
+    Args:
+        engine: What opens it.  The graph is locked.
+        options: What was said.
+        active: It may be used at once; else another process uses it still.
+
+    Returns:
+        The node, or None when there is to be none.
+
+    Raises:
+        QMPError: It cannot be opened; nothing remains of the attempt.
+    """
+    if not options.filename and not options.node and options.image_format is None:
+        return None
+    read_only = options.read_only or options.snapshot
+    wanted = node_options(engine, options) | {"read-only": read_only, "active": active}
+    node = await image_file.open_checked(engine, wanted)
+    if options.snapshot:
+        node = await temporary_overlay.open_over(engine, node, read_only=options.read_only)
+    node.flags.detect_zeroes = options.detect_zeroes
+    return node
+
+
+def node_options(engine: Engine, options: DriveOptions) -> dict[str, Any]:
+    """Return the medium's options as ``blockdev-add`` takes them, yet unchecked.
+
+    Raises:
+        QMPError: They contradict each other.
+    """
+    try:
+        own = reopen_options.nest({name: _plain(name, value) for name, value in options.node.items()})
+    except (AttributeError, TypeError) as error:
+        raise QMPError("Cannot mix scalar and non-scalar keys") from error
+    wanted = _named(engine, options, own)
+    wanted["cache"] = {"direct": options.direct, "no-flush": options.no_flush} | wanted.get("cache", {})
+    wanted["detect-zeroes"] = _PLACEHOLDER if options.detect_zeroes == "unmap" else options.detect_zeroes
+    if options.discard is not None:
+        wanted["discard"] = options.discard
+    if options.aio is not None:
+        _ask_for_aio(wanted, options.aio)
+    return wanted
+
+
+def _plain(name: str, value: str) -> str | int:
+    last = name.rpartition(".")[2]
+    return size_value(last, value) if last in SIZES else value
+
+
+def _named(engine: Engine, options: DriveOptions, own: dict[str, Any]) -> dict[str, Any]:
+    """Join what the file's name says with the options beside it."""
+    driver = options.image_format
+    if driver is not None:
+        image_file.check_known(engine, driver)
+    if not options.filename:
+        if driver is None and "file" not in own:
+            raise QMPError("Must specify either driver or file")
+        _name_protocols(own)
+        return own if driver is None else {"driver": driver, **own}
+    named = filenames.filename_options(options.filename, driver)
+    file = own.pop("file", {})
+    below = named.get("file")
+    if driver is None and below is None and "driver" not in named:
+        raise QMPError("Must specify either driver or file")
+    if not isinstance(file, dict) or "filename" in file:
+        raise QMPError("Can't specify 'file' and 'filename' options at the same time")
+    if isinstance(below, dict) and below.get("driver") == driver:
+        # The format asked for is the protocol itself.
+        named = {**below, **file}
+    elif isinstance(below, dict):
+        named["file"] = {**below, **file}
+    _name_protocols(own)
+    return {**named, **own}
+
+
+def _name_protocols(options: dict[str, Any]) -> None:
+    """Name the protocol of each file below of which only the file name is given."""
+    for name, below in options.items():
+        if not isinstance(below, dict):
+            continue
+        if "driver" not in below and isinstance(below.get("filename"), str):
+            options[name] = {**below, **filenames.protocol_options(below["filename"])}
+        else:
+            _name_protocols(below)
+
+
+def _ask_for_aio(options: dict[str, Any], aio: str) -> None:
+    """Ask the file that the medium is stored in for a way of doing requests."""
+    node = options
+    while isinstance(below := node.get("file", node.get("image")), dict):
+        node = below
+    if node.get("driver") == "file":
+        node.setdefault("aio", aio)

@@ -1,0 +1,102 @@
+"""Libvirt does on our machine what it does on QEMU's, and says the same of it.
+
+What libvirt 9.0 says of QEMU 7.2 is recorded; with QMPSERVER_RECORD=1 it is recorded anew.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.libvirt.domains import domain_xml, make_disks
+from tests.libvirt.libvirtd import Libvirt, can_have_namespaces, plain
+from tests.libvirt.sessions import SESSIONS, Session
+from tests.peers import need
+
+RECORDING = Path(__file__).with_name("recorded_virsh.json")
+ROOT = Path(__file__).parents[2]
+MASKS = (
+    (r"(_times|\.times|_time)([ =]+)\d+", r"\1\2N"),
+    (r"(allocation=|physical=|Allocation: +|Physical: +)\d+", r"\1N"),
+    (r"(rd[._]req[s]?|rd[._]bytes)([ =])\d+", r"\1\2N"),
+    (r"libvirt-\d+\"", 'libvirt-N"'),
+    (r"(CPU time: +)[\d.]+", r"\1N"),
+    (r"snapshot \d+ created", "snapshot N created"),
+    (r"(rss |last_update |CPU: +|Time elapsed: +|<creationTime>)\d+", r"\1N"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+\d{4}", "DATE"),
+    (r"-{20,}", "--"),
+)
+
+pytestmark = pytest.mark.skipif(not can_have_namespaces(), reason="mount namespaces cannot be had")
+
+
+@pytest.fixture(scope="module")
+def libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Libvirt]:
+    need("libvirtd")
+    with Libvirt(tmp_path_factory.mktemp("libvirt")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a program of the name that libvirt looks for, which is ours."""
+    link = tmp_path_factory.mktemp("bin") / "qemu-system-x86_64"
+    link.write_text(
+        f"#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m qmpserver machine \"$@\"\n"
+    )
+    link.chmod(0o755)
+    return link
+
+
+def play(libvirt: Libvirt, emulator: str | Path, session: Session, folder: Path) -> list[list[object]]:
+    """Run a domain through a session; return each line with what came of it."""
+    make_disks(folder)
+    subprocess.run(
+        [need("qemu-img"), "create", "-q", "-f", "qcow2", folder / "spare.qcow2", "4M"], check=True
+    )
+    (folder / "x.xml").write_text(domain_xml(emulator, folder))
+    lines = ("define DIR/x.xml", "start x --paused", *session.lines, "destroy x", "undefine x --managed-save")
+    try:
+        return [[line, *_said(libvirt, line, folder)] for line in lines]
+    finally:
+        libvirt.virsh("destroy", "x")
+        libvirt.virsh("undefine", "x", "--managed-save", "--snapshots-metadata", "--checkpoints-metadata")
+
+
+def _said(libvirt: Libvirt, line: str, folder: Path) -> tuple[int, str]:
+    words = line.split() if "{" in line else shlex.split(line)
+    answer = libvirt.virsh(*(word.replace("DIR", str(folder)) for word in words))
+    return answer.status, plain(answer.text.replace(str(folder), "DIR"), MASKS)
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_a_session_goes_as_with_qemu(name: str, libvirt: Libvirt, emulator: Path, tmp_path: Path) -> None:
+    session = SESSIONS[name]
+    stories = json.loads(RECORDING.read_text()) if RECORDING.exists() else {}
+    if os.environ.get("QMPSERVER_RECORD") == "1":
+        stories[name] = play(libvirt, need("qemu-system-x86_64"), session, tmp_path / "theirs")
+        RECORDING.write_text(json.dumps(stories, indent=1) + "\n")
+        check_disks(session, tmp_path / "theirs")
+    assert play(libvirt, emulator, session, tmp_path / "ours") == stories[name]
+    check_disks(session, tmp_path / "ours")
+
+
+def check_disks(session: Session, folder: Path) -> None:
+    """See that every image is sound, and that disks hold what they should."""
+    for image in folder.glob("*.qcow2"):
+        checked = subprocess.run([need("qemu-img"), "check", "-q", image], check=False)
+        assert checked.returncode == 0, image.name
+    for image_name, disk in session.disks:
+        kind = image_name.rsplit(".")[-1]
+        compared = subprocess.run(
+            [need("qemu-img"), "compare", "-f", kind, folder / image_name, folder / f"{disk}.as-made"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert compared.returncode == 0, f"{image_name}: {compared.stdout}"

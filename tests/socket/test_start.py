@@ -1,0 +1,132 @@
+"""What a start must not load: each of these takes time that nobody gets anything for."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.images import make_qcow2
+from tests.socket.process import OURS, Client, DaemonProcess, environment
+
+TELL = """
+import atexit, sys
+atexit.register(lambda: sys.stderr.write(" ".join(sys.modules)))
+from qmpserver.__main__ import run
+sys.exit(run("qmpserver", sys.argv[1:]))
+"""
+"""The program, which says at its end what it has loaded."""
+
+PACKAGES = frozenset(("cryptography", "numpy", "structlog"))
+"""Other people's packages that few uses of any tool need."""
+
+NEVER_BY_TOOLS = PACKAGES | {
+    "asyncio.events",
+    "dis",  # what `inspect` is made of
+    "logging.handlers",
+    "orjson",
+    "pathlib",
+    "qmpserver.binding",
+    "qmpserver.commands",
+    "qmpserver.crypto",
+    "qmpserver.daemon",
+    "qmpserver.exports",
+    "qmpserver.jobs",
+    "qmpserver.monitor",
+    "qmpserver.qom",
+    "qmpserver.throttling",
+    "random",
+    "socket",
+    "ssl",
+    "subprocess",
+    "traceback",
+    "uvloop",
+}
+QCOW2_EXTRAS = frozenset(
+    f"qmpserver.drivers.qcow2.{name}"
+    for name in (
+        "amend",
+        "compressed",
+        "create",
+        "encryption",
+        "preallocation",
+        "resize",
+        "snapshot_actions",
+        "subcluster_allocation",
+        "subclusters",
+    )
+)
+DRIVERS = frozenset(f"qmpserver.drivers.{name}" for name in ("encryption", "luks", "nbd", "raw", "throttle"))
+CHECK = frozenset(("qmpserver.drivers.qcow2.check", "qmpserver.drivers.qcow2.check_walk"))
+
+
+NOT_BY_DAEMON = {
+    "pathlib",
+    "qmpserver.crypto",
+    "qmpserver.drivers",
+    "qmpserver.exports.nbd_server",
+    "qmpserver.jobs.mirror",
+    "qmpserver.throttling.group",
+}
+
+
+def loaded(*words: str, folder: Path) -> set[str]:
+    """Run the program to its end, and return what it has loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", TELL, *words],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return with_packages(done.stderr.split())
+
+
+def with_packages(modules: list[str]) -> set[str]:
+    """Add the packages that modules are in."""
+    names = set(modules)
+    for module in modules:
+        parts = module.split(".")
+        names |= {".".join(parts[:end]) for end in range(1, len(parts))}
+    return names
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["img", "--version"], ["io", "--version"], ["nbd", "--version"]]
+)
+def test_to_tell_its_version_takes_none_of_the_house(words: list[str], tmp_path: Path) -> None:
+    rooms = {"qmpserver.block", "qmpserver.drivers", "qmpserver.engine", "qmpserver.schema"}
+    assert sorted(loaded(*words, folder=tmp_path) & (NEVER_BY_TOOLS | rooms)) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "spared"),
+    [
+        ("info", QCOW2_EXTRAS | CHECK),
+        ("map", QCOW2_EXTRAS | CHECK),
+        ("check", QCOW2_EXTRAS - {"qmpserver.drivers.qcow2.subclusters"}),
+    ],
+)
+def test_to_look_at_an_image_takes_no_event_loop_and_none_of_the_extras(
+    command: str, spared: frozenset[str], tmp_path: Path
+) -> None:
+    make_qcow2(tmp_path / "image.qcow2", "64M")
+    seen = loaded("img", command, "image.qcow2", folder=tmp_path)
+    assert "qmpserver.drivers.qcow2.driver" in seen
+    assert sorted(seen & (NEVER_BY_TOOLS | DRIVERS | spared)) == []
+
+
+def test_a_daemon_greets_before_it_loads_what_only_commands_need(tmp_path: Path) -> None:
+    options = ("--chardev", "socket,id=c,path=qmp.sock,server=on,wait=off", "--monitor", "chardev=c")
+    launcher = (sys.executable, "-c", TELL.replace("[1:]", f"[{len(OURS) + 1}:]"))
+    with (
+        DaemonProcess(*options, folder=tmp_path, launcher=launcher) as daemon,
+        Client.at(tmp_path / "qmp.sock"),
+    ):
+        status, said = daemon.end(signal.SIGTERM)
+    assert status == 0, said
+    seen = with_packages(said.split())
+    assert {name for name in seen if name.startswith("qmpserver.commands.")} == {"qmpserver.commands.control"}
+    assert sorted(seen & (PACKAGES | DRIVERS | NOT_BY_DAEMON)) == []
