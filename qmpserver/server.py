@@ -70,6 +70,7 @@ class Server:
         self.daemon = daemon or Daemon(load(), clock or SystemClock(), gate)
         self.commands = bind_commands(self.daemon)
         self._quit = asyncio.Event()
+        self._cause = ""
         self.daemon.on_shutdown = self.request_shutdown
         self._monitor = Monitor(
             self.commands,
@@ -251,14 +252,15 @@ class Server:
         """Have :meth:`run_until_quit` return.
 
         Args:
-            cause: A ``ShutdownCause``: `host-signal`, `host-qmp-quit`.
+            cause: A ``ShutdownCause``, as `host-signal` or `host-qmp-quit`; the first one counts.
         """
-        del cause
+        self._cause = self._cause or cause
         self._quit.set()
 
-    async def run_until_quit(self) -> None:
-        """Wait until a client says `quit`, or :meth:`request_shutdown` is called."""
+    async def run_until_quit(self) -> str:
+        """Wait until a client says `quit`, or :meth:`request_shutdown` is called; return the cause."""
         await self._quit.wait()
+        return self._cause
 
     async def close(self) -> None:
         """Stop listening, cancel all jobs, write back and close all images, and take leave of clients.

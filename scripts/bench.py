@@ -28,6 +28,9 @@ from typing import Any
 import bench_img  # type: ignore[import-not-found]
 import bench_nbd  # type: ignore[import-not-found]
 
+# Bytecode is kept, as it is of any program that is installed.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 MIB = 1 << 20
 OURS = f"{shlex.quote(sys.executable)} -m qmpserver --log-level warning"
 

@@ -1,6 +1,6 @@
 """Read, and store on the way what a node does not hold itself: copy-on-read."""
 
-from qmpserver.block import copy_range, reading, writing
+from qmpserver.block import chain, copy_range, reading, writing
 from qmpserver.block.view import NodeView
 from qmpserver.block.zeroes import fill_zeroes, zero_runs
 from qmpserver.driver_api.driver import MappingDriver
@@ -57,12 +57,28 @@ async def _read_chunk(
     whole = fetch_only and start == offset and run_end <= offset + len(into)
     if whole and (copied := await copy_range.copy_from_backing(node, driver, start, mapping.length)):
         return copied
+    if whole and (zeroed := await _store_known_zeroes(node, driver, start, mapping.length)):
+        return zeroed
     fetched = into[:done] if whole else memoryview(bytearray(mapping.length))
     await reading.read_backing(node, start, fetched)
     if not fetch_only:
         into[:done] = fetched[offset - start : offset - start + done]
     await _store_fetched(node, driver, start, fetched)
     return done
+
+
+async def _store_known_zeroes(node: NodeView, driver: MappingDriver, offset: int, length: int) -> int:
+    """Store what the chain below knows to be zeroes without reading it; return how many bytes that is."""
+    backing = node.backing
+    if backing is None or offset >= backing.size:
+        return 0
+    status = await chain.status_above(backing, offset, min(length, backing.size - offset))
+    # A last unit that is not whole has to be read.
+    zeroed = align_down(status.length, driver.subcluster_size) if status.is_zero else 0
+    if zeroed:
+        await writing.zero_allocated(node, driver, offset, zeroed)
+        node.note_changed(offset + zeroed)
+    return zeroed
 
 
 async def _store_fetched(node: NodeView, driver: MappingDriver, offset: int, data: memoryview) -> None:

@@ -7,13 +7,13 @@ QEMU: the raw driver does this, and asks for whole sectors so that it sees all o
 the sector would hold is put together, so that requests may have any size.
 """
 
-import asyncio
 import errno
 import os
 from collections.abc import Callable
 
 from qmpserver.block import reading, writing
 from qmpserver.block.view import NodeView
+from qmpserver.lock import Lock
 
 GUARDED = 512
 """Bytes at the beginning of an image that are looked at."""
@@ -31,7 +31,7 @@ class HeadGuard:
 
     def __init__(self, recognise: Recognise) -> None:
         self._recognise = recognise
-        self._turn = asyncio.Lock()
+        self._turn = Lock()
 
     async def write(self, node: NodeView, offset: int, data: memoryview, flags: int) -> None:
         """Store `data` in `node` as :func:`~qmpserver.block.writing.write` does, one request after the other.

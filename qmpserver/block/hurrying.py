@@ -1,4 +1,4 @@
-"""Put a bound to what the end of a node may wait for."""
+"""Put a bound to what the end of a node, or of a job, may wait for."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -18,6 +18,13 @@ def hurried(tops: Iterable[Node]) -> Iterator[None]:
     finally:
         for driver in hurrying:
             driver.hurry_end()
+
+
+def cancel_held(top: Node) -> None:
+    """Fail what is held back at or below `top` until somebody is there again."""
+    for node in _below([top]):
+        if isinstance(node.driver, SupportsHurry):
+            node.driver.cancel_held()
 
 
 def _below(tops: Iterable[Node]) -> Iterator[Node]:

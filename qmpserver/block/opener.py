@@ -87,6 +87,9 @@ class Opener:
         duplicate_fd: Supplies what ``/dev/fdset/N`` stands for.
         gate: Asked before a file that an image names is opened.
         surroundings: What drivers find around them.
+
+    Attributes:
+        opens_active: Nodes are opened to be used, unless they say otherwise; else left to another process.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Opener:
         self._duplicate_fd = duplicate_fd
         self._gate = gate
         self._surroundings = surroundings
+        self.opens_active = True
 
     async def open(self, options: dict[str, Any]) -> Node:
         """Open a node with everything below it, and give it to the monitor.
@@ -136,7 +140,7 @@ class Opener:
         Raises:
             QMPError: Something cannot be opened; nothing remains of the attempt.
         """
-        flags = NodeFlags(no_io=not with_backing)
+        flags = NodeFlags(no_io=not with_backing, active=self.opens_active)
         return await self._open_tree(options, flags, with_backing=with_backing, for_check=for_check)
 
     async def open_overlay(self, options: dict[str, Any], flags: NodeFlags) -> Node:

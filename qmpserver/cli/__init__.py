@@ -8,6 +8,7 @@ only when its word was given, so that no door pays for another.
 - :mod:`img`: the image tool.
 - :mod:`io`: the disk exerciser.
 - :mod:`nbd`: the NBD server for one image.
+- :mod:`machine`: a machine without a guest.
 - :mod:`shell`: the interactive client.
 - :mod:`link`: links under the names of QEMU's tools.
 - :mod:`getopt`: options in the manner of ``getopt_long``, in the order they were written.

@@ -1,7 +1,5 @@
 """Say which doors there are, behind which module each is, and by which names of QEMU's tools one goes through them."""
 
-import importlib.util
-
 
 class Door:
     """One of the program's tools.
@@ -20,14 +18,6 @@ class Door:
         self.module = module
         self.summary = summary
         self.tool = tool
-
-    @property
-    def is_built(self) -> bool:
-        """Whether its module is there."""
-        package, _, _ = self.module.rpartition(".")
-        return importlib.util.find_spec(package) is not None and (
-            importlib.util.find_spec(self.module) is not None
-        )
 
 
 DOORS = {
@@ -61,21 +51,15 @@ def word_of(program: str) -> str | None:
     return _WORDS.get(program)
 
 
-def built() -> list[str]:
-    """Return the words of all doors that are there."""
-    return [word for word, door in DOORS.items() if door.is_built]
-
-
 def help_text(program: str) -> str:
     """Return what ``--help`` prints in front of all doors."""
     lines = [
         f"Usage: {program} [daemon] OPTION...",
-        *(f"   or: {program} {word} ..." for word in built() if word != "daemon"),
+        *(f"   or: {program} {word} ..." for word in DOORS if word != "daemon"),
         "QEMU's block layer and QMP control plane, without the guest.",
         "",
     ]
-    for word in built():
-        door = DOORS[word]
+    for word, door in DOORS.items():
         lines.append(f"  {word:8} {door.summary}{f' ({door.tool})' if door.tool else ''}")
     lines += [
         "",

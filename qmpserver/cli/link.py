@@ -5,7 +5,7 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 
-from qmpserver.cli.doors import DOORS, word_of
+from qmpserver.cli.doors import word_of
 from qmpserver.cli.getopt import STRAY, OptionTable, UsageError, split
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError, error_text
@@ -14,7 +14,7 @@ PROGRAM = "qmpserver"
 """What the installed program is called."""
 
 NAMES = ("qemu-img", "qemu-io", "qemu-nbd", "qemu-storage-daemon", "qemu-system-x86_64")
-"""The links that are made when no names are given, as far as their doors are there."""
+"""The links that are made when no names are given."""
 
 _OPTIONS = OptionTable(long={"help": False}, short={"h": "help"}, takes_operands=True)
 
@@ -22,9 +22,9 @@ _HELP = """\
 Usage: {program} link DIR [NAME...]
 Make links in DIR by which the program behaves as QEMU's tools.
 
-NAME is the name of a tool: {names},
-or of a machine: qemu-system-ARCHITECTURE.  All of these when none is given.  What is in DIR under
-such a name and is no link to {target} is left alone.
+NAME is the name of a tool ({names})
+or of a machine (qemu-system-ARCHITECTURE); without one, all the tools and {machine} are linked.
+What is in DIR under such a name and is no link to {target} is left alone.
 
   -h, --help   show this and exit
 """
@@ -38,7 +38,11 @@ def main(program: str, words: Sequence[str]) -> int:
     try:
         for option in split(_OPTIONS, words):
             if option.name == "help":
-                sys.stdout.write(_HELP.format(program=program, names=", ".join(NAMES[:4]), target=PROGRAM))
+                sys.stdout.write(
+                    _HELP.format(
+                        program=program, names=", ".join(NAMES[:-1]), machine=NAMES[-1], target=PROGRAM
+                    )
+                )
                 return 0
             if option.name == STRAY:
                 operands.append(option.value)
@@ -49,16 +53,12 @@ def main(program: str, words: Sequence[str]) -> int:
         reporter.advise(f"Try '{name} --help' for more information")
         return 1
     try:
-        for line in make_links(operands[0], operands[1:] or _default_names(), _installed_program()):
+        for line in make_links(operands[0], operands[1:] or NAMES, _installed_program()):
             print(line)
     except QMPError as error:
         reporter.error(error.description)
         return 1
     return 0
-
-
-def _default_names() -> list[str]:
-    return [name for name in NAMES if DOORS[word_of(name) or ""].is_built]
 
 
 def make_links(folder: str, names: Sequence[str], target: str) -> list[str]:
@@ -75,11 +75,8 @@ def make_links(folder: str, names: Sequence[str], target: str) -> list[str]:
     """
     paths = [os.path.join(folder, name) for name in names]
     for name, path in zip(names, paths, strict=True):
-        word = word_of(name)
-        if word is None:
+        if word_of(name) is None:
             raise QMPError(f"'{name}' is not the name of a QEMU tool")
-        if not DOORS[word].is_built:
-            raise QMPError(f"'{name}' is not supported yet")
         if os.path.lexists(path) and not _is_ours(path):
             raise QMPError(f"'{path}' exists and is not a link to {PROGRAM}")
     try:

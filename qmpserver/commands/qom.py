@@ -80,7 +80,8 @@ def _check_value(daemon: Daemon, item: UserObject, name: str, value: Any) -> Non
     """Hold a property's new value against the type that ``object-add`` has for it."""
     options = daemon.schema.type("ObjectOptions").type
     assert isinstance(options, Union)
-    daemon.schema.type(options.branches[item.qom_type].name).check({name: value})
+    member = next(entry for entry in options.branches[item.qom_type].members if entry.name == name)
+    daemon.schema.check_value(member.type, value, name)
 
 
 def property_info(entry: Property) -> dict[str, Any]:

@@ -149,6 +149,9 @@ class SupportsHurry(Protocol):
     def hurry_end(self) -> None:
         """Go on as before the first :meth:`hurry_begin`."""
 
+    def cancel_held(self) -> None:
+        """Fail what is held back until somebody is there again; nobody wants it done any more."""
+
 
 @runtime_checkable
 class SupportsReopen(Protocol):

@@ -46,7 +46,9 @@ class MirrorTopDriver(FilterDriver):
         QEMU: it lets others write to a node that is mirrored as well, and does not copy what they write.
         """
         if self._is_commit:
-            return PermissionSet(used & ~Permission.CONSISTENT_READ, shared | Permission.CONSISTENT_READ)
+            # A node whose writes are barred bars them for its backing nodes too, and one of these is the target.
+            allowed = Permission.CONSISTENT_READ | Permission.WRITE
+            return PermissionSet(used & ~Permission.CONSISTENT_READ, shared | allowed)
         if self.interceptor is not None:
             shared &= ~Permission.WRITE
         return PermissionSet(used, shared)

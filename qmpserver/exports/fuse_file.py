@@ -102,8 +102,16 @@ class FuseFile:
     async def attributes(self) -> dict[str, int]:
         """Return what ``stat`` shows; its times are the present."""
         node = self._backend.node
+        return self.attributes_at_once((await allocated_sizes([node])).get(node.node_name))
+
+    def attributes_at_once(self, allocated: int | None = None) -> dict[str, int]:
+        """Return the same without waiting for anything; any thread may ask.
+
+        Args:
+            allocated: Bytes that the node occupies on the host; its size when nobody knows.
+        """
+        node = self._backend.node
         size = node.size
-        allocated = (await allocated_sizes([node])).get(node.node_name, size)
         now_s = self._clock.realtime_us() // 1_000_000
         times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), now_s * 1_000_000_000)
         return {
@@ -112,7 +120,7 @@ class FuseFile:
             "st_uid": self.owner.uid,
             "st_gid": self.owner.gid,
             "st_size": size,
-            "st_blocks": -(-allocated // 512),
+            "st_blocks": -(-(size if allocated is None else allocated) // 512),
             "st_blksize": node.driver.limits.request_alignment,
             **times,
         }

@@ -61,10 +61,19 @@ class Asked:
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
         """Answer ``stat``."""
+        if _is_asked_by_us():
+            # The event loop may be what waits.
+            return self._file.attributes_at_once()
         return self._run(self._file.attributes())
 
     def open(self, path: str, flags: int) -> int:
-        """Answer ``open``."""
+        """Answer ``open``.
+
+        Raises:
+            OSError: EDEADLK to this very process, which would wait for itself.
+        """
+        if _is_asked_by_us():
+            raise OSError(errno.EDEADLK, os.strerror(errno.EDEADLK))
         if flags & os.O_TRUNC:
             self._run(self._file.empty())
         return 0
@@ -204,6 +213,12 @@ class FuseMount:
             self._loop.call_soon_threadsafe(complete)
         except RuntimeError:
             return  # the loop was closed, and nobody waits
+
+
+def _is_asked_by_us() -> bool:
+    """Say whether a thread of this process makes the request that is being answered."""
+    _, _, thread_id = mfusepy.fuse_get_context()
+    return os.path.exists(f"/proc/self/task/{thread_id}")
 
 
 def _give_signals_back() -> None:

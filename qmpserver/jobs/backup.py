@@ -10,6 +10,7 @@ from qmpserver.block.block_copy import BlockCopy
 from qmpserver.block.copy import CHUNK, MAX_IN_FLIGHT, CopyEngine
 from qmpserver.block.copy_before_write import KeptPointInTime, point_in_time_of
 from qmpserver.block.graph import Graph
+from qmpserver.block.hurrying import cancel_held
 from qmpserver.block.node import Node
 from qmpserver.block.opener import Opener
 from qmpserver.block.range_copy import CopyFailedError
@@ -209,6 +210,11 @@ class BackupJob(BlockJob):
         if plan.sync is SyncMode.BITMAP and plan.bitmap is not None:
             copy.bitmap.clear()
             copy.bitmap.merge(plan.bitmap.bitmap)
+
+    def mark_cancelled(self) -> None:
+        """Count the job as cancelled; nobody waits for a target that is not there."""
+        super().mark_cancelled()
+        cancel_held(self.plan.target)
 
     # The work
 

@@ -28,6 +28,24 @@ def pack(document: dict[str, Any]) -> bytes:
     return _HEAD.pack(_MAGIC, _VERSION, len(body), zlib.crc32(body)) + body
 
 
+HEAD_LENGTH: Final = _HEAD.size
+"""Bytes of the head of a record, which say how long it is."""
+
+
+def length_of(head: bytes) -> int:
+    """Return the bytes that follow on the head of a record.
+
+    Raises:
+        QMPError: It is none of ours, or longer than any of ours.
+    """
+    if len(head) < _HEAD.size or not head.startswith(_MAGIC):
+        raise QMPError("This is not the state of a machine that this program has saved")
+    length: int = _HEAD.unpack_from(head)[2]
+    if length > MAX_RECORD:
+        raise QMPError(f"A machine state of {length} bytes is too long")
+    return length
+
+
 def parse(record: bytes) -> dict[str, Any]:
     """Return the state of a record; what follows it does not matter.
 

@@ -12,6 +12,7 @@ from qmpserver.block import chain, reopening
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph
+from qmpserver.block.hurrying import cancel_held
 from qmpserver.block.node import Node
 from qmpserver.block.opener import Opener
 from qmpserver.clock import Timer
@@ -209,6 +210,11 @@ class MirrorJob(BlockJob):
         self._is_to_end, self._is_to_replace = True, False
         self.wake()
         await self.react()
+
+    def mark_cancelled(self) -> None:
+        """Count the job as cancelled; nobody waits for a target that is not there."""
+        super().mark_cancelled()
+        cancel_held(self.plan.target)
 
     # The work
 

@@ -67,6 +67,7 @@ class MachineConfig:
         incoming: Where it is to be migrated from, or None.
         actions: What follows on a shutdown and so on.
         display: Where its screen would be shown.
+        unplug_delay_ns: How long a PCI device takes to go; QEMU asks its guest, and here is none.
         settings: Properties that devices of some type get, in order: type, property, value.
         recorded: Every option that has no effect here, as written, by name.
     """
@@ -83,6 +84,7 @@ class MachineConfig:
     incoming: str | None = None
     actions: Actions = field(default_factory=Actions)
     display: str = "none"
+    unplug_delay_ns: int = 0
     settings: tuple[tuple[str, str, str], ...] = ()
     recorded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

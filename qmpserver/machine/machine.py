@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from qmpserver.block.activation import activate, inactivate_all
 from qmpserver.block.opener import Gate
 from qmpserver.clock import Clock
 from qmpserver.daemon import Daemon
 from qmpserver.errors import QMPError
+from qmpserver.log import get_logger
 from qmpserver.machine.config import MachineConfig, Topology
 from qmpserver.machine.devices.board import build_board
 from qmpserver.machine.devices.references import References
@@ -18,6 +20,7 @@ from qmpserver.machine.media.placement import USUAL_UNITS
 from qmpserver.machine.media.store import DriveStore
 from qmpserver.machine.media.throttle_groups import ThrottleGroups
 from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
+from qmpserver.machine.migration.migration import Migration
 from qmpserver.machine.processors import places
 from qmpserver.machine.random_source import RANDOM_TYPES, RandomSource
 from qmpserver.machine.run_state import MachineState
@@ -25,6 +28,8 @@ from qmpserver.machine.run_states import RunState, ShutdownCause
 from qmpserver.qom.tree import Item
 from qmpserver.qom.types import TypeTable
 from qmpserver.schema.model import Schema
+
+_log = get_logger("machine")
 
 
 def topology_to_wire(topology: Topology) -> dict[str, int]:
@@ -54,6 +59,7 @@ class Machine(Daemon):
     Attributes:
         config: As given.
         state: Whether it runs.
+        migration: How it is handed to another process.
         drives: What its devices read and write.
         netdevs: The ids of its network backends, which carry nothing.
         audiodevs: Its audio backends by id, which play nothing.
@@ -71,10 +77,13 @@ class Machine(Daemon):
         if self.config.incoming is not None:
             self.state.starts_by_itself = not self.config.starts_paused
             self.state.enter(RunState.INMIGRATE)
+            # Its images are another process's until it comes.
+            self.opener.opens_active = False
         for qom_type in MEMORY_TYPES:
             self.objects.add_maker(qom_type, MemoryBackend)
         for qom_type in RANDOM_TYPES:
             self.objects.add_maker(qom_type, RandomSource)
+        self.migration = Migration(self, self.events, clock)
         self.drives = self._make_drives()
         self.graph.devices = self.drives
         self.state.on_resume.append(self.drives.resume)
@@ -97,9 +106,12 @@ class Machine(Daemon):
         cpu_type = f"{self.config.cpu_model}-x86_64-cpu" if self.config.cpu_model else None
         cpu_places = [place.to_wire() for place in places(self.config.topology, has_nodes=False)]
         build_board(devices, board.family, cpu_type, cpu_places[:cpus])
-        self.state.on_reset.append(devices.finish_unplugging)
+        devices.unplugging.delay_ns = self.config.unplug_delay_ns
+        self.state.on_reset.append(devices.unplugging.finish_all)
         if board.family == "q35":
             self.drives.units = USUAL_UNITS | {"ide": 1}
+        if board.family in ("none", "microvm"):
+            self.drives.usual_interface = "none"
         self.drives.device_exists = lambda path: devices.get(path) is not None
         return devices
 
@@ -142,9 +154,69 @@ class Machine(Daemon):
             raise QMPError(f"attempt to add duplicate property '{audiodev_id}' to object (type 'container')")
         self.audiodevs[audiodev_id] = options
 
+    # What migration asks
+
+    def saved_state(self) -> dict[str, Any]:
+        """Return what has to be known elsewhere to go on there."""
+        return {
+            "machine": self.config.board.family,
+            "uuid": str(self.config.uuid),
+            "run-state": self.state.status.value,
+            "trays": {drive.qdev_path: drive.is_tray_open for drive in self.drives if drive.has_tray},
+        }
+
+    def check_saved_state(self, saved: dict[str, Any]) -> None:
+        """See whether a state is one of such a machine as this one.
+
+        Raises:
+            QMPError: It is not.
+        """
+        if saved.get("machine") != self.config.board.family:
+            raise QMPError(
+                f"Machine type received is '{saved.get('machine')}' and local is '{self.config.board.family}'"
+            )
+        if self.migration.capabilities["validate-uuid"] and saved.get("uuid") != str(self.config.uuid):
+            raise QMPError(f"UUID received is {saved.get('uuid')} and local is {self.config.uuid}")
+        for path in saved.get("trays", {}):
+            self.drives.find(qdev_id=path)
+
+    def restore_state(self, saved: dict[str, Any]) -> None:
+        """Take over a state that was checked."""
+        for path, is_open in saved.get("trays", {}).items():
+            self.drives.find(qdev_id=path).is_tray_open = is_open
+
+    async def release_images(self) -> None:
+        """Leave all images to another process.
+
+        Raises:
+            QMPError: One is in use; all are as before.
+        """
+        async with self.graph.lock:
+            try:
+                await inactivate_all(self.graph)
+            except QMPError:
+                await activate(self.graph, *self.graph)
+                raise
+
+    async def take_images(self) -> None:
+        """Use all images.
+
+        Raises:
+            QMPError: One cannot be had.
+        """
+        self.opener.opens_active = True
+        async with self.graph.lock:
+            await activate(self.graph, *self.graph)
+
+    def give_up(self, message: str) -> None:
+        """End the program, because nothing can come of this machine."""
+        _log.error("machine given up", reason=message)
+        self.on_shutdown(ShutdownCause.HOST_ERROR.value)
+
     async def close(self) -> None:
         """Part with all media, then do what every daemon does at its end."""
-        await self.devices.close()
+        await self.migration.close()
+        await self.devices.unplugging.close()
         await self.drives.close()
         await super().close()
 

@@ -29,22 +29,28 @@ class TypeEntry(Protocol):
     """What a table knows of a type; see :class:`ObjectType`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name."""
 
     @property
-    def parent(self) -> str | None: ...
+    def parent(self) -> str | None:
+        """The type it descends from, or None."""
 
     @property
-    def is_abstract(self) -> bool: ...
+    def is_abstract(self) -> bool:
+        """There are no objects of just this type."""
 
     @property
-    def is_creatable(self) -> bool: ...
+    def is_creatable(self) -> bool:
+        """Users may make objects of it."""
 
     @property
-    def own(self) -> tuple[Property, ...]: ...
+    def own(self) -> tuple[Property, ...]:
+        """Its properties beyond those of its parent."""
 
     @property
-    def backend(self) -> str | None: ...
+    def backend(self) -> str | None:
+        """The type of an object inside it whose properties it has as well, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,9 @@ class TypeTable:
             found.update((own.name, own) for own in entry.own)
             if entry.backend is not None:
                 inner = {own.name: own for own in self.properties_of(entry.backend)}
-                found = inner | found | {"virtio-backend": Property("virtio-backend", f"child<{entry.backend}>")}
+                found = (
+                    inner | found | {"virtio-backend": Property("virtio-backend", f"child<{entry.backend}>")}
+                )
         return list(found.values())
 
     def ancestry(self, name: str | None) -> Iterator[TypeEntry]:

@@ -104,10 +104,10 @@ class TypeBuilder:
         for branch in definition["oneOf"]:
             if "$ref" not in branch:
                 continue
-            struct = self.type(branch)
-            if not isinstance(struct, Struct):
-                raise DefinitionError(f"a branch of '{name}' is no struct")
-            union.branches[branch["properties"][tag]["const"]] = struct
+            further = self.type(branch)
+            if not isinstance(further, Struct | Union):
+                raise DefinitionError(f"a branch of '{name}' has no members")
+            union.branches[branch["properties"][tag]["const"]] = further
 
     def _members(self, definition: Definition) -> list[Member]:
         required = definition.get("required", ())

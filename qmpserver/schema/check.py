@@ -144,23 +144,20 @@ class Checks:
         return check
 
     def _union_check(self, union: Union) -> Check:
-        own: Table | None = None
-        branches: dict[str, Table] = {}
+        tables: dict[int, Table] = {}
 
         def check(value: Any, name: str | None, prefix: str) -> None:
-            nonlocal own
             inner = _inner_prefix(value, name, prefix)
-            if own is None:
-                own = self._table(union.members)
-            seen = _check_members(value, inner, own)
-            tag_value = value[union.tag]
-            table = branches.get(tag_value)
-            if table is None:
-                branch = union.branches.get(tag_value)
-                table = branches[tag_value] = self._table(branch.members) if branch else ()
-            seen += _check_members(value, inner, table)
+            seen = 0
+            # A tag is checked before the part that it decides is looked for.
+            for part in union.parts(value):
+                table = tables.get(id(part))
+                if table is None:
+                    table = tables[id(part)] = self._table(part.members)
+                seen += _check_members(value, inner, table)
             if seen != len(value):
-                refuse_unexpected(value, inner, {row[0] for row in own + table})
+                known = {member.name for part in union.parts(value) for member in part.members}
+                refuse_unexpected(value, inner, known)
 
         return check
 

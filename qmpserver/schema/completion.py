@@ -186,6 +186,5 @@ def _object_in(described: Type) -> Struct | Union | None:
 
 
 def _members_of(here: Struct | Union, given: Mapping[str, Any]) -> list[Member]:
-    if isinstance(here, Union) and (branch := here.branches.get(str(given.get(here.tag)))):
-        return here.members + branch.members
-    return here.members
+    parts = here.parts(given) if isinstance(here, Union) else (here,)
+    return [member for part in parts for member in part.members]

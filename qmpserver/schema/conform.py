@@ -52,11 +52,12 @@ def _conform_object(wanted: Struct | Union, value: Any, path: str) -> None:
 
 
 def _branch_members(union: Union, value: dict[str, Any], path: str) -> list[Member]:
+    """Return the members that the branch adds."""
     tag_value = value.get(union.tag)
     if not isinstance(tag_value, str) or tag_value not in union.tag_values:
         raise SchemaError(f"{path}.{union.tag}: {tag_value!r} is no branch of {union.name}")
-    branch = union.branches.get(tag_value)
-    return branch.members if branch else []
+    _, *further = union.parts(value)
+    return [member for part in further for member in part.members]
 
 
 def _conform_alternate(alternate: Alternate, value: Any, path: str) -> None:

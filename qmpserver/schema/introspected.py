@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from qmpserver.schema.model import Command
+from qmpserver.schema.model import Command, Event
 from qmpserver.schema.qapi import Alternate, Array, Enum, Kind, Member, Notes, Scalar, Struct, Type, Union
 
 Info = Mapping[str, Any]
@@ -32,6 +32,7 @@ _CLASSES: Mapping[str, tuple[type, ...]] = {
 """What a kind of entity is made into."""
 
 _NO_NOTES = Notes()
+_NO_EVENTS: Mapping[str, Event] = {}
 
 
 class IntrospectedCommand:
@@ -63,24 +64,60 @@ class IntrospectedCommand:
         return self._types.make(self._info["ret-type"], self._known.returns if self._known else None)
 
 
+class IntrospectedEvent:
+    """An event of the server's.
+
+    Attributes:
+        name: Its name on the wire.
+        description: What has happened, or an empty string.
+        features: Its marks, as ``deprecated`` or ``unstable``.
+    """
+
+    def __init__(self, info: Info, types: "_Types", known: Event | None) -> None:
+        self.name: str = info["name"]
+        self.description = known.description if known else ""
+        self.features: tuple[str, ...] = tuple(info.get("features", ()))
+        self._info = info
+        self._types = types
+        self._known = known
+
+    @cached_property
+    def arguments(self) -> Struct | Union:
+        """The type of the data."""
+        described = self._types.make(self._info["arg-type"], self._known.data if self._known else None)
+        return described if isinstance(described, Struct | Union) else Struct("", _NO_NOTES)
+
+
 class IntrospectedSchema:
     """What a server knows.
 
     Args:
         answer: What ``query-qmp-schema`` returned.
         known: The commands that lend their words, by name.
+        known_events: The events that do.
 
     Attributes:
         commands: The server's commands by name.
+        events: Its events by name.
     """
 
-    def __init__(self, answer: Iterable[Info], known: Mapping[str, Command]) -> None:
+    def __init__(
+        self,
+        answer: Iterable[Info],
+        known: Mapping[str, Command],
+        known_events: Mapping[str, Event] = _NO_EVENTS,
+    ) -> None:
         entities = list(answer)
         types = _Types({info["name"]: info for info in entities})
         self.commands = {
             info["name"]: IntrospectedCommand(info, types, known.get(info["name"]))
             for info in entities
             if info["meta-type"] == "command"
+        }
+        self.events = {
+            info["name"]: IntrospectedEvent(info, types, known_events.get(info["name"]))
+            for info in entities
+            if info["meta-type"] == "event"
         }
 
 
@@ -135,7 +172,7 @@ class _Types:
             branches = known.branches if isinstance(known, Union) else {}
             for variant in info["variants"]:
                 branch = self.make(variant["type"], branches.get(variant["case"]))
-                if isinstance(branch, Struct):
+                if isinstance(branch, Struct | Union):
                     made.branches[variant["case"]] = branch
 
     def _members(self, info: Info, known: Struct | Union | None) -> list[Member]:

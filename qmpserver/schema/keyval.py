@@ -88,11 +88,11 @@ class _Converter:
         if self._accepts_json and isinstance(wanted, Union) and wanted.tag not in value:
             return value
         prefix = f"{path}." if path else ""
-        converted = self._members(wanted.members, value, prefix)
-        known = list(wanted.members)
-        if isinstance(wanted, Union) and (branch := wanted.branches.get(converted[wanted.tag])):
-            converted |= self._members(branch.members, value, prefix)
-            known += branch.members
+        converted: dict[str, Any] = {}
+        known: list[Member] = []
+        for part in wanted.parts(converted) if isinstance(wanted, Union) else (wanted,):
+            converted |= self._members(part.members, value, prefix)
+            known += part.members
         if len(converted) != len(value):
             refuse_unexpected(value, prefix, {member.name for member in known})
         return converted

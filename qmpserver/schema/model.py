@@ -98,21 +98,24 @@ class Command:
 
     @property
     def boxed(self) -> bool:
-        """Whether a handler gets the arguments whole: one union, or more than is listed."""
-        return isinstance(self.arguments, Union) or self.arguments.is_open
+        """Whether a handler gets the arguments whole: one union, more than is listed, or very many."""
+        arguments = self.arguments
+        is_boxed: bool = self._definition.get("boxed", False)
+        return is_boxed or isinstance(arguments, Union) or arguments.is_open
 
     @property
     def parameters(self) -> dict[str, bool]:
         """The keywords that :attr:`check` returns, and whether each is always there."""
-        if isinstance(self.arguments, Union) or self.arguments.is_open:
+        arguments = self.arguments
+        if self.boxed or isinstance(arguments, Union):
             return {BOXED: True}
-        return {python_name(member.name): member.required for member in self.arguments.members}
+        return {python_name(member.name): member.required for member in arguments.members}
 
     @cached_property
     def check(self) -> Callable[[Mapping[str, Any] | None], dict[str, Any]]:
         """The check of the arguments; see the class."""
         arguments = self.arguments
-        if isinstance(arguments, Struct) and not arguments.is_open:
+        if isinstance(arguments, Struct) and not self.boxed:
             return self._checks.of_arguments(arguments)
         check = self._checks.of(arguments)
 
@@ -212,6 +215,19 @@ class Schema:
             KeyError: There is none.
         """
         return NamedType(self._types.named(name), self._checks)
+
+    def check_value(self, described: Type, value: Any, name: str) -> None:
+        """Hold a value, as JSON gave it, against a type of the schema.
+
+        Args:
+            described: The type.
+            value: The value.
+            name: What it is called in texts.
+
+        Raises:
+            ParameterError: It is none of the type; QEMU's text says why.
+        """
+        _bounded(self._checks.of(described), value, name, "")
 
     def add_branch(self, union_name: str, tag_value: str, definition: Definition) -> None:
         """Let a union's tag have a further value, as when an installed package brings a driver.

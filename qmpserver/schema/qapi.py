@@ -1,8 +1,9 @@
 """Describe the kinds of type that QMP has, in QAPI's words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum as Choices
+from typing import Any
 
 
 class Kind(Choices):
@@ -134,14 +135,22 @@ class Union:
 
     Attributes:
         tag: The member that decides.
-        branches: The further members by the tag's value; a value without an entry adds none.
+        branches: The further members by the tag's value, where a union has some more by its own; a value
+            without an entry adds none.
     """
 
     name: str
     notes: Notes
     tag: str
     members: list[Member] = field(default_factory=list)
-    branches: dict[str, Struct] = field(default_factory=dict)
+    branches: dict[str, "Struct | Union"] = field(default_factory=dict)
+
+    def parts(self, given: Mapping[str, Any]) -> "Iterator[Struct | Union]":
+        """Go through what supplies members of a value, from the outermost: the union, its branch, a branch of that."""
+        part: Struct | Union | None = self
+        while part is not None:
+            yield part
+            part = part.branches.get(str(given.get(part.tag))) if isinstance(part, Union) else None
 
     @property
     def tag_values(self) -> Mapping[str, Notes]:

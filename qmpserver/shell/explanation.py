@@ -1,11 +1,13 @@
-"""Explain commands from the schema."""
+"""Explain commands and events from the schema."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.schema import completion
-from qmpserver.schema.introspected import IntrospectedSchema
+from qmpserver.schema.completion import SchemaShape
+from qmpserver.schema.introspected import IntrospectedEvent, IntrospectedSchema
 from qmpserver.schema.qapi import Struct
 from qmpserver.shell.line import arguments_of
 from qmpserver.shell.words import LineError
@@ -17,6 +19,7 @@ COMMAND {"KEY": VALUE}       the same in JSON, for text that has blanks or looks
 transaction(                 begin a transaction; each line is an action, and ) ends it
 help COMMAND [KEY=VALUE...]  explain a command; with a value that decides, what may go with it
 help COMMAND KEY             explain a member
+help EVENT                   explain an event
 exit                         leave; the server goes on ("quit" ends the server)
 
 VALUE is a whole number, true or false, an object or list in JSON or Python's way, or else text, with its quotes.
@@ -49,18 +52,24 @@ class Explanation:
 
 
 def explain(schema: IntrospectedSchema, words: Sequence[str]) -> Explanation:
-    """Explain a command, or a member of its arguments.
+    """Explain a command, or a member of its arguments, or an event.
 
     Args:
         schema: What the server knows.
-        words: The command, then arguments that decide what else there may be, then perhaps a dotted name.
+        words: The command, then arguments that decide what else there may be, then perhaps a dotted name;
+            or an event.
 
     Raises:
-        LineError: There is no such command or member.
+        LineError: There is no such command, member or event.
     """
     name, *rest = words
+    if name in schema.events:
+        event = schema.events[name]
+        text = " ".join(part for part in (event.description, _marks(event.features)) if part)
+        return Explanation(f"{name} (event)", text, _rows(_Events(schema.events), name, [], {}))
     if name not in schema.commands:
-        raise LineError(f"There is no command '{name}'")
+        near = difflib.get_close_matches(name, [*schema.commands, *schema.events], 1)
+        raise LineError(f"There is no command '{name}'" + (f"; is it '{near[0]}'?" if near else ""))
     path = rest.pop().split(".") if rest and "=" not in rest[-1] else []
     given = arguments_of(rest)
     if path:
@@ -71,6 +80,13 @@ def explain(schema: IntrospectedSchema, words: Sequence[str]) -> Explanation:
     is_silent = isinstance(command.returns, Struct) and not command.returns.members
     text = " ".join(part for part in (command.description, _marks(command.features)) if part)
     return Explanation(name, text + ("" if is_silent else f"\nReturns {returns}."), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """Events as if they were commands: their data has members as arguments have."""
+
+    commands: Mapping[str, IntrospectedEvent]
 
 
 def _member(
@@ -86,7 +102,7 @@ def _member(
     return Explanation(f"{command} {'.'.join(path)}", f"{hint.expected}. {text}".strip(), rows)
 
 
-def _rows(schema: IntrospectedSchema, command: str, path: list[str], given: Mapping[str, Any]) -> list[Row]:
+def _rows(schema: SchemaShape, command: str, path: list[str], given: Mapping[str, Any]) -> list[Row]:
     return [
         Row(one.text, _type(schema, command, [*path, one.text], given, one), _note(one))
         for one in completion.members(schema, command, path, given)
@@ -94,7 +110,7 @@ def _rows(schema: IntrospectedSchema, command: str, path: list[str], given: Mapp
 
 
 def _type(
-    schema: IntrospectedSchema,
+    schema: SchemaShape,
     command: str,
     path: list[str],
     given: Mapping[str, Any],

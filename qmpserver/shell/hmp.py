@@ -12,10 +12,13 @@ COMMAND = "human-monitor-command"
 
 
 class HMPReader:
-    """Turn lines into requests, for the processor that was chosen last."""
+    """Turn lines into requests, for the processor that was chosen last, if one was.
+
+    A machine need not have any, and then refuses to be told of one.
+    """
 
     def __init__(self) -> None:
-        self.cpu_index = 0
+        self.cpu_index: int | None = None
 
     def read(self, line: str) -> Message | None:
         """Return the request that a line makes, or None for an empty one.
@@ -29,12 +32,13 @@ class HMPReader:
         index = self.cpu_index
         if words[0] == "cpu":
             index = _cpu_index(words)
-        return {"execute": COMMAND, "arguments": {"command-line": line, "cpu-index": index}}
+        chosen = {} if index is None else {"cpu-index": index}
+        return {"execute": COMMAND, "arguments": {"command-line": line, **chosen}}
 
     def settle(self, request: Message, reply: Message) -> None:
         """Remember the processor that a request has chosen, if it was a good one."""
         if "return" in reply:
-            self.cpu_index = request["arguments"]["cpu-index"]
+            self.cpu_index = request["arguments"].get("cpu-index")
 
 
 def _cpu_index(words: list[str]) -> int:

@@ -12,6 +12,9 @@ LOOK_EVERY_S = 0.25
 
 _ENDED = ("concluded", "null")
 
+_COPIED = ("ready", "standby", "waiting", "pending")
+"""States in which a job that had nothing to do has done it."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
@@ -34,7 +37,9 @@ class JobProgress:
     @property
     def share(self) -> float:
         """How much of it is done, from 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total else 0.0
+        if not self.total:
+            return 1.0 if self.status in _COPIED else 0.0
+        return min(1.0, self.done / self.total)
 
 
 class Jobs:

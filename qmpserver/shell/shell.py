@@ -75,7 +75,8 @@ class Shell:
         except (CommandFailed, NotConnected):
             return
         if isinstance(answer, list):
-            self.schema = IntrospectedSchema(answer, load().commands)
+            ours = load()
+            self.schema = IntrospectedSchema(answer, ours.commands, ours.events)
 
     async def run(self, line: str) -> Outcome:
         """Run a line and show what comes of it."""

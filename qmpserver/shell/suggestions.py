@@ -6,7 +6,8 @@ from typing import Any
 
 from qmpserver.schema import completion
 from qmpserver.schema.completion import SchemaShape, Suggestion
-from qmpserver.shell.cursor import Place, Wanted, find
+from qmpserver.schema.introspected import IntrospectedSchema
+from qmpserver.shell.cursor import HELP, Place, Wanted, find
 
 NamesOf = Callable[[str, Mapping[str, Any], str], Awaitable[Sequence[str]]]
 """Gives the living names of a kind; the arguments beside, and what is written already, may narrow them."""
@@ -39,7 +40,7 @@ class Completion:
 
 
 async def complete(
-    text: str, schema: SchemaShape, names_of: NamesOf, *, in_transaction: bool = False
+    text: str, schema: IntrospectedSchema, names_of: NamesOf, *, in_transaction: bool = False
 ) -> list[Completion]:
     """Return the ways to go on at the end of a text.
 
@@ -54,9 +55,11 @@ async def complete(
         return []
     match place.wanted:
         case Wanted.COMMAND:
-            found = (
-                completion.commands(schema) if place.quote else [*_OWN_WORDS, *completion.commands(schema)]
-            )
+            found = completion.commands(schema)
+            if text.lstrip().startswith(f"{HELP} "):
+                found += [Suggestion(event.name, event.description) for event in schema.events.values()]
+            elif not place.quote:
+                found += _OWN_WORDS
             return _fitting(place, sorted(found, key=lambda one: one.text))
         case Wanted.KEY:
             return _keys(place, schema)

@@ -238,6 +238,18 @@ STORIES = {
 """The lines of each story."""
 
 _ZEROES = "what reads as zeroes is stored as such, where QEMU stores the zeroes themselves"
+_FIRST_BLOCK = "the first 4096 bytes of a new raw image are a hole, which QEMU fills"
+_NO_EVENT = "what a check finds is not also an event of the image"
+_REPLACED = "a compressed write over stored data replaces it; QEMU refuses it"
 
-DIFFERENT: dict[str, str] = {}
-"""Lines that end otherwise, and why."""
+DIFFERENT: dict[tuple[str, str], str] = {
+    ("amend", "amend a.qcow2 -o backing_file="): "what is as it is may be named; QEMU refuses an empty name",
+    ("converting", "convert -n -c -O qcow2 a.raw c1.qcow2"): _REPLACED,
+    ("converting", "map --output json large.qcow2"): _FIRST_BLOCK,
+    ("damage", "check refcount_block_misaligned.qcow2"): _NO_EVENT,
+    ("damage", "check --output json refcount_block_misaligned.qcow2"): _NO_EVENT,
+    ("damage", "check -q refcount_block_misaligned.qcow2"): _NO_EVENT,
+    ("names", "create -f luks -o help"): "preallocation is an option of the format here, of the file there",
+    ("rebase", "map --output json b.qcow2"): _ZEROES,
+}
+"""Lines that end otherwise, with their story, and why."""

@@ -312,7 +312,7 @@ info 'json:{"file.driver":"file","file.filename":"a.qcow2"}'
 info 'json:[]'
 info 'json:{"a":1'
 info 'json:{"driver":"qcow2","file":"x"}'
-info -f raw 'json:{"driver":"qcow2","file":{"driver":"file","filename":"a.qcow2"}}'
+info -f raw 'json:{"driver":"qcow2","file":{"driver":"file","filename":"a.raw"}}'
 """,
 }
 """The lines of each story."""

@@ -159,7 +159,6 @@ convert --object secret,id=k,data=abc -O qcow2 -o encrypt.format=luks,encrypt.ke
 compare --object secret,id=k,data=abc --image-opts driver=qcow2,encrypt.key-secret=k,file.filename=e1.qcow2 driver=raw,file.filename=a.raw
 convert --object secret,id=k,data=abc --image-opts -O raw driver=qcow2,encrypt.key-secret=k,file.filename=e1.qcow2 e1.raw
 convert -O raw e1.qcow2 e2.raw
-convert -O nbd a.raw e2.raw
 convert -O file a.raw e3.raw
 convert -l snap -l snap -O raw s.qcow2 e4.raw
 convert -l snap -O raw s.qcow2 s.qcow2 e4.raw

@@ -36,7 +36,7 @@ EMULATOR = "qemu-system-x86_64"
 NEWEST = 11
 PATIENCE_TURNS = 400
 
-_HOSTS = frozenset(("limits", "actual-size", "driver-specific", "timestamp"))
+_HOSTS = frozenset(("limits", "actual-size", "driver-specific", "timestamp", "regions"))
 _TIMES = re.compile(r"(idle_time|.*_(total_time|latency))_ns\Z")
 _AUTO = re.compile(r"#auto\d+")
 _OVERLAY = re.compile(r"vl\.\w+")
@@ -83,8 +83,7 @@ async def play_ours(session: Session, folder: Path) -> list[Any]:
     """Play a session on a machine of ours whose files are in `folder`."""
     board = find_board(session.board)
     assert board is not None
-    machine = Machine(SCHEMA, SystemClock(), MachineConfig(board=board))
-    machine.devices.unplug_delay_ns = _UNPLUG_DELAY_NS
+    machine = Machine(SCHEMA, SystemClock(), MachineConfig(board=board, unplug_delay_ns=_UNPLUG_DELAY_NS))
     events: list[dict[str, Any]] = []
     machine.events.subscribe(lambda event: events.append(_event(event.name, event.data)))
     async with Server(daemon=machine) as server:
@@ -207,7 +206,7 @@ def check_recording(recording: Path, name: str, session: Session, images: Path, 
     theirs = shaped(play_theirs(session, _copy(images, tmp_path / "theirs")))
     recorded = json.loads(recording.read_text())[name]
     if major != NEWEST:
-        theirs, recorded = _common(theirs, recorded), _common(recorded, theirs)
+        theirs, recorded = common(theirs, recorded), common(recorded, theirs)
     assert_alike(theirs, recorded)
 
 
@@ -241,12 +240,12 @@ def _shape(part: Any) -> Any:
             return part
 
 
-def _common(part: Any, other: Any) -> Any:
+def common(part: Any, other: Any) -> Any:
     """Leave out what only one of two versions shows."""
     if isinstance(part, dict) and isinstance(other, dict):
-        return {key: _common(value, other[key]) for key, value in part.items() if key in other}
+        return {key: common(value, other[key]) for key, value in part.items() if key in other}
     if isinstance(part, list) and isinstance(other, list) and len(part) == len(other):
-        return [_common(one, two) for one, two in zip(part, other, strict=True)]
+        return [common(one, two) for one, two in zip(part, other, strict=True)]
     # Names are counted, and so counted otherwise where one version shows more of them.
     return _AUTO.sub("#auto", part) if isinstance(part, str) else part
 

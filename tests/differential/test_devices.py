@@ -304,6 +304,29 @@ SESSIONS = {
             Step("qom-set", {"path": "d", "property": "serial", "value": "x"}),
         ],
     ),
+    "what is on PCI": Session(
+        blockdevs=NODES,
+        devices=[
+            "pci-bridge,id=br,chassis_nr=1",
+            "virtio-balloon,bus=br",
+            "virtio-blk,drive=n,id=a",
+            "virtio-blk,drive=m,disable-legacy=on",
+            "lsi,addr=7,multifunction=on",
+            "e1000,addr=7.1,id=e",
+        ],
+        steps=[step("query-pci")],
+    ),
+    "what is on PCI Express": Session(
+        blockdevs=NODES,
+        board="q35",
+        devices=[
+            "pcie-root-port,id=rp,chassis=1",
+            "virtio-blk,drive=n,bus=rp",
+            "nvme,serial=x",
+            "pvpanic-pci",
+        ],
+        steps=[step("query-pci")],
+    ),
     "names of types": Session(
         steps=[
             *(
@@ -354,6 +377,10 @@ COMMAND_LINES = (
     ("pc", "pci-bridge"),
     ("pc", "piix3-usb-uhci,id=u", "usb-hub,port=1", "usb-tablet,port=1.1", "usb-tablet,port=1.9"),
     ("pc", "nvme"),
+    ("pc", "ide-hd,drive=r"),
+    ("pc", "ide-cd,drive=r,unit=0", "ide-cd,drive=r,unit=0"),
+    ("pc", "lsi", "scsi-generic,drive=n"),
+    ("pc", "virtio-blk,drive=n", "ide-hd,drive=n"),
     ("pc", "scsi-hd,drive=n"),
     ("pc", "usb-tablet"),
     ("pc", "virtserialport"),
@@ -390,7 +417,8 @@ def qemus_refusal(board: str, devices: tuple[str, ...]) -> str:
         timeout=PATIENCE_S,
         check=False,
     ).stderr
-    return told.rpartition(f"-device {devices[-1]}: ")[2].strip()
+    # A hint may follow on further lines.
+    return told.rpartition(f"-device {devices[-1]}: ")[2].partition("\n")[0]
 
 
 async def our_refusal(board: str, devices: tuple[str, ...]) -> str:

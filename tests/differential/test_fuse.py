@@ -17,6 +17,7 @@ from tests.peers import qmp_connection
 from tests.socket.process import Client, DaemonProcess
 
 SIZE = 1 << 20
+INSIDE = 65536
 
 Answers = dict[str, Any]
 
@@ -91,13 +92,27 @@ def _shown(path: Path) -> dict[str, int]:
     }
 
 
+def _shown_after(path: Path, change: Callable[..., None], *arguments: Any) -> dict[str, int]:
+    change(*arguments)
+    return _shown(path)
+
+
+def _allocation(fd: int, mode: int, offset: int) -> Callable[[], int]:
+    """Return what allocates from there on, or from so many bytes before or past the end."""
+
+    def allocate() -> int:
+        return _fallocate(fd, mode, offset if offset == INSIDE else os.fstat(fd).st_size + offset, 8192)
+
+    return allocate
+
+
 def _requests(path: Path, fd: int) -> list[tuple[str, Callable[[], Any]]]:
     """What is asked of one file; in order, since some of it changes the file."""
 
     def sized(action: Callable[[], object]) -> Callable[[], object]:
         return lambda: _size_after(fd, action)
 
-    made = [
+    made: list[tuple[str, Callable[[], Any]]] = [
         ("stat", lambda: _shown(path)),
         ("read", lambda: os.pread(fd, 10, 4090)),
         ("read to the end", lambda: len(os.pread(fd, 10000, SIZE - 100))),
@@ -113,23 +128,15 @@ def _requests(path: Path, fd: int) -> list[tuple[str, Callable[[], Any]]]:
         ("sync", lambda: os.fsync(fd)),
     ]
     for mode in (0, 1, 2, 3, 16, 17, 8, 32):
-        for where, offset in (("inside", 65536), ("over the end", -4096), ("past the end", 4096)):
-            at = offset if where == "inside" else None
-            made.append(
-                (
-                    f"fallocate {mode} {where}",
-                    lambda mode=mode, at=at, offset=offset: _fallocate(
-                        fd, mode, os.fstat(fd).st_size + offset if at is None else at, 8192
-                    ),
-                )
-            )
+        for where, offset in (("inside", INSIDE), ("over the end", -4096), ("past the end", 4096)):
+            made.append((f"fallocate {mode} {where}", _allocation(fd, mode, offset)))
     return [
         *made,
         ("data past the end", lambda: os.lseek(fd, 1 << 30, os.SEEK_DATA)),
         ("hole at the end", lambda: os.lseek(fd, os.fstat(fd).st_size, os.SEEK_HOLE)),
-        ("let others read", lambda: (os.chmod(path, 0o644), _shown(path)["st_mode"])),
-        ("let nobody read", lambda: (os.chmod(path, 0o200), _shown(path)["st_mode"])),
-        ("give away", lambda: (os.chown(path, 1, 1), _shown(path)["st_uid"])),
+        ("let others read", lambda: _shown_after(path, path.chmod, 0o644)),
+        ("let nobody read", lambda: _shown_after(path, path.chmod, 0o200)),
+        ("give away", lambda: _shown_after(path, os.chown, path, 1, 1)),
         ("set the time", lambda: os.utime(path, (1, 1))),
         ("remove", lambda: os.unlink(path)),
         ("attribute", lambda: os.getxattr(path, "user.x")),

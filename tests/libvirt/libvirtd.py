@@ -142,7 +142,7 @@ def plain(text: str, masks: Sequence[tuple[str, str]]) -> str:
     text = _PROGRESS.sub("", text.replace("\r", ""))
     for pattern, instead in masks:
         text = re.sub(pattern, instead, text)
-    return "\n".join(line.rstrip() for line in text.splitlines())
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
 
 
 def can_have_namespaces() -> bool:

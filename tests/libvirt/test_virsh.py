@@ -46,9 +46,7 @@ def libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Libvirt]:
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a program of the name that libvirt looks for, which is ours."""
     link = tmp_path_factory.mktemp("bin") / "qemu-system-x86_64"
-    link.write_text(
-        f"#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m qmpserver machine \"$@\"\n"
-    )
+    link.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m qmpserver machine "$@"\n')
     link.chmod(0o755)
     return link
 

@@ -46,6 +46,7 @@ class DaemonProcess:
         variables: What its environment has besides.
         waits_for_ready: The block begins only when it is ready.
         launcher: A command that becomes the daemon whose command line it is given.
+        door: The word that says which server it is, if it is not the storage daemon.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class DaemonProcess:
         variables: Mapping[str, str] | None = None,
         waits_for_ready: bool = True,
         launcher: Sequence[str] = (),
+        door: Sequence[str] = (),
     ) -> None:
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(folder / "notify"))
         self.process = subprocess.Popen(
-            [*launcher, *OURS, "--log-level", "warning", *words],
+            [*launcher, *OURS, *door, "--log-level", "warning", *words],
             cwd=folder,
             env=environment({"NOTIFY_SOCKET": str(folder / "notify"), **(variables or {})}),
             stdin=subprocess.PIPE,

@@ -251,6 +251,15 @@ def test_an_image_guessed_to_be_raw_cannot_be_made_another(image: Path, tmp_path
     assert image.read_bytes() == bytes(512) + b"\1" * 512 + bytes(MIB - 1024)
 
 
+def test_an_image_that_cannot_be_closed_is_told(tmp_path: Path) -> None:
+    make_qcow2(tmp_path / "a.qcow2", "1M")
+    rule = "file.inject-error.0.event=none,file.inject-error.0.iotype=flush"
+    name = f"driver=qcow2,file.driver=blkdebug,{rule},file.image.driver=file,file.image.filename=a.qcow2"
+    with serving(tmp_path, "-k", str(tmp_path / "s"), "--image-opts", name) as server:
+        client("qemu-io", "-t", "writeback", "-f", "raw", "-c", "write 0 64k", uri(tmp_path))
+        assert end_of(server) == (1, f"qmpserver nbd: Could not close '{name}': Input/output error\n")
+
+
 def test_it_is_encrypted_and_lists_what_is_encrypted(image: Path, tmp_path: Path) -> None:
     make_certificates(tmp_path / "pki")
     keys = ["--object", "tls-creds-x509,id=t,endpoint={},dir=pki", "--tls-creds", "t"]

@@ -68,6 +68,13 @@ class Terminal:
         """
         return "\n".join(_ANSWER.sub("", line).rstrip() for line in self._screen.display).rstrip()
 
+    def colours(self, text: str) -> set[str]:
+        """Return the colours of a text that is on the screen."""
+        for number, line in enumerate(self._screen.display):
+            if (start := line.find(text)) >= 0:
+                return {self._screen.buffer[number][start + at].fg for at in range(len(text))}
+        raise AssertionError(f"{text!r} is not on the screen")
+
     def types(self, keys: str) -> None:
         self.child.send(keys)
 
@@ -177,9 +184,25 @@ def test_lines_that_are_pasted_are_run_one_by_one(terminal: Terminal) -> None:
     terminal.sees(r'(?s)"execute": "query-jobs".*"execute": "query-version".*"package".*\n\(QEMU\)$')
 
 
+def test_a_line_has_colours_as_it_is_typed(terminal: Terminal) -> None:
+    terminal.types("job-pasue id=j")
+    terminal.sees("job-pasue id=j$")
+    told = {text: terminal.colours(text) for text in ("job-pasue", "id")}
+    terminal.types(CTRL_C)
+    assert told["job-pasue"] == {"red"}
+    assert len(told["id"]) == 1
+    assert told["id"] not in ({"red"}, {"default"})
+
+
 def test_help_and_mistakes_are_told(terminal: Terminal) -> None:
     terminal.enters("help job-pause")
     terminal.sees("job-pause\nPause a job, at its next request.\n+id +string +The job's id.")
+    terminal.types(f"help JOB_STA{TAB}")
+    terminal.sees("JOB_STATUS_CHANGE$")
+    terminal.types(ENTER)
+    terminal.sees(r"JOB_STATUS_CHANGE \(event\)\n")
+    terminal.enters("help job-pasue")
+    terminal.sees("There is no command 'job-pasue'; is it 'job-pause'\\?")
     terminal.enters("query-version x")
     terminal.sees("Expected a key=value pair, got 'x'")
 

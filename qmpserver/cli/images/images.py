@@ -97,6 +97,8 @@ class ImageName:
 def _of_filename(text: str, image_format: str | None) -> dict[str, Any]:
     """Return the options that a file name means; a format that is a protocol needs no file below it."""
     options = filenames.filename_options(text, image_format)
+    if text.startswith("json:") and image_format is not None:
+        options["driver"] = image_format
     file = options.get("file")
     is_protocol = isinstance(file, dict) and image_format is not None and file.get("driver") == image_format
     return file if is_protocol and isinstance(file, dict) else options

@@ -13,10 +13,11 @@ from qmpserver.block.node import Node
 from qmpserver.block.zeroes import fill_zeroes, zero_runs
 from qmpserver.cli.command_line import Failure
 from qmpserver.cli.img.progress import Progress
+from qmpserver.cli.img.rate import Rate
 from qmpserver.clock import Clock
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.errors import error_text
-from qmpserver.units import NS_PER_SECOND, SECTOR_SIZE, MiB, align_down, align_up
+from qmpserver.units import SECTOR_SIZE, MiB, align_down, align_up
 
 _HOST_CHUNK = 16 * MiB
 """Bytes that are looked at together where the host may copy them by itself."""
@@ -63,7 +64,7 @@ class Converter:
         self._target = target
         self._settings = settings
         self._progress = progress
-        self._clock = clock
+        self._rate = Rate(clock, settings.rate)
         self._total = sum(source.size for source in sources)
         self._done = 0
         self._failure: Failure | None = None
@@ -81,7 +82,6 @@ class Converter:
         Raises:
             Failure: Something could not be read or written; the rest was not tried.
         """
-        began = self._clock.monotonic_ns()
         engine = CopyEngine(self._move, self._on_done)
         self._engine = engine
         for source in self._sources:
@@ -89,11 +89,11 @@ class Converter:
             async for offset, length, is_zero in self._areas(source):
                 if self._failure is not None:
                     break
-                await self._throttle(began)
                 if is_zero:
                     await self._write_zeroes(offset, length)
                     self._on_done(offset, length, None)
                 else:
+                    await self._rate.admit(length)
                     await engine.submit(offset, length)
             await engine.settle()
             self._base += source.size
@@ -106,7 +106,8 @@ class Converter:
 
     async def _areas(self, source: Node) -> AsyncIterator[tuple[int, int, bool]]:
         """Split a source into areas of data, at most a chunk long and whole units, and areas of zeroes."""
-        chunk = _HOST_CHUNK if self._can_be_copied_by_host else CHUNK
+        most = self._rate.at_once(_HOST_CHUNK if self._can_be_copied_by_host else CHUNK)
+        chunk = max(align_down(most, self._unit), self._unit)
         reached = 0
         try:
             async for offset, length, is_data, is_zero in self._runs(source):
@@ -148,11 +149,6 @@ class Converter:
     def _target_backing_size(self) -> int:
         backing = self._target.backing
         return backing.size if backing is not None else 0
-
-    async def _throttle(self, began: int) -> None:
-        if self._settings.rate:
-            due = began + self._done * NS_PER_SECOND // self._settings.rate
-            await self._clock.sleep(max(due - self._clock.monotonic_ns(), 0))
 
     def _on_done(self, offset: int, length: int, error: OSError | None) -> None:
         if isinstance(error, _MoveError):

@@ -24,6 +24,7 @@ from qmpserver.machine.config import MachineConfig
 from qmpserver.machine.devices.board_drives import plug_in_board_drives, plug_in_virtio_disks
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
+from qmpserver.machine.migration.address import parse
 from qmpserver.schema.loader import load
 from qmpserver.server import Server
 
@@ -58,7 +59,11 @@ class MachineStarter:
     """
 
     def __init__(self, wanted: Wanted, config: MachineConfig, reporter: Reporter) -> None:
-        self._machine = Machine(load(with_machine=True), SystemClock(), config)
+        try:
+            self._machine = Machine(load(with_machine=True), SystemClock(), config)
+        except QMPError as error:
+            # What `-global` says of a device of the board is of no use.
+            raise OptionError(error.description) from error
         self.server = Server(daemon=self._machine)
         self._wanted = wanted
         self._reporter = reporter
@@ -71,6 +76,8 @@ class MachineStarter:
             OptionError: Something could not be made.
             HelpWanted: An option asks for help.
         """
+        self._refuse_what_is_not_here()
+        self._warn_of_settings()
         await self._each(("add-fd",), self._add_fd)
         early, late = self._split_objects()
         await self._of(early, self._object)
@@ -78,7 +85,7 @@ class MachineStarter:
         await self._each(("audiodev",), self._audiodev)
         await self._each(("blockdev",), self._blockdev)
         await self._each(("drive", *_LEGACY_DISKS), self._drive)
-        await defaults.add_drives(self._machine, self._wanted)
+        await self._in_words(defaults.add_drives(self._machine, self._wanted))
         await self._of(late, self._object)
         await self._each(("netdev", "net", "nic"), self._netdev)
         await self._each(("numa",), self._numa)
@@ -86,6 +93,7 @@ class MachineStarter:
         await self._each(("mon", "monitor", "qmp", "qmp-pretty"), self._monitor)
         await self._of(self._wanted.serials, self._serial)
         await self._each(("parallel",), self._parallel)
+        await self._in_words(defaults.add_ports(self._machine, self._wanted))
         await self._make_devices()
         await self._let_clients_in()
         self._begin()
@@ -100,8 +108,31 @@ class MachineStarter:
             await plug_in_virtio_disks(self._machine.devices, self._machine.drives)
         except QMPError as error:
             raise OptionError(error.description) from error
+        used = {device.values.get("netdev") for device in machine.devices}
+        for netdev_id in sorted(machine.netdevs - used):
+            self._reporter.warning(f"netdev {netdev_id} has no peer")
+
+    def _refuse_what_is_not_here(self) -> None:
+        wanted = self._wanted
+        if wanted.loadvm is not None:
+            raise OptionError("not supported", f"-loadvm {wanted.loadvm}")
+        if wanted.qtest is not None:
+            raise OptionError("not supported", wanted.qtest.written)
+
+    def _warn_of_settings(self) -> None:
+        for type_name, key, _value in self._machine.config.settings:
+            if type_name not in self._machine.object_types:
+                self._reporter.warning(f"global {type_name}.{key} has invalid class name")
 
     # In order
+
+    @staticmethod
+    async def _in_words(work: Awaitable[None]) -> None:
+        """Do what no single option asks for."""
+        try:
+            await work
+        except QMPError as error:
+            raise OptionError(error.description) from error
 
     async def _each(self, names: Iterable[str], action: Callable[[Option], Awaitable[None]]) -> None:
         await self._of(self._wanted.of(*names), action)
@@ -119,7 +150,7 @@ class MachineStarter:
         early: list[Option] = []
         late: list[Option] = []
         for option in self._wanted.of("object"):
-            is_late = any(name in option.value for name in _LATE_OBJECTS)
+            is_late = steps.driver_of(option.value, "qom-type") in _LATE_OBJECTS
             (late if is_late else early).append(option)
         return early, late
 
@@ -143,7 +174,11 @@ class MachineStarter:
 
     async def _audiodev(self, option: Option) -> None:
         argument = structured.parse(option.value, "driver")
-        self._machine.add_audiodev(argument.as_type(self._machine.schema.type("Audiodev")))
+        options = argument.as_type(self._machine.schema.type("Audiodev"))
+        try:
+            self._machine.add_audiodev(options)
+        except QMPError as error:
+            raise OptionError(error.description) from error
 
     async def _blockdev(self, option: Option) -> None:
         argument = structured.parse(option.value, "driver")
@@ -256,8 +291,17 @@ class MachineStarter:
 
     def _begin(self) -> None:
         config = self._machine.config
-        if not config.starts_paused and config.incoming is None:
-            self._machine.state.start()
+        if config.incoming is None:
+            if not config.starts_paused:
+                self._machine.state.start()
+        elif config.incoming != "defer":
+            self._receive(config.incoming)
+
+    def _receive(self, uri: str) -> None:
+        try:
+            self._machine.migration.receive(parse(uri), int)
+        except QMPError as error:
+            raise OptionError(error.description, f"-incoming {uri}") from error
 
 
 def make_starter(wanted: Wanted, config: MachineConfig, reporter: Reporter) -> Callable[[], Any]:

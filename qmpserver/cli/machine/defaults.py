@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from qmpserver.chardevs.store import make_chardev
 from qmpserver.cli import structured
 from qmpserver.cli.flat_options import split_pairs
 from qmpserver.cli.getopt import Option
 from qmpserver.cli.machine.flat import Warn
+from qmpserver.cli.machine.steps import driver_of
 from qmpserver.cli.machine.wanted import Wanted
 from qmpserver.machine.devices import help as device_help
 from qmpserver.machine.devices.types.table import DEVICE_TYPES
@@ -21,6 +23,35 @@ _ADAPTERS = {
 """The device behind each word of ``-vga``."""
 
 _NETWORK = {"pc": "e1000", "q35": "e1000e"}
+_USB_CONTROLLERS: dict[str, tuple[dict[str, str], ...]] = {
+    "pc": ({"driver": "piix3-usb-uhci", "addr": "1.2"},),
+    "q35": (
+        {"driver": "ich9-usb-ehci1", "addr": "1d.7", "multifunction": "on"},
+        {
+            "driver": "ich9-usb-uhci1",
+            "addr": "1d.0",
+            "multifunction": "on",
+            "masterbus": "usb-bus.0",
+            "firstport": "0",
+        },
+        {
+            "driver": "ich9-usb-uhci2",
+            "addr": "1d.1",
+            "multifunction": "on",
+            "masterbus": "usb-bus.0",
+            "firstport": "2",
+        },
+        {
+            "driver": "ich9-usb-uhci3",
+            "addr": "1d.2",
+            "multifunction": "on",
+            "masterbus": "usb-bus.0",
+            "firstport": "4",
+        },
+    ),
+}
+"""What a board has when it is to have USB."""
+
 _DRIVES: dict[str, tuple[dict[str, str], ...]] = {
     "pc": ({"index": "2", "media": "cdrom"}, {"if": "floppy", "index": "0"}),
     "q35": ({"index": "2", "media": "cdrom"},),
@@ -77,13 +108,7 @@ async def add_drives(machine: Machine, wanted: Wanted) -> None:
 
 def _named(wanted: Wanted, drivers: str) -> bool:
     """Say whether a ``-device`` asks for one of some devices."""
-    return any(_driver(option.value) in drivers.split() for option in wanted.of("device"))
-
-
-def _driver(text: str) -> str:
-    if text.startswith("{"):
-        return str(structured.json_object(text).get("driver", ""))
-    return text.partition(",")[0].removeprefix("driver=")
+    return any(driver_of(option.value, "driver") in drivers.split() for option in wanted.of("device"))
 
 
 def _is_taken(machine: Machine, given: dict[str, str]) -> bool:
@@ -103,6 +128,9 @@ async def add_devices(machine: Machine, wanted: Wanted) -> None:
         return
     has_own = wanted.has_defaults and not _named(wanted, _INSTEAD_OF["vga"])
     adapter = wanted.vga or ("std" if has_own else "none")
+    if machine.config.board_options.get("usb") == "on":
+        for options in _USB_CONTROLLERS[family]:
+            await machine.devices.add(options, is_text=True, at_start=True, by_default=True)
     if adapter in _ADAPTERS:
         await _add_device(machine, _ADAPTERS[adapter])
     if wanted.has_defaults and not wanted.of("netdev", "net", "nic"):
@@ -112,6 +140,17 @@ async def add_devices(machine: Machine, wanted: Wanted) -> None:
 async def _add_device(machine: Machine, driver: str) -> None:
     if driver in DEVICE_TYPES.table:
         await machine.devices.add({"driver": driver}, is_text=True, at_start=True, by_default=True)
+
+
+async def add_ports(machine: Machine, wanted: Wanted) -> None:
+    """Add the ports that a board has unless told not to, which lead nowhere."""
+    if not wanted.has_defaults or machine.config.board.family not in _NETWORK:
+        return
+    for kind, options in (("serial", wanted.serials), ("parallel", wanted.of("parallel"))):
+        driver = f"isa-{kind}"
+        if not options and not _named(wanted, driver) and driver in DEVICE_TYPES.table:
+            await machine.chardevs.add(make_chardev(f"{kind}0", {"type": "null", "data": {}}))
+            await add_port(machine, driver, f"{kind}0")
 
 
 async def add_port(machine: Machine, driver: str, chardev: str) -> None:

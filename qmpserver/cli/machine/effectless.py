@@ -160,6 +160,11 @@ def _log_items(value: str, _warn: Warn) -> None:
             raise QMPError(f"'{item}' is none of {', '.join(_LOG_ITEMS.split())} and trace:PATTERN")
 
 
+def _seed(value: str, _warn: Warn) -> None:
+    if not value.isdecimal():
+        raise QMPError(f"Invalid seed number: {value}")
+
+
 def _audio(value: str, _warn: Warn) -> None:
     if keyval.parse(value, "driver").tree.get("driver") != "none":
         raise QMPError("no audio but 'none' is supported")
@@ -174,6 +179,7 @@ _CHECKERS: Mapping[str, Callable[[str, Warn], None]] = {
     "overcommit": _overcommit,
     "run-with": _run_with,
     "sandbox": _sandbox,
+    "seed": _seed,
     "smbios": _smbios,
 }
 """What has to be checked; other options mean whatever they say."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from qmpserver.cli import keyval
 from qmpserver.cli.getopt import STRAY, Option
 from qmpserver.cli.machine import effectless, texts
+from qmpserver.cli.machine.config_file import add_to_earlier, read_config
 from qmpserver.cli.machine.flat import Warn, read_flat
 from qmpserver.cli.machine.options import NOT_HERE
 from qmpserver.cli.machine.wanted import Wanted
@@ -37,6 +38,9 @@ _MAKING = (
 )
 _STEPS = frozenset(_MAKING.split())
 """Options that make something on the server."""
+
+_CHANNELS = ("defer", "tcp", "unix", "fd", "exec", "file", "rdma", "vsock")
+"""What a machine can be migrated through."""
 
 _BOARD_TEXTS = {
     "kernel": "kernel",
@@ -78,11 +82,18 @@ def _read_one(wanted: Wanted, option: Option, warn: Warn) -> None:
     wanted.recorded.setdefault(name, []).append(value)
     if name in _STEPS or name == STRAY:
         wanted.steps.append(option)
+        if name == "usbdevice":
+            wanted.board.setdefault("usb", "on")
     elif name in _BOARD_TEXTS:
         wanted.board[_BOARD_TEXTS[name]] = value
     elif name in _BOARD_SWITCHES:
         key, setting = _BOARD_SWITCHES[name]
         wanted.board[key] = setting
+    elif name == "set":
+        add_to_earlier(wanted.steps, value)
+    elif name == "readconfig":
+        for inner in read_config(option):
+            _read_one(wanted, inner, warn)
     elif name in _READERS:
         _READERS[name](wanted, option, warn)
     else:
@@ -225,6 +236,9 @@ def _changed(actions: Actions, key: str, value: str) -> Actions:
 
 
 def _incoming(wanted: Wanted, option: Option, _warn: Warn) -> None:
+    kind = option.value.partition(":")[0]
+    if not option.value.startswith("{") and kind not in _CHANNELS:
+        raise ParameterError(f"Parameter 'channel-type' does not accept value '{kind}'")
     wanted.incoming = option
 
 
@@ -318,7 +332,7 @@ def _trace(wanted: Wanted, option: Option, warn: Warn) -> None:
         wanted.answer = "".join(f"{name}\n" for name in tracing.CATEGORIES)
     for pattern in trace.patterns:
         name = pattern.removeprefix("-")
-        if "*" not in name and not tracing.fitting(name):
+        if name != "help" and "*" not in name and not tracing.fitting(name):
             warn(f"trace event '{name}' does not exist", "")
     wanted.trace_patterns += trace.patterns
     wanted.log_path = trace.log_path or wanted.log_path

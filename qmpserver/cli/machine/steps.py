@@ -109,6 +109,16 @@ def check_numa(option: Option) -> None:
         raise ParameterError(f"Parameter 'type' does not accept value '{kind}'")
 
 
+def driver_of(text: str, key: str) -> str:
+    """Return what an option is of, before anything else of it is read; empty when that cannot be told."""
+    if not text.startswith("{"):
+        return text.partition(",")[0].removeprefix(f"{key}=")
+    try:
+        return str(structured.json_object(text).get(key, ""))
+    except QMPError:
+        return ""
+
+
 def flat_pairs(option: Option, implied: str | None, warn: Warn) -> dict[str, str]:
     """Read an option whose parameters depend on what it makes."""
     pairs, _ = split_pairs(option.value, implied, warn)

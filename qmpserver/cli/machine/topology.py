@@ -29,7 +29,8 @@ def make_topology(given: Mapping[str, Any], board: Board) -> Topology:
             raise OptionError(f"{level} > 1 not supported by this machine's CPU topology")
     counts = {level: numbers.get(level, 0) for level in _SHOWN}
     cpus, most = numbers.get("cpus", 0), numbers.get("maxcpus", 0)
-    _fill_in(counts, most or cpus, board)
+    most = most or cpus
+    _fill_in(counts, most, board)
     product = math.prod(counts.values())
     most = most or product
     cpus = cpus or most

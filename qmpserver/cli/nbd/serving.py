@@ -18,6 +18,7 @@ from qmpserver.cli.nbd.labelling import sockets_labelled
 from qmpserver.cli.nbd.picture import open_picture, wanted_image
 from qmpserver.cli.nbd.values import count_of
 from qmpserver.cli.pidfile import PidFile
+from qmpserver.errors import QMPError, error_text
 from qmpserver.exports.exported_bitmaps import find_bitmaps
 from qmpserver.exports.nbd_contexts import BitmapContext
 from qmpserver.exports.nbd_export import NbdExport
@@ -111,7 +112,18 @@ async def _offer(images: Images, given: Given, door: _Door) -> None:
         async with graph.lock:
             if export is not None:
                 await export.close()
-            await backend.remove()
+            await _close(backend, given)
+
+
+async def _close(backend: BlockBackend, given: Given) -> None:
+    """Close the image.
+
+    QEMU: nobody hears of it when what clients have written cannot be brought to the disk any more.
+    """
+    try:
+        await backend.remove()
+    except OSError as error:
+        raise QMPError(f"Could not close '{given.operands[0]}': {error_text(error)}") from error
 
 
 async def _export(images: Images, given: Given, backend: BlockBackend, wanted: Wanted) -> NbdExport:

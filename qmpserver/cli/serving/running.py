@@ -21,6 +21,9 @@ from qmpserver.server import Server
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Each ends the daemon in order."""
 
+_FAILED = "host-error"
+"""The cause of an end that no client asked for."""
+
 
 def run_server(
     manner: Manner, reporter: Reporter, parent: Background | None, make_starter: Callable[[], Starter]
@@ -31,7 +34,7 @@ def run_server(
         manner: How the process is to run.
         reporter: Where messages go while starting.
         parent: Who waits for us to be ready, if somebody does.
-        make_starter: Makes the server, on the event loop.
+        make_starter: Makes the server, on the event loop; raises OptionError when it cannot.
     """
     try:
         _configure_log(manner)
@@ -51,7 +54,11 @@ def _configure_log(manner: Manner) -> None:
 async def _run(
     manner: Manner, reporter: Reporter, parent: Background | None, make_starter: Callable[[], Starter]
 ) -> int:
-    starter = make_starter()
+    try:
+        starter = make_starter()
+    except OptionError as error:
+        reporter.error(error.message, error.about)
+        return 1
     server = starter.server
     pidfile: PidFile | None = None
     try:
@@ -72,13 +79,13 @@ async def _run(
         notify.notify(notify.READY)
         gc.freeze()
         gc.enable()
-        await server.run_until_quit()
+        cause = await server.run_until_quit()
         notify.notify(notify.STOPPING)
     finally:
         await server.close()
         if pidfile is not None:
             pidfile.remove()
-    return 0
+    return 1 if cause == _FAILED else 0
 
 
 async def _start(starter: Starter, manner: Manner) -> PidFile | None:
@@ -95,7 +102,7 @@ async def _start(starter: Starter, manner: Manner) -> PidFile | None:
 def _end_on_signals(server: Server, starting: "asyncio.Future[PidFile | None]") -> None:
     def end() -> None:
         starting.cancel()
-        server.request_shutdown("host-signal")
+        server.daemon.shut_down("host-signal")
 
     loop = asyncio.get_running_loop()
     for number in SIGNALS:

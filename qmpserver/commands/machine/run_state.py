@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from qmpserver.block.activation import activate
 from qmpserver.machine.machine import Machine
+from qmpserver.machine.run_states import RunState
 
 
 def query_status(machine: Machine) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def stop(machine: Machine) -> None:
 async def cont(machine: Machine) -> None:
     """Let the machine run, on nodes that are active again."""
     machine.state.check_may_run()
-    async with machine.graph.lock:
-        await activate(machine.graph, *machine.graph)
+    if machine.state.status is not RunState.INMIGRATE:
+        await machine.take_images()
     machine.state.resume()
 
 

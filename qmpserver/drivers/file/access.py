@@ -107,7 +107,7 @@ class Access:
                 await threads.run(successor.lock.acquire, permissions)
         except BaseException as error:
             if isinstance(error, ImageLocked):
-                error.hint = f"Is another process using the image [{self._filename}]?"
+                error.found_at(self._filename)
             self.abort_permissions()
             raise
 

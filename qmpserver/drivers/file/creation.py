@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
-from qmpserver.drivers.file.locks import make_lock
+from qmpserver.drivers.file.locks import ImageLocked, make_lock
 from qmpserver.drivers.file.resizing import resize
 from qmpserver.errors import QMPError, error_text
 from qmpserver.units import MiB, signed64
@@ -84,6 +84,9 @@ def create_file(wanted: FileCreation) -> None:
         if wanted.extent_size_hint:
             _hint_extent_size(fd, wanted.extent_size_hint)
         resize(fd, wanted.size, wanted.preallocation)
+    except ImageLocked as error:
+        error.found_at(wanted.filename)
+        raise
     finally:
         os.close(fd)
 

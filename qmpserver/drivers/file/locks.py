@@ -53,6 +53,10 @@ class ImageLocked(NodeInUse):
         status = os.fstat(fd)
         self._lock = (status.st_dev, status.st_ino, offset)
 
+    def found_at(self, filename: str) -> None:
+        """Have the hint for a person say which file it is."""
+        self.hint = f"Is another process using the image [{filename}]?"
+
     @property
     def details(self) -> dict[str, str | int]:
         """The code and, where it can be found out, the `pid` of the lock's holder, who may be this process."""

@@ -96,6 +96,10 @@ class NbdDriver(BlockDriver):
         """Wait for it as long as it takes."""
         self._lifeline.hurry_end()
 
+    def cancel_held(self) -> None:
+        """Fail requests that wait for another connection."""
+        self._lifeline.cancel_held()
+
     @property
     def size(self) -> int:
         """The export's size."""

@@ -109,9 +109,7 @@ class Lifeline:
     def _adopt(self, connection: NbdConnection) -> None:
         self._connection = connection
         self._is_patient = True
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._cancel_deadline()
         connection.lost.add_done_callback(lambda _: self._on_loss(connection))
         self._tell()
 
@@ -126,9 +124,14 @@ class Lifeline:
         self._tell()
 
     def _lose_patience(self) -> None:
-        self._deadline = None
+        self._cancel_deadline()
         self._is_patient = False
         self._tell()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _tell(self) -> None:
         """Have those who wait look at what has changed."""
@@ -154,6 +157,11 @@ class Lifeline:
             self._is_silent = False
             if self._watch is not None:
                 self._watch.cancel()
+
+    def cancel_held(self) -> None:
+        """Hold requests back no longer, until there is a connection again."""
+        if self.connection is None:
+            self._lose_patience()
 
     def _listen(self) -> None:
         connection = self.connection
@@ -189,8 +197,7 @@ class Lifeline:
         self._is_closed = True
         if self._watch is not None:
             self._watch.cancel()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._cancel_deadline()
         if self._reconnecting is not None:
             self._reconnecting.cancel()
             await asyncio.gather(self._reconnecting, return_exceptions=True)

@@ -7,6 +7,7 @@ Source: qcow2 specification, "Host cluster management" and "Cluster mapping".
 """
 
 import errno
+import itertools
 import os
 from collections.abc import Callable
 
@@ -184,6 +185,8 @@ class _Check:
         """Raise the counts that are too low, and say of those that are too high that they will be lowered."""
         result, stored = self.result, self._stored
         result.check_errors += sum(map(len, stored.unreadable))
+        for cluster in itertools.chain(*stored.unreadable):
+            result.report(f"Can't get refcount for cluster {cluster}: {os.strerror(errno.EIO)}")
         if self._fix is CheckMode.ALL:
             await stored.write(too_low)
             result.corruptions_fixed += len(too_low)

@@ -2,12 +2,14 @@
 
 - :mod:`properties`: what a property may be, and how it is read.
 - :mod:`device_type`, :mod:`types`: the types, as facts.
-- :mod:`device`, :mod:`bus`: a device that is there, and what devices are plugged into.
+- :mod:`device`: a device that is there, and the buses that devices are plugged into.
 - :mod:`placement`: where on a bus a device goes, for each type of bus.
-- :mod:`realising`: what a device checks and works out when it is plugged.
+- :mod:`making`, :mod:`references`: a device of what is said of it, and what that names.
+- :mod:`realising`, :mod:`completing`: what is checked and worked out when a device is plugged in.
 - :mod:`board`: what a board carries by itself.
-- :mod:`tree`: all devices of a machine; adding and removing.
-- :mod:`options`, :mod:`help`: what a command line says of a device, and is told.
+- :mod:`tree`: all devices of a machine; adding and removing, with :mod:`admission` and :mod:`unplugging`.
+- :mod:`board_drives`: the devices of drives of which only the bus is said.
+- :mod:`help`, :mod:`pci_info`: what clients are told of types, and of what is on PCI.
 
 A device has no registers and does nothing by itself; its drive, if it has one, is in `machine.media`.
 """

@@ -192,12 +192,12 @@ class Device:
     @property
     def needs_writable(self) -> bool:
         """Whether it refuses a medium that is read-only."""
-        return self.type.name in ("ide-hd", "nvme", "nvme-ns")
+        return self.type.name == "ide-hd"
 
     @property
     def allows_resize(self) -> bool:
         """Whether it bears it that its medium changes its size."""
-        return self.type.name not in ("ide-hd", "floppy", "nvme", "nvme-ns")
+        return self.type.name not in ("ide-cd", "scsi-cd", "floppy", "nvme", "nvme-ns")
 
     @property
     def counts_held(self) -> bool:

@@ -31,6 +31,13 @@ def new_device(entry: DeviceType, device_id: str | None = None) -> Device:
     return device
 
 
+def mark(device: Device, *, hotplugged: bool) -> None:
+    """Note whether a device came when the machine was there already."""
+    device.hotplugged = hotplugged
+    if device.backend is not None:
+        device.backend.hotplugged = hotplugged
+
+
 @cache
 def properties_of(type_name: str) -> Mapping[str, DeviceProperty]:
     """Return the properties that users can set on devices of a type, by name."""

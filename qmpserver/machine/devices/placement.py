@@ -11,8 +11,9 @@ from qmpserver.machine.devices.units import (
     place_on_nvme_bus,
     place_on_virtio_serial,
 )
+from qmpserver.machine.devices.usb_ports import claim_port
 
-_PLACES: Mapping[str, Callable[[Bus, Device], None]] = {
+_PLACES: Mapping[str, Callable[[Bus, Device], object]] = {
     "PCI": place_on_pci,
     "PCIE": place_on_pci,
     "SCSI": place_on_scsi,
@@ -20,6 +21,7 @@ _PLACES: Mapping[str, Callable[[Bus, Device], None]] = {
     "floppy-bus": place_on_floppy_bus,
     "nvme-bus": place_on_nvme_bus,
     "virtio-serial-bus": place_on_virtio_serial,
+    "usb-bus": claim_port,
 }
 
 

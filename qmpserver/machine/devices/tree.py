@@ -1,15 +1,14 @@
 """Keep all devices of a machine: find them, add and remove them."""
 
 import asyncio
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from qmpserver import tasks
-from qmpserver.clock import Clock, Timer
+from qmpserver.clock import Clock
 from qmpserver.errors import DeviceNotFound, QMPError
 from qmpserver.events import EventBus
+from qmpserver.machine.devices.admission import check_hotplug, check_id, type_named
 from qmpserver.machine.devices.buses import BusMaker
 from qmpserver.machine.devices.completing import complete, complete_with_drive
 from qmpserver.machine.devices.device import Bus, Device
@@ -17,6 +16,7 @@ from qmpserver.machine.devices.device_type import DeviceType
 from qmpserver.machine.devices.making import (
     Setting,
     check_boot_index,
+    mark,
     new_device,
     set_by_type,
     set_properties,
@@ -27,14 +27,12 @@ from qmpserver.machine.devices.realising import Neighbours, realise, wants_drive
 from qmpserver.machine.devices.references import References
 from qmpserver.machine.devices.search import all_buses, bus_for, bus_named
 from qmpserver.machine.devices.types.table import DEVICE_TYPES
+from qmpserver.machine.devices.unplugging import Unplugging
+from qmpserver.machine.devices.usb_disk import make_disk
 from qmpserver.machine.devices.usb_ports import claim_port
 
 NOT_PROPERTIES = ("driver", "bus", "id")
 """What is said of a device that is no property of it."""
-
-_WELL_FORMED = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
-_NOT_ON_A_BUS = ("nvme-subsys",)
-"""Devices without a bus, which nobody could tell the machine of."""
 
 
 class DeviceTree:
@@ -49,7 +47,7 @@ class DeviceTree:
 
     Attributes:
         objects: The devices as objects with paths.
-        unplug_delay_ns: How long a PCI device takes to go, as if its guest had to agree.
+        unplugging: The devices that were told to go.
     """
 
     def __init__(
@@ -61,16 +59,13 @@ class DeviceTree:
         settings: Sequence[Setting] = (),
     ) -> None:
         self.objects = MachineObjects()
-        self.unplug_delay_ns = 0
         self._references = references
         self._events = events
-        self._clock = clock
+        self.unplugging = Unplugging(clock, self._part_with_all)
         self._cpus = cpus
         self._settings = settings
         self._buses = BusMaker()
         self._devices: list[Device] = []
-        self._leaving: dict[Device, Timer] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._changes = asyncio.Lock()
 
     def __iter__(self) -> Iterator[Device]:
@@ -129,12 +124,12 @@ class DeviceTree:
             QMPError: It cannot be; nothing remains of it.
         """
         async with self._changes:
-            entry = _type(options["driver"])
+            entry = type_named(options["driver"])
             bus = self._choose_bus(entry, options.get("bus"))
             if not at_start:
-                _check_hotplug(entry, bus)
+                check_hotplug(entry, bus)
             device = new_device(entry, self._new_id(options.get("id")))
-            _mark(device, hotplugged=not at_start)
+            mark(device, hotplugged=not at_start)
             set_by_type(device, self._settings, self._references)
             given = {name: value for name, value in options.items() if name not in NOT_PROPERTIES}
             set_properties(device, given, self._references, self._devices, is_text=is_text)
@@ -173,23 +168,24 @@ class DeviceTree:
 
     def _new_id(self, device_id: str | None) -> str | None:
         if device_id is not None:
-            if not _WELL_FORMED.match(device_id):
-                raise QMPError(f"Invalid qdev ID '{device_id}'")
+            check_id(device_id)
             if self.get(device_id) is not None:
                 raise QMPError(f"Duplicate device ID '{device_id}'", code="exists", device=device_id)
         return device_id
 
     async def _plug(self, device: Device, bus: Bus | None) -> None:
         device.bus = bus
-        if bus is not None and bus.type_name == "usb-bus":
-            device.usb_port = self._usb_port(bus, device)
-        elif bus is not None:
+        if bus is not None:
             place(bus, device)
         has_drive = wants_drive(device)
-        realise(device, Neighbours(self._devices, self._cpus))
+        realise(device, self._neighbours())
         complete(device, self._cpus, self._devices)
         self._buses.make(device)
-        user = self._disk_inside(device) if device.type.name == "usb-storage" else device.backend or device
+        user = (
+            make_disk(device, self._neighbours())
+            if device.type.name == "usb-storage"
+            else device.backend or device
+        )
         if has_drive:
             async with self._references.drives.around.graph.lock:
                 user.drive = await self._references.drives.attach(user, user.values["drive"] or None)
@@ -197,9 +193,15 @@ class DeviceTree:
         if user.type.name == "scsi-hd" and user is not device:
             device.values["drive"] = ""
         self._take_chardev(device)
+        if bus is not None and bus.type_name == "usb-bus":
+            device.usb_port = self._usb_port(bus, device)
         self._enter(device, bus)
 
+    def _neighbours(self) -> Neighbours:
+        return Neighbours(self._devices, self._cpus)
+
     def _usb_port(self, bus: Bus, device: Device) -> str:
+        """Find the port of a device that is sure to come; the last one is given to a hub."""
         port = claim_port(bus, device)
         if port is None:
             hub = new_device(DEVICE_TYPES.of("usb-hub"))
@@ -209,20 +211,6 @@ class DeviceTree:
             port = claim_port(bus, device)
         assert port is not None
         return port
-
-    def _disk_inside(self, device: Device) -> Device:
-        """Make the SCSI disk that a USB disk is made of."""
-        bus = device.buses[0]
-        disk = new_device(DEVICE_TYPES.of("scsi-hd"))
-        _mark(disk, hotplugged=device.hotplugged)
-        disk.values.update({name: value for name, value in device.values.items() if name in disk.values})
-        disk.bus, disk.qom_path = bus, f"{bus.path}/legacy[0]"
-        place(bus, disk)
-        realise(disk, Neighbours(self._devices, self._cpus))
-        complete(disk, self._cpus, self._devices)
-        bus.devices.append(disk)
-        bus.children["legacy[0]"] = disk
-        return disk
 
     def _take_chardev(self, device: Device) -> None:
         label = device.value("chardev")
@@ -251,27 +239,13 @@ class DeviceTree:
         device = self.find(id_or_path)
         if device.is_leaving:
             raise QMPError(f"Device {id_or_path} is already in the process of unplug")
-        _check_hotplug(device.type, device.bus)
+        check_hotplug(device.type, device.bus)
         if device.bus is None:
             raise QMPError(f"Device '{device.type.name}' can not be hotunplugged on this machine")
-        device.is_leaving = True
-        if self.unplug_delay_ns and device.bus.fits("PCI"):
-            self._leaving[device] = self._clock.call_later(
-                self.unplug_delay_ns, lambda: tasks.spawn(self._tasks, self._unplug(device))
-            )
-        else:
-            await self._unplug(device)
+        await self.unplugging.begin(device)
 
-    def finish_unplugging(self) -> None:
-        """Let all devices go now that were told to, as a reset does."""
-        for device in tuple(self._leaving):
-            tasks.spawn(self._tasks, self._unplug(device))
-
-    async def _unplug(self, device: Device) -> None:
+    async def _part_with_all(self, device: Device) -> None:
         async with self._changes:
-            timer = self._leaving.pop(device, None)
-            if timer is not None:
-                timer.cancel()
             if device not in self._devices:
                 # The bus that it was on has gone before it.
                 return
@@ -279,7 +253,6 @@ class DeviceTree:
                 await self._part_with(leaving)
             if device.bus is not None:
                 device.bus.devices.remove(device)
-            self.objects.remove(device)
 
     async def _part_with(self, device: Device) -> None:
         drive, device.drive = device.drive, None
@@ -293,39 +266,3 @@ class DeviceTree:
         self.objects.remove(device)
         named = {"device": device.device_id} if device.device_id is not None else {}
         self._events.emit("DEVICE_DELETED", {**named, "path": device.qom_path})
-
-    async def close(self) -> None:
-        """Call off what was to go later."""
-        for timer in self._leaving.values():
-            timer.cancel()
-        self._leaving.clear()
-        await asyncio.gather(*self._tasks)
-
-
-def _mark(device: Device, *, hotplugged: bool) -> None:
-    device.hotplugged = hotplugged
-    if device.backend is not None:
-        device.backend.hotplugged = hotplugged
-
-
-def _type(driver: str) -> DeviceType:
-    entry = DEVICE_TYPES.find(driver)
-    if entry is None:
-        raise QMPError(f"'{driver}' is not a valid device model name", code="not-found", driver=driver)
-    if entry.is_abstract:
-        raise QMPError("Parameter 'driver' expects a non-abstract device type")
-    if entry.category is None:
-        raise QMPError("Parameter 'driver' expects a pluggable device type")
-    if entry.parent == "x86_64-cpu":
-        raise QMPError("Processors cannot be added, since nothing runs on them here")
-    return entry
-
-
-def _check_hotplug(entry: DeviceType, bus: Bus | None) -> None:
-    """See that a device can come to or go from its bus while the machine is there."""
-    if not DEVICE_TYPES.is_hotpluggable(entry):
-        raise QMPError(f"Device '{entry.name}' does not support hotplugging")
-    if bus is not None and not bus.is_hotpluggable:
-        raise QMPError(f"Bus '{bus.name}' does not support hotplugging")
-    if bus is None and entry.name in _NOT_ON_A_BUS:
-        raise QMPError(f"Device '{entry.name}' can not be hotplugged on this machine")

@@ -7,10 +7,11 @@ made it, it has not ended.
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from qmpserver import tasks
 from qmpserver.block.backend import BlockBackend
 from qmpserver.clock import Clock
 from qmpserver.driver_api.flags import COPY_ON_READ, FUA
@@ -74,6 +75,8 @@ class DriveRequests:
         self._clock = clock
         self._released: asyncio.Future[None] | None = None
         self.held = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watchers: list[asyncio.Future[None]] = []
 
     async def pread(self, offset: int, into: memoryview, flags: int = 0) -> None:
         """Fill `into` with the bytes at `offset`."""
@@ -176,10 +179,35 @@ class DriveRequests:
 
     # Requests held because of an error
 
+    async def until_held(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Carry out work that makes requests until it has ended, or one of the drive's requests is held.
+
+        Returns:
+            Whether it has ended; else it goes on when the machine runs, and nobody hears how it ends.
+
+        Raises:
+            OSError: What the work raises, if it has ended.
+        """
+        noticed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append(noticed)
+        task = tasks.spawn(self._tasks, work)
+        try:
+            await asyncio.wait((task, noticed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._watchers.remove(noticed)
+        if task.done():
+            await task
+            return True
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return False
+
     async def _hold(self) -> None:
         if self._released is None:
             self._released = asyncio.get_running_loop().create_future()
         self.held += 1
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(None)
         try:
             await asyncio.shield(self._released)
         finally:

@@ -1,12 +1,15 @@
 """Keep all drives, and give devices theirs."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
+from qmpserver import tasks
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import NOTHING, Graph, check_not_busy, is_well_formed
 from qmpserver.block.node import Node
 from qmpserver.engine import Engine
 from qmpserver.errors import DeviceNotFound, ParameterError, QMPError
+from qmpserver.jobs.block_job import BlockJob
 from qmpserver.machine.media import legacy_medium
 from qmpserver.machine.media.drive import Drive, DriveSurroundings, no_medium
 from qmpserver.machine.media.drive_user import DriveUser
@@ -31,6 +34,7 @@ class DriveStore:
         self.around = around
         self._engine = engine
         self._drives: list[Drive] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self.device_exists: Callable[[str], bool] = lambda _path: False
         self.usual_interface = "ide"
         self.units: Mapping[str, int] = USUAL_UNITS
@@ -185,13 +189,15 @@ class DriveStore:
             value: The name of a drive or of a node, or None for a drive without a medium.
 
         Raises:
-            QMPError: There is nothing of that name, another device has the drive, or another user of the medium
-                does not agree; nothing has changed.
+            QMPError: There is nothing of that name, another device has the drive, it is empty and cannot be filled,
+                or another user of the medium does not agree; nothing has changed.
         """
         drive = None if value is None else self.named(value)
         if drive is not None and drive.user is not None:
             raise QMPError(f"Drive '{value}' is already in use {_why(drive)}")
         if drive is not None:
+            if drive.backend.root is None and not user.is_removable:
+                raise QMPError("Device needs media, but drive is empty")
             await drive.use(user)
             return drive
         return await self._attach_new(user, value)
@@ -218,8 +224,19 @@ class DriveStore:
             keeps_name: One that a client can name stays, since the device has never come to be.
         """
         await drive.leave()
-        if not (keeps_name and drive.name):
-            await self.remove(drive)
+        if keeps_name and drive.name:
+            return
+        if drive.place is not None:
+            self._call_off_jobs(drive)
+        await self.remove(drive)
+
+    def _call_off_jobs(self, drive: Drive) -> None:
+        """Call the jobs off that work on a medium; it goes when they have ended."""
+        if drive.backend.root is None or drive.medium is None:
+            return
+        users = [edge.parent for node in (drive.backend.node, drive.medium) for edge in node.parents]
+        for job in dict.fromkeys(user for user in users if isinstance(user, BlockJob)):
+            tasks.spawn(self._tasks, job.cancel(force=False))
 
     async def delete(self, drive: Drive) -> None:
         """Pull a drive out from under its device, which then finds no medium; or delete it, if it has none.
@@ -238,6 +255,7 @@ class DriveStore:
 
     async def close(self) -> None:
         """Part with all devices and media, at the machine's end."""
+        await asyncio.gather(*self._tasks)
         async with self._graph.lock:
             for drive in tuple(self._drives):
                 drive.requests.cancel_held()

@@ -11,7 +11,9 @@ import pytest
 from qmpserver.cli.pidfile import PidFile
 from qmpserver.errors import QMPError
 
-HOLD = "import sys; from qmpserver.cli.pidfile import PidFile; PidFile(sys.argv[1]); print(flush=True); input()"
+HOLD = (
+    "import sys; from qmpserver.cli.pidfile import PidFile; PidFile(sys.argv[1]); print(flush=True); input()"
+)
 
 
 def test_the_file_holds_the_process_id_for_its_owner_only(tmp_path: Path) -> None:
@@ -40,10 +42,7 @@ def test_a_file_that_another_process_holds_is_refused(tmp_path: Path) -> None:
         holder.stdout.readline()
         with pytest.raises(QMPError) as refusal:
             PidFile(str(path))
-        assert (
-            str(refusal.value)
-            == "Cannot lock pid file: Resource temporarily unavailable"
-        )
+        assert str(refusal.value) == "Cannot lock pid file: Resource temporarily unavailable"
         assert path.read_text() == f"{holder.pid}\n"
         holder.communicate(b"\n")
 
@@ -51,10 +50,7 @@ def test_a_file_that_another_process_holds_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named() -> None:
     with pytest.raises(QMPError) as refusal:
         PidFile("/nowhere/pid")
-    assert (
-        str(refusal.value)
-        == "Could not create '/nowhere/pid': No such file or directory"
-    )
+    assert str(refusal.value) == "Could not create '/nowhere/pid': No such file or directory"
 
 
 def test_a_name_that_was_taken_over_is_left_alone(tmp_path: Path) -> None:

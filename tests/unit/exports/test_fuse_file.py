@@ -5,6 +5,7 @@ import errno
 import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_a_private_file_is_opened_to_nobody_else(tmp_path: Path) -> None:
         shown = await file.attributes()
         assert (shown["st_mode"], shown["st_uid"], shown["st_gid"]) == (0o100644, os.getuid(), 7)
         file.is_private = True
-        for change in (lambda: file.change_mode(0o640), lambda: file.change_owner(1, 1)):
+        for change in (partial(file.change_mode, 0o640), partial(file.change_owner, 1, 1)):
             with pytest.raises(OSError, match=r"not (permitted|supported)"):
                 change()
         file.change_mode(0o200)

@@ -25,8 +25,8 @@ LEGACY = {"query-events"}
 OLDER = {"block_passwd", "change"}
 """Commands that QEMU 11.1 no longer has, and a machine has here."""
 
-LISTS_OF_WHAT_CAN_BE_HAD = ("qcow2", "iothread", "msmouse", "vhost-user-blk", "blockdev-backup")
-"""A value of each enumeration of which we may offer less: drivers, objects, chardevs, exports, actions."""
+LISTS_OF_WHAT_CAN_BE_HAD = ("qcow2", "iothread", "msmouse", "vhost-user-blk", "blockdev-backup", "alsa")
+"""A value of each enumeration of which we may offer less: drivers, objects, chardevs, exports, actions, sound."""
 
 
 def schema_own(schema: Schema) -> set[str]:

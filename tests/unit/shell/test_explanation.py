@@ -12,7 +12,7 @@ from qmpserver.shell.words import LineError
 @pytest.fixture(scope="module")
 def schema() -> IntrospectedSchema:
     ours = load()
-    return IntrospectedSchema(json.loads(json.dumps(query_qmp_schema(ours))), ours.commands)
+    return IntrospectedSchema(json.loads(json.dumps(query_qmp_schema(ours))), ours.commands, ours.events)
 
 
 def test_a_command_is_explained_with_its_members_and_what_it_returns(schema: IntrospectedSchema) -> None:
@@ -33,6 +33,19 @@ def test_a_member_is_explained_with_its_values_or_members(schema: IntrospectedSc
     assert {row.name for row in explain(schema, ["blockdev-add", "discard"]).rows} == {"ignore", "unmap"}
     assert explain(schema, ["blockdev-add", "cache.direct"]).text.startswith("boolean. ")
     assert {row.name for row in explain(schema, ["blockdev-add", "cache"]).rows} == {"direct", "no-flush"}
+
+
+def test_an_event_is_explained_with_its_members(schema: IntrospectedSchema) -> None:
+    said = explain(schema, ["JOB_STATUS_CHANGE"])
+    assert said.title == "JOB_STATUS_CHANGE (event)"
+    assert said.text
+    assert [(row.name, row.type) for row in said.rows] == [("id", "string"), ("status", "JobStatus")]
+
+
+def test_a_name_that_is_nearly_right_is_put_right(schema: IntrospectedSchema) -> None:
+    for wrong, right in (("job-pasue", "job-pause"), ("JOB_STATUS_CHANGED", "JOB_STATUS_CHANGE")):
+        with pytest.raises(LineError, match=f"There is no command '{wrong}'; is it '{right}'\\?"):
+            explain(schema, [wrong])
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,21 @@ from qmpserver.shell.hmp import COMMAND, HMPCompleter, HMPReader
 from qmpserver.shell.words import LineError
 
 
-def request(line: str, index: int) -> dict[str, Any]:
-    return {"execute": COMMAND, "arguments": {"command-line": line, "cpu-index": index}}
+def request(line: str, **chosen: int) -> dict[str, Any]:
+    index = {name.replace("_", "-"): value for name, value in chosen.items()}
+    return {"execute": COMMAND, "arguments": {"command-line": line, **index}}
 
 
 def test_a_processor_stays_chosen_when_the_monitor_agrees() -> None:
     reader = HMPReader()
     assert reader.read("  ") is None
-    assert reader.read("info cpus") == request("info cpus", 0)
+    assert reader.read("info cpus") == request("info cpus")
     chosen = reader.read("cpu 2")
-    assert chosen == request("cpu 2", 2)
+    assert chosen == request("cpu 2", cpu_index=2)
     reader.settle(chosen, {"error": {}})
-    assert reader.read("x") == request("x", 0)
+    assert reader.read("x") == request("x")
     reader.settle(chosen, {"return": ""})
-    assert reader.read("x") == request("x", 2)
+    assert reader.read("x") == request("x", cpu_index=2)
 
 
 @pytest.mark.parametrize("line", ["cpu", "cpu x", "cpu 1 2", "cpu -1"])

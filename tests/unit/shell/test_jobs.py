@@ -29,6 +29,14 @@ def test_jobs_are_known_until_they_end() -> None:
     asyncio.run(run())
 
 
+def test_a_job_that_had_nothing_to_do_has_done_it_all() -> None:
+    shares = {
+        status: JobProgress("j", "mirror", status, 0, 0).share for status in ("running", "ready", "pending")
+    }
+    assert shares == {"running": 0.0, "ready": 1.0, "pending": 1.0}
+    assert JobProgress("j", "mirror", "running", 5, 4).share == 1.0
+
+
 def test_an_event_makes_the_jobs_be_looked_at() -> None:
     looked: asyncio.Queue[None] = asyncio.Queue()
 

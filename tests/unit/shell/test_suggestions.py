@@ -35,6 +35,9 @@ def ways(text: str, schema: IntrospectedSchema, *, in_transaction: bool = False)
 ROWS: list[tuple[str, list[str]]] = [
     ("query-named", ["query-named-block-nodes"]),
     ("help query-named", ["query-named-block-nodes"]),
+    ("help JOB_STATUS", ["JOB_STATUS_CHANGE"]),
+    ("JOB_STATUS", []),
+    ("help exi", []),
     ("exi", ["exit"]),
     ("transact", ["transaction", "transaction("]),
     ('{"execute": "exi', []),

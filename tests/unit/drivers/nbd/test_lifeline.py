@@ -1,6 +1,8 @@
 """A server that comes and goes, on a clock that is turned by hand."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from qmpserver.clock import ManualClock
 from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.drivers.nbd.driver import NbdDriver
+from qmpserver.drivers.nbd.lifeline import ATTEMPT_NS, SILENCE_NS
 from qmpserver.errors import QMPError
 from qmpserver.nbd.constants import Command, TransmissionFlag
 from qmpserver.units import NS_PER_SECOND
@@ -202,5 +205,150 @@ def test_what_the_server_cannot_do_is_not_asked_of_it(play: Callable[[Body], Non
                 await request
         assert not stage.server.seen
         await driver.close()
+
+    play(body)
+
+
+def test_who_is_in_a_hurry_waits_so_long_for_a_server_that_says_nothing(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        driver = await stage.open(reconnect_delay=3600)
+        stage.server.answer = lambda _, __: None
+        stuck = read(driver)
+        await settle()
+        stage.clock.advance(3600 * SECOND)
+        await settle()
+        assert not stuck.done()
+        driver.hurry_begin()
+        stage.clock.advance(SILENCE_NS - 1)
+        await settle()
+        assert not stuck.done()
+        stage.clock.advance(1)
+        with pytest.raises(OSError, match="Input/output error"):
+            await stuck
+        with pytest.raises(OSError, match="Input/output error"):
+            await read(driver)
+        driver.hurry_end()
+        stage.server.answer = None
+        await settle()
+        await read(driver)
+        await driver.close()
+
+    play(body)
+
+
+def test_a_server_that_is_slow_but_answers_is_not_given_up(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        driver = await stage.open()
+        stage.server.answer = lambda request, replies: (
+            replies.read_header(request) + bytes(request.length) if request.offset else None
+        )
+        driver.hurry_begin()
+        stuck = read(driver)
+        for _ in range(5):
+            await driver.pread(512, memoryview(bytearray(512)), 0)
+            stage.clock.advance(SILENCE_NS // 2)
+            await settle()
+        assert not stuck.done()
+        stage.server.drop()
+        with pytest.raises(OSError, match="Input/output error"):
+            await stuck
+        driver.hurry_end()
+        await driver.close()
+
+    play(body)
+
+
+def test_requests_that_are_held_back_fail_when_somebody_is_in_a_hurry(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        driver = await stage.open(reconnect_delay=3600)
+        await stage.server.stop()
+        await settle()
+        held = read(driver)
+        await settle()
+        driver.hurry_begin()
+        stage.clock.advance(SILENCE_NS)
+        with pytest.raises(OSError, match="Input/output error"):
+            await held
+        driver.hurry_end()
+        await driver.close()
+        stage.server.start()
+
+    play(body)
+
+
+def test_one_attempt_to_connect_does_not_wait_for_ever(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        stage.server.is_mute = True
+        opening = asyncio.create_task(stage.open())
+        await settle()
+        stage.clock.advance(ATTEMPT_NS)
+        with pytest.raises(QMPError, match="Connection timed out"):
+            await opening
+
+    play(body)
+
+
+def test_a_server_behind_a_descriptor_that_has_a_name(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        plain = socket.socket(socket.AF_UNIX)
+        plain.connect(str(stage.server.path))
+        named = {"s": os.dup(plain.fileno()), "f": os.open(os.devnull, os.O_RDONLY)}
+        plain.close()
+
+        def claim(name: str) -> int:
+            if name not in named:
+                raise QMPError(f"File descriptor named '{name}' not found")
+            return named.pop(name)
+
+        surroundings = Surroundings(clock=stage.clock, claim_fd=claim)
+
+        async def open_at(name: str) -> NbdDriver:
+            options = {"server": {"type": "fd", "str": name}}
+            context = Context({}, read_only=False, options=options, surroundings=surroundings)
+            return await NbdDriver.open(context)
+
+        with pytest.raises(QMPError, match="File descriptor named 'none' has not been found"):
+            await open_at("none")
+        with pytest.raises(QMPError, match="File descriptor 'f' is not a socket"):
+            await open_at("f")
+        driver = await open_at("s")
+        await read(driver)
+        # It did for one connection.
+        stage.server.drop()
+        await settle()
+        with pytest.raises(OSError, match="Input/output error"):
+            await read(driver)
+        await driver.close()
+        assert not named
+
+    play(body)
+
+
+def test_who_calls_off_what_is_held_back_does_not_wait(play: Callable[[Body], None]) -> None:
+    async def body(stage: Stage) -> None:
+        driver = await stage.open(reconnect_delay=3600)
+        driver.cancel_held()
+        await read(driver)
+        await stage.server.stop()
+        await settle()
+        held = read(driver)
+        await settle()
+        assert not held.done()
+        driver.cancel_held()
+        with pytest.raises(OSError, match="Input/output error"):
+            await held
+        stage.server.start()
+        stage.clock.advance(SECOND)
+        await settle()
+        await read(driver)
+        # The next loss is met with patience again.
+        await stage.server.stop()
+        await settle()
+        held = read(driver)
+        stage.clock.advance(1800 * SECOND)
+        await settle()
+        assert not held.done()
+        await driver.close()
+        stage.server.start()
 
     play(body)

@@ -45,6 +45,10 @@ async def test_devices_without_an_id_are_numbered_and_no_number_comes_twice(mach
         (disk("a", "n", addr="1"), "in use by PIIX3"),
         (disk("a", "n", bootindex=-1, logical_block_size=4096), "logical_block_size > physical_block_size"),
         ({"driver": "scsi-hd", "drive": "n", "lun": 20000}, "bad scsi device lun"),
+        (
+            {"driver": "scsi-generic", "drive": "n"},
+            "cannot get SG_IO version number: Operation not supported",
+        ),
         ({"driver": "qemu64-x86_64-cpu", "socket-id": 1}, "Processors cannot be added"),
     ],
 )
@@ -87,7 +91,7 @@ async def test_removing_a_controller_removes_what_is_plugged_into_it_first(
 async def test_a_pci_device_goes_after_the_delay_and_only_once(
     machine: Machine, clock: ManualClock, gone: list[str]
 ) -> None:
-    machine.devices.unplug_delay_ns = 5 * NS_PER_SECOND
+    machine.devices.unplugging.delay_ns = 5 * NS_PER_SECOND
     await machine.devices.add(disk("a", "n"))
     await machine.devices.remove("a")
     with pytest.raises(QMPError, match="Device a is already in the process of unplug"):
@@ -105,7 +109,7 @@ async def test_a_pci_device_goes_after_the_delay_and_only_once(
 async def test_a_reset_lets_devices_go_that_wait_and_the_delay_does_nothing_more(
     machine: Machine, clock: ManualClock, gone: list[str]
 ) -> None:
-    machine.devices.unplug_delay_ns = NS_PER_SECOND
+    machine.devices.unplugging.delay_ns = NS_PER_SECOND
     await machine.devices.add(disk("a", "n"))
     await machine.devices.remove("a")
     machine.state.reset()
@@ -119,7 +123,7 @@ async def test_a_reset_lets_devices_go_that_wait_and_the_delay_does_nothing_more
 
 @waits
 async def test_devices_on_other_buses_do_not_wait_for_the_delay(machine: Machine, gone: list[str]) -> None:
-    machine.devices.unplug_delay_ns = NS_PER_SECOND
+    machine.devices.unplugging.delay_ns = NS_PER_SECOND
     await machine.devices.add({"driver": "scsi-hd", "drive": "n", "id": "d"})
     await machine.devices.remove("d")
     assert gone == ["/machine/peripheral/d"]
@@ -163,6 +167,15 @@ async def test_the_last_usb_port_is_given_to_a_hub(machine: Machine) -> None:
     ports = [(await machine.devices.add({"driver": "usb-tablet"})).usb_port for _ in range(5)]
     assert ports == ["1", "2", "3", "4.1", "4.2"]
     assert machine.devices.find("/machine/unattached/device[22]").type.name == "usb-hub"
+
+
+@waits
+async def test_a_device_that_is_refused_has_taken_no_port_of_a_hub(machine: Machine) -> None:
+    for _ in range(3):
+        await machine.devices.add({"driver": "usb-tablet"})
+    with pytest.raises(QMPError, match="drive property not set"):
+        await machine.devices.add({"driver": "usb-storage"})
+    assert not any(device.type.name == "usb-hub" for device in machine.devices)
 
 
 @waits

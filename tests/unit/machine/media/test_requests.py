@@ -124,6 +124,20 @@ async def test_an_error_that_lasts_stops_the_machine_each_time(bench: Bench) -> 
 
 
 @on_bench
+async def test_whoever_waits_for_work_is_let_go_when_it_is_held(bench: Bench) -> None:
+    await bench.failing("n", NO_SPACE)
+    drive = await bench.disk("n")
+    assert await drive.requests.until_held(drive.requests.pread(0, into())) is True
+    assert await drive.requests.until_held(drive.requests.pwrite(0, DATA)) is False
+    with pytest.raises(OSError, match="Input/output"):
+        await drive.requests.until_held(drive.requests.pread(1 << 20, into()))
+    assert drive.requests.held == 1
+    drive.resume()
+    await bench.turns()
+    assert counts(drive) == {"rd_operations": 1, "wr_operations": 1, "invalid_rd_operations": 1}
+
+
+@on_bench
 async def test_a_reset_lets_held_requests_fail_and_closes_trays(bench: Bench) -> None:
     await bench.failing("n", NO_SPACE)
     drive, opened = await bench.disk("n"), await bench.attach(cd())

@@ -4,6 +4,7 @@ import pytest
 
 from qmpserver.driver_api.permissions import Permission
 from qmpserver.errors import DeviceNotFound, NodeInUse, QMPError
+from qmpserver.server import Server
 from tests.unit.machine.media.fake_device import Bench, FakeDevice, cd, on_bench
 
 READ, WRITE, UNCHANGED, RESIZE = (
@@ -56,6 +57,15 @@ async def test_what_is_attached_to_nothing_is_refused_by_name(bench: Bench) -> N
     with pytest.raises(QMPError, match=r"^Property 'fake-disk.drive' can't find value 'x'$"):
         await bench.attach(FakeDevice(), "x")
     assert not list(bench.drives)
+
+
+@on_bench
+async def test_a_disk_needs_a_medium_and_a_drive_for_media_does_not(bench: Bench) -> None:
+    await bench.add_legacy({"if": "none", "id": "d"})
+    with pytest.raises(QMPError, match=r"^Device needs media, but drive is empty$"):
+        await bench.attach(FakeDevice(), "d")
+    drive = await bench.attach(cd(), "d")
+    assert drive.user is not None
 
 
 @on_bench
@@ -129,6 +139,24 @@ async def test_a_node_cannot_be_called_as_a_drive_is_nor_the_other_way_round(ben
     with pytest.raises(QMPError, match="Device name 'n' conflicts with an existing node name"):
         await bench.add_legacy({"if": "none", "id": "n", "driver": "null-co"})
     assert [node.node_name for node in bench.machine.graph] == ["n"]
+
+
+@on_bench
+async def test_a_device_that_goes_takes_the_jobs_on_its_named_drive_along(bench: Bench) -> None:
+    server = Server(daemon=bench.machine)
+    drive = await bench.add_legacy({"if": "none", "id": "d", "driver": "null-co", "size": "1M"})
+    await bench.attach(FakeDevice(), "d")
+    await bench.node("target")
+    await server.execute(
+        "blockdev-mirror", {"device": "d", "target": "target", "sync": "full", "filter-node-name": "f"}
+    )
+    assert [job.job_id for job in bench.machine.jobs] == ["d"]
+    async with bench.machine.graph.lock:
+        await bench.drives.detach(drive)
+    for _ in range(20):
+        await bench.turns()
+    assert not list(bench.machine.jobs)
+    assert [node.node_name for node in bench.machine.graph] == ["target"]
 
 
 @on_bench

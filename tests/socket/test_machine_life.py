@@ -1,0 +1,184 @@
+"""A machine is started as orchestrators start the system emulator, lives, and ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.images import make_qcow2
+from tests.socket.process import OURS, TIMEOUT_S, Client, DaemonProcess, environment
+
+QUIET = ("-display", "none", "-nodefaults", "-no-user-config")
+
+
+def machine(*words: str, folder: Path, pass_fds: Sequence[int] = ()) -> DaemonProcess:
+    return DaemonProcess(*QUIET, *words, folder=folder, pass_fds=pass_fds, door=["machine"])
+
+
+def listening(folder: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "monitor.sock"))
+    listener.listen(1)
+    return listener
+
+
+def monitored(folder: Path, *words: str) -> DaemonProcess:
+    return machine(
+        *words,
+        "-chardev",
+        "socket,id=m,path=monitor.sock,server=on,wait=off",
+        "-mon",
+        "chardev=m,mode=control",
+        folder=folder,
+    )
+
+
+def test_its_monitor_may_be_a_socket_that_listens_already(tmp_path: Path) -> None:
+    with listening(tmp_path) as listener:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(listener.getsockname())
+        words = ["-S", "-chardev", f"socket,id=m,fd={listener.fileno()},server=on,wait=off"]
+        words += ["-mon", "chardev=m,id=monitor,mode=control"]
+        with (
+            machine(*words, folder=tmp_path, pass_fds=[listener.fileno()]) as started,
+            Client(connection) as client,
+        ):
+            assert client.greeting["QMP"]["version"]["qemu"]["major"] == 11
+            status = client.execute("query-status")
+            assert status == {"return": {"running": False, "status": "prelaunch"}}
+            started.process.send_signal(signal.SIGTERM)
+            event = client.receive()
+            assert (event["event"], event["data"]) == ("SHUTDOWN", {"guest": False, "reason": "host-signal"})
+            assert started.end() == (0, "")
+
+
+def test_a_probe_that_goes_to_the_background_lets_go_of_its_parents_pipes(tmp_path: Path) -> None:
+    line = "-S -no-user-config -nodefaults -nographic -machine none,accel=kvm:tcg -daemonize"
+    done = subprocess.run(
+        [*OURS, "machine", *line.split(), "-qmp", "unix:qmp.sock,server=on,wait=off", "-pidfile", "pid"],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    pid = int((tmp_path / "pid").read_text())
+    ended = os.pidfd_open(pid)
+    try:
+        with Client.at(tmp_path / "qmp.sock") as client:
+            assert client.execute("query-target") == {"return": {"arch": "x86_64"}}
+            assert client.execute("query-cpus-fast") == {"return": []}
+            kvm = client.execute("query-kvm")["return"]
+            assert kvm["enabled"] is kvm["present"] is os.access("/dev/kvm", os.R_OK | os.W_OK)
+            client.send(b'{"execute": "quit"}')
+            assert client.receive()["event"] == "SHUTDOWN"
+    finally:
+        signal.pidfd_send_signal(ended, signal.SIGTERM)
+        os.close(ended)
+
+
+def test_it_runs_unless_it_is_told_to_wait(tmp_path: Path) -> None:
+    with monitored(tmp_path), Client.at(tmp_path / "monitor.sock") as client:
+        assert client.execute("query-status")["return"]["status"] == "running"
+
+
+def test_a_reboot_may_leave_it_shut_down(tmp_path: Path) -> None:
+    with monitored(tmp_path, "-no-reboot", "-no-shutdown"), Client.at(tmp_path / "monitor.sock") as client:
+        client.send(b'{"execute": "system_reset"}')
+        messages = [client.receive() for _ in range(3)]
+        assert [message.get("event") for message in messages] == ["SHUTDOWN", "STOP", None]
+        assert client.execute("query-status")["return"] == {"running": False, "status": "shutdown"}
+
+
+def test_passed_descriptors_are_put_in_sets_and_the_others_stay_open(tmp_path: Path) -> None:
+    make_qcow2(tmp_path / "disk", "1M")
+    image = os.open(tmp_path / "disk", os.O_RDWR)
+    reader, writer = os.pipe()
+    node = {"driver": "qcow2", "node-name": "n", "file": {"driver": "file", "filename": "/dev/fdset/3"}}
+    words = [
+        "-add-fd", f"fd={image},set=3,opaque=rw:disk", "-blockdev", json.dumps(node),
+        "-netdev", f"tap,fd={writer},id=net", "-device", "virtio-net-pci,netdev=net",
+        "-chardev", "socket,id=m,path=monitor.sock,server=on,wait=off", "-mon", "m,mode=control",
+    ]  # fmt: skip
+    with machine(*words, folder=tmp_path, pass_fds=[image, writer]) as started:
+        os.close(writer)
+        with Client.at(tmp_path / "monitor.sock") as client:
+            (fdset,) = client.execute("query-fdsets")["return"]
+            assert (fdset["fdset-id"], fdset["fds"][0]["opaque"]) == (3, "rw:disk")
+            (found,) = client.execute("query-named-block-nodes", flat=True)["return"][:1]
+            assert found["node-name"] == "n"
+        assert os.path.samestat(os.stat(f"/proc/{started.process.pid}/fd/{writer}"), os.fstat(reader))
+    os.close(reader)
+    os.close(image)
+
+
+@pytest.mark.parametrize("board", ["pc-i440fx-7.2", "pc-q35-7.2"])
+def test_it_has_the_disk_that_its_orchestrator_names(board: str, tmp_path: Path) -> None:
+    make_qcow2(tmp_path / "disk", "1M")
+    bus = "pci.0" if "i440fx" in board else "pcie.0"
+    memory = {"qom-type": "memory-backend-ram", "id": "pc.ram", "size": 64 << 20}
+    storage = {
+        "driver": "file",
+        "filename": "disk",
+        "node-name": "s",
+        "auto-read-only": True,
+        "discard": "unmap",
+    }
+    disk = {"node-name": "f", "read-only": False, "driver": "qcow2", "file": "s"}
+    device = {"driver": "virtio-blk-pci", "bus": bus, "addr": "0x2", "drive": "f", "id": "d", "bootindex": 1}
+    words = [
+        "-name", "guest=x,debug-threads=on", "-S", "-machine", f"{board},usb=off,memory-backend=pc.ram", "-accel", "tcg",
+        "-cpu", "qemu64", "-m", "64", "-object", json.dumps(memory), "-overcommit", "mem-lock=off",
+        "-smp", "1,sockets=1,cores=1,threads=1", "-uuid", "11111111-2222-3333-4444-555555555555", "-rtc", "base=utc",
+        "-no-shutdown", "-boot", "strict=on", "-blockdev", json.dumps(storage), "-blockdev", json.dumps(disk),
+        "-device", json.dumps(device), "-audiodev", json.dumps({"id": "audio1", "driver": "none"}),
+        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-msg", "timestamp=on",
+    ]  # fmt: skip
+    with monitored(tmp_path, *words), Client.at(tmp_path / "monitor.sock") as client:
+        (block,) = client.execute("query-block")["return"]
+        assert (block["qdev"], block["inserted"]["node-name"]) == (
+            "/machine/peripheral/d/virtio-backend",
+            "f",
+        )
+        assert client.execute("query-name") == {"return": {"name": "x"}}
+        assert client.execute("query-uuid")["return"]["UUID"].startswith("11111111-")
+        assert client.execute("query-memory-size-summary")["return"]["base-memory"] == 64 << 20
+        assert [memdev["id"] for memdev in client.execute("query-memdev")["return"]] == ["pc.ram"]
+        assert client.execute("query-audiodevs") == {"return": [{"id": "audio1", "driver": "none"}]}
+
+
+def test_options_may_come_from_a_file_and_be_added_to(tmp_path: Path) -> None:
+    lines = [
+        "# a machine",
+        "[machine]",
+        'type = "q35"',
+        "[smp-opts]",
+        'cpus = "2"',
+        '[device "rng"]',
+        'driver = "virtio-rng-pci"',
+    ]
+    (tmp_path / "config").write_text("\n".join(lines))
+    words = ["-readconfig", "config", "-set", "device.rng.max-bytes=7"]
+    with monitored(tmp_path, *words), Client.at(tmp_path / "monitor.sock") as client:
+        assert len(client.execute("query-cpus-fast")["return"]) == 2
+        found = client.execute("qom-get", path="/machine/peripheral/rng", property="max-bytes")
+        assert found == {"return": 7}
+
+
+def test_it_has_drives_that_nobody_asked_for_unless_told_not_to(tmp_path: Path) -> None:
+    monitor = ["-qmp", "unix:monitor.sock,server=on,wait=off"]
+    with (
+        DaemonProcess("-display", "none", "-S", *monitor, folder=tmp_path, door=["machine"]),
+        Client.at(tmp_path / "monitor.sock") as client,
+    ):
+        names = [block["device"] for block in client.execute("query-block")["return"]]
+        assert names == ["ide1-cd0", "floppy0"]
+        labels = {chardev["label"] for chardev in client.execute("query-chardev")["return"]}
+        assert labels == {"compat_monitor0", "serial0", "parallel0"}
