@@ -54,8 +54,25 @@ def _door(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     return "daemon", words
 
 
+def _complete_standard_streams() -> None:
+    """Put nothing in the place of a standard stream that the caller has closed.
+
+    Otherwise an image might get its number, and messages would be written into the image.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.__stdin__ is None:
+        sys.stdin = os.fdopen(0)
+    if sys.__stdout__ is None:
+        sys.stdout = os.fdopen(1, "w")
+    if sys.__stderr__ is None:
+        sys.stderr = os.fdopen(2, "w")
+
+
 def main() -> int:
     """Run the program on this process's command line."""
+    _complete_standard_streams()
     program = os.path.basename(sys.argv[0])
     try:
         return run("qmpserver" if program == "__main__.py" else program, sys.argv[1:])

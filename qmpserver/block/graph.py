@@ -290,7 +290,7 @@ def check_no_overlay(node: Node) -> None:
     for edge in reversed(node.parents):
         if edge.name == "backing":
             raise NodeInUse(
-                f"Node '{node.node_name}' is busy: node is used as backing hd of '{edge.parent.name}'",
+                f"Node '{node.device_or_node_name}' is busy: node is used as backing hd of '{edge.parent.name}'",
                 node=node.node_name,
                 user=edge.parent.name,
             )
@@ -303,4 +303,6 @@ def check_not_busy(node: Node) -> None:
         NodeInUse: With QEMU's text and the reason.
     """
     if node.busy_reasons:
-        raise NodeInUse(f"Node '{node.node_name}' is busy: {node.busy_reasons[-1]}", node=node.node_name)
+        raise NodeInUse(
+            f"Node '{node.device_or_node_name}' is busy: {node.busy_reasons[-1]}", node=node.node_name
+        )

@@ -49,9 +49,10 @@ class Edge:
         permissions: What the user holds, and lets others hold.
         node: Where the edge leads.  Only :mod:`qmpserver.block.graph` changes it.
         is_frozen: The edge may not be taken away or led elsewhere, because a job relies on it.
+        device_name: The name of the device that the user is; empty for another user, or a device without one.
     """
 
-    __slots__ = ("is_frozen", "name", "node", "parent", "permissions", "role")
+    __slots__ = ("device_name", "is_frozen", "name", "node", "parent", "permissions", "role")
 
     def __init__(
         self, name: str, parent: Parent, role: ChildRole, permissions: PermissionSet, node: "Node"
@@ -62,6 +63,7 @@ class Edge:
         self.permissions = permissions
         self.node = node
         self.is_frozen = False
+        self.device_name = ""
 
     @property
     def used(self) -> Permission:
@@ -284,6 +286,11 @@ class Node:
         assert self.open_driver is not None
         self.driver = await self.open_driver(self)
         self.mapping = self.driver if isinstance(self.driver, MappingDriver) else None
+
+    @property
+    def device_or_node_name(self) -> str:
+        """The name of a device that uses it, or else its own: what QEMU calls it where it is busy."""
+        return next((edge.device_name for edge in self.parents if edge.device_name), self.node_name)
 
     @property
     def name(self) -> str:

@@ -52,6 +52,9 @@ class Chardev:
     async def first_client(self) -> None:
         """Wait until somebody is at the other end; at once where nobody has to come."""
 
+    def disconnect(self) -> None:
+        """Part with who is at the other end, where that is a connection."""
+
     def close(self) -> None:
         """Let go of what is at the other end."""
 

@@ -41,6 +41,11 @@ class ChardevMonitor:
         """Whether somebody is at the other end."""
         return any(door.has_clients for door in self._doors)
 
+    def close_clients(self) -> None:
+        """Part with those who are there; others may come."""
+        for door in self._doors:
+            door.close_clients()
+
     async def open(self) -> None:
         """Let clients in.
 

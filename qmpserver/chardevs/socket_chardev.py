@@ -125,6 +125,11 @@ class ConnectedChardev(Chardev):
         reconnect_ms = self._spec.reconnect_ms
         return [Endpoint(self._spec.address, is_server=False, reconnect_ms=reconnect_ms, nodelay=nodelay)]
 
+    def disconnect(self) -> None:
+        """Break the connection."""
+        if self._connection is not None:
+            self._connection.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Break the connection, unless a monitor has its own copy."""
         if self._connection is not None:

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 from qmpserver.driver_api.child import BlockChild
@@ -229,10 +229,6 @@ class CheckMode(enum.Enum):
     """Errors that could lose data are corrected as well, as far as that is possible."""
 
 
-def _tell_nobody(_line: str) -> None:
-    """Keep to itself what is found."""
-
-
 @dataclass(slots=True)
 class CheckResult:
     """What a check found; the members are those of QEMU's ``ImageCheck``.
@@ -248,7 +244,6 @@ class CheckResult:
         allocated_clusters: Those that have room in the image.
         fragmented_clusters: Those that do not follow the one before on the host.
         compressed_clusters: Those that are compressed.
-        report: Told of each error that is found or put right, in a line of text.
     """
 
     corruptions: int = 0
@@ -261,13 +256,6 @@ class CheckResult:
     allocated_clusters: int = 0
     fragmented_clusters: int = 0
     compressed_clusters: int = 0
-    report: Callable[[str], object] = field(default=_tell_nobody, repr=False, compare=False)
-
-    def add_corruption(self, line: str, count: int = 1) -> None:
-        """Count what was found, and report it unless it is nothing."""
-        if count:
-            self.corruptions += count
-            self.report(line)
 
 
 @runtime_checkable
@@ -426,3 +414,11 @@ class SupportsVmState(Protocol):
 
     async def read_vm_state(self, offset: int, into: memoryview) -> None:
         """Read machine state; see :meth:`SupportsSnapshots.read_vm_state`."""
+
+
+@runtime_checkable
+class SupportsYank(Protocol):
+    """A protocol with a connection that may hang."""
+
+    def yank(self) -> None:
+        """Cut the connection for good; requests that wait for it, and all later ones, fail."""

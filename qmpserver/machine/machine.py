@@ -15,13 +15,13 @@ from qmpserver.machine.devices.references import References
 from qmpserver.machine.devices.tree import DeviceTree
 from qmpserver.machine.devices.types.table import OBJECT_TYPES
 from qmpserver.machine.media import drive_info, drive_stats
-from qmpserver.machine.media.drive import DriveSurroundings
 from qmpserver.machine.media.placement import USUAL_UNITS
 from qmpserver.machine.media.store import DriveStore
+from qmpserver.machine.media.surroundings import DriveSurroundings
 from qmpserver.machine.media.throttle_groups import ThrottleGroups
 from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
 from qmpserver.machine.migration.migration import Migration
-from qmpserver.machine.processors import places
+from qmpserver.machine.processors import ProcessorThreads, places
 from qmpserver.machine.random_source import RANDOM_TYPES, RandomSource
 from qmpserver.machine.run_state import MachineState
 from qmpserver.machine.run_states import RunState, ShutdownCause
@@ -59,6 +59,7 @@ class Machine(Daemon):
     Attributes:
         config: As given.
         state: Whether it runs.
+        processor_threads: The threads that its processors would run in.
         migration: How it is handed to another process.
         drives: What its devices read and write.
         netdevs: The ids of its network backends, which carry nothing.
@@ -83,6 +84,7 @@ class Machine(Daemon):
             self.objects.add_maker(qom_type, MemoryBackend)
         for qom_type in RANDOM_TYPES:
             self.objects.add_maker(qom_type, RandomSource)
+        self.processor_threads = ProcessorThreads()
         self.migration = Migration(self, self.events, clock)
         self.drives = self._make_drives()
         self.graph.devices = self.drives
@@ -215,6 +217,7 @@ class Machine(Daemon):
 
     async def close(self) -> None:
         """Part with all media, then do what every daemon does at its end."""
+        self.processor_threads.close()
         await self.migration.close()
         await self.devices.unplugging.close()
         await self.drives.close()

@@ -1,5 +1,6 @@
-"""Say where processors are in a machine."""
+"""Say where processors are in a machine, and give each a thread for clients to look at."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -22,6 +23,33 @@ class Place:
     def to_wire(self) -> dict[str, int]:
         """Shape it as ``CpuInstanceProperties``."""
         return {f"{name}-id": number for name, number in self.ids.items()}
+
+
+class ProcessorThreads:
+    """One idle thread for each processor, since clients bind them to processors of the host and look how they fare.
+
+    QEMU: its processors have such threads too where nothing runs a guest (`-accel qtest`).
+    """
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self._end = threading.Event()
+
+    def thread_id(self, index: int) -> int:
+        """Return the host's number of a processor's thread; it is started when it is first asked for."""
+        while len(self._threads) <= index:
+            thread = threading.Thread(target=self._end.wait, name=f"CPU {len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        native_id = self._threads[index].native_id
+        assert native_id is not None
+        return native_id
+
+    def close(self) -> None:
+        """End the threads."""
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
 
 
 def path_of(index: int) -> str:

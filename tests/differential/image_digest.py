@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from qmpserver.block.extents import extents
 from qmpserver.block.node import Node
 from qmpserver.cli.command_line import Failure, Given, Tool
@@ -80,7 +82,7 @@ class Watch:
         """Return what has changed since the last time, by name: the digest, or an empty text for what is gone."""
         stamps = {entry.name: _stamp(entry) for entry in os.scandir(self._folder) if entry.is_file()}
         # Backing files are named as seen from there.
-        with contextlib.chdir(self._folder):
+        with contextlib.chdir(self._folder), capture_logs():
             now = {
                 name: self._known[name]
                 if self._stamps.get(name) == stamp

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ SESSIONS = {
             add(BLK, drive="o", id="b"),
             add("pci-bridge", id="br"),
             add("pci-bridge", id="br", chassis_nr=3),
+            add("e1000", id="e", bus="br"),
             add("e1000", id="e", bus="br", addr="1"),
             *get("e", "parent_bus", "addr"),
             remove("br"),
@@ -445,3 +447,10 @@ def test_a_command_line_is_refused_as_by_qemu(line: tuple[str, ...]) -> None:
         recorded[" ".join(line)] = qemus_refusal(line[0], line[1:])
         REFUSALS.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
     assert asyncio.run(our_refusal(line[0], line[1:])) == recorded[" ".join(line)]
+
+
+def test_the_recorded_refusals_are_qemus() -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        told = list(pool.map(lambda line: qemus_refusal(line[0], line[1:]), COMMAND_LINES))
+    recorded = json.loads(REFUSALS.read_text())
+    assert dict(zip(map(" ".join, COMMAND_LINES), told, strict=True)) == recorded

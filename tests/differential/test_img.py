@@ -92,11 +92,11 @@ def _theirs(peer: str, story: str, folder: Path) -> Iterator[Outcome]:
         ended = subprocess.run(
             [peer, *shlex.split(line)], cwd=folder, capture_output=True, timeout=60, check=False
         )
-        texts = (
+        out, err = (
             _shaped(text.decode(errors="replace").replace(peer, "qemu-img"))
             for text in (ended.stdout, ended.stderr)
         )
-        yield Outcome(ended.returncode, *texts, watch.look())
+        yield Outcome(ended.returncode, out, err, watch.look())
 
 
 def _ours(
@@ -106,18 +106,13 @@ def _ours(
     folder.mkdir()
     monkeypatch.chdir(folder)
     watch = Watch(folder)
-    capfd.readouterr()
     for line in _lines(story):
         if _poke(line, folder):
             watch.look()
-            capfd.readouterr()
             continue
         status = run("qmpserver", ["img", *shlex.split(line)])
         out, err = (_shaped(text) for text in capfd.readouterr())
-        images = watch.look()
-        # What the looking has to say is not the tool's.
-        capfd.readouterr()
-        yield Outcome(status, out, err, images)
+        yield Outcome(status, out, err, watch.look())
 
 
 def _row(row: dict[str, Any], images: dict[str, str]) -> Outcome:

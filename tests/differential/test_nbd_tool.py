@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,8 @@ def _shaped(text: str, folder: Path) -> str:
     return re.sub(r"[^\s'`]*/qemu-nbd", "qemu-nbd", text).replace(str(folder), "FOLDER")
 
 
-def _look(path: Path) -> list[list[Any]]:
-    """Return what a server lists, once it lets clients in."""
+def _look(path: Path, is_over: Callable[[], bool] = lambda: False) -> list[list[Any]]:
+    """Return what a server lists, once it lets clients in; give up when it is over without that."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -57,6 +57,8 @@ def _look(path: Path) -> list[list[Any]]:
                 return _exports(client)
         except OSError:
             assert time.monotonic() < deadline
+            if is_over():
+                return []
             time.sleep(0.005)
 
 
@@ -142,23 +144,35 @@ def test_what_is_refused_is_refused_in_its_words(
         assert [line, status, *texts] == [line, *outcome]
 
 
+def _serve(words: list[str], path: Path) -> tuple[int, list[Any]]:
+    """Run the tool until it has been looked at; return its status and what was seen."""
+    told: list[Any] = []
+    over = threading.Event()
+
+    def look() -> None:
+        try:
+            told.append(_look(path, over.is_set))
+        finally:
+            # Only the server expects the signal.
+            if not over.is_set():
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        status = run("qemu-nbd", words)
+    finally:
+        over.set()
+        looking.join()
+    return status, told
+
+
 def test_what_is_served_is_offered_as_it_offers_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     expected = _recorded("served", _lines(SERVED), folder)
     for line, *outcome in expected:
-        told: list[Any] = []
-
-        def look() -> None:
-            try:
-                told.append(_look(folder / "s"))  # noqa: B023 - joined below
-            finally:
-                os.kill(os.getpid(), signal.SIGTERM)
-
         with _as_linked(folder, monkeypatch):
-            looking = threading.Thread(target=look)
-            looking.start()
-            status = run("qemu-nbd", _words(line, folder))
-            looking.join()
+            status, told = _serve(_words(line, folder), folder / "s")
         texts = [_shaped(text, folder) for text in capfd.readouterr()]
         assert [line, status, *texts, *told] == [line, *outcome]

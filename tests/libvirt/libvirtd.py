@@ -148,5 +148,6 @@ def plain(text: str, masks: Sequence[tuple[str, str]]) -> str:
 def can_have_namespaces() -> bool:
     """Say whether this process may give a child mounts of its own."""
     unshare = shutil.which("unshare")
-    tried = unshare and subprocess.run([unshare, "--mount", "true"], capture_output=True, check=False)
-    return bool(tried) and tried.returncode == 0
+    if unshare is None:
+        return False
+    return subprocess.run([unshare, "--mount", "true"], capture_output=True, check=False).returncode == 0

@@ -39,9 +39,11 @@ def client(program: str, *words: str | Path) -> str:
     return done.stdout
 
 
-def wait_for(path: Path) -> None:
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has made a file."""
     deadline = time.monotonic() + TIMEOUT_S
     while not path.exists():
+        assert process.poll() is None, end_of(process)
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -65,7 +67,7 @@ def serving(
         pass_fds=fds,
     )
     try:
-        wait_for(folder / "ready")
+        wait_for(folder / "ready", process)
         yield process
     finally:
         if process.poll() is None:
@@ -297,7 +299,7 @@ def test_what_others_export_is_listed_as_qemu_nbd_lists_it(tmp_path: Path) -> No
     ]
     peer = subprocess.Popen(["timeout", "-k", "1", "30", need("qemu-storage-daemon"), *words])
     try:
-        wait_for(tmp_path / "ready")
+        wait_for(tmp_path / "ready", peer)
         theirs = client("qemu-nbd", "-L", "-k", tmp_path / "s").splitlines()
         ours = run_to_end("nbd", "-L", "-k", str(tmp_path / "s"), folder=tmp_path)
         # Older ones do not tell the size of transactions.

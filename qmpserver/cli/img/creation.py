@@ -123,7 +123,9 @@ class NewImage:
             if "format" in members.get("encrypt", {}):
                 raise QMPError("'encrypt.format' and its alias 'encryption' can't be used at the same time")
             members.setdefault("encrypt", {})["format"] = "qcow"
-        ours = {name: members.pop(name) for name in ("keep-data-file", "detached-header") if name in members}
+        ours: dict[str, Any] = {
+            name: members.pop(name) for name in ("keep-data-file", "detached-header") if name in members
+        }
         if self.image_format in {"raw", "file"}:
             _check_preallocation(self.values)
         if "encrypt" in members and "format" not in members["encrypt"]:

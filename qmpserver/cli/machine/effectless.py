@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from qmpserver.cli import keyval
 from qmpserver.cli.flat_options import Kind, parse
-from qmpserver.cli.machine.flat import Warn, kinds, one_of, read_flat
+from qmpserver.cli.machine.flat import Warn, one_of, read_flat
 from qmpserver.errors import ParameterError, QMPError, error_text
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -121,10 +121,6 @@ def _compat(value: str, _warn: Warn) -> None:
             raise ParameterError(f"Parameter '{key}' does not accept value '{said}'")
 
 
-def _run_with(value: str, warn: Warn) -> None:
-    parse(value, kinds({"async-teardown": "boolean", "exit-with-parent": "boolean"}), None, warn)
-
-
 def _smbios(value: str, warn: Warn) -> None:
     found = dict(_pairs(value))
     for key, said in found.items():
@@ -177,7 +173,6 @@ _CHECKERS: Mapping[str, Callable[[str, Warn], None]] = {
     "d": _log_items,
     "msg": _msg,
     "overcommit": _overcommit,
-    "run-with": _run_with,
     "sandbox": _sandbox,
     "seed": _seed,
     "smbios": _smbios,

@@ -10,14 +10,16 @@ from dataclasses import replace
 from uuid import UUID
 
 from qmpserver.cli import keyval
+from qmpserver.cli.flat_options import parse
 from qmpserver.cli.getopt import STRAY, Option
 from qmpserver.cli.machine import effectless, texts
 from qmpserver.cli.machine.config_file import add_to_earlier, read_config
-from qmpserver.cli.machine.flat import Warn, read_flat
+from qmpserver.cli.machine.flat import Warn, kinds, read_flat
 from qmpserver.cli.machine.options import NOT_HERE
 from qmpserver.cli.machine.wanted import Wanted
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving.option_error import OptionError
+from qmpserver.cli.serving.privileges import find_identity
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.machine.run_state import Actions
 
@@ -41,6 +43,8 @@ _STEPS = frozenset(_MAKING.split())
 
 _CHANNELS = ("defer", "tcp", "unix", "fd", "exec", "file", "rdma", "vsock")
 """What a machine can be migrated through."""
+
+_RUN_WITH = {"async-teardown": "boolean", "chroot": "string", "exit-with-parent": "boolean", "user": "string"}
 
 _BOARD_TEXTS = {
     "kernel": "kernel",
@@ -302,6 +306,25 @@ def _global(wanted: Wanted, option: Option, warn: Warn) -> None:
 # How the process runs
 
 
+def _run_with(wanted: Wanted, option: Option, warn: Warn) -> None:
+    found = parse(option.value, kinds(_RUN_WITH), None, warn).values
+    if found.get("exit-with-parent"):
+        raise QMPError("exit-with-parent is not supported")
+    if "user" in found:
+        wanted.user = _known_user(str(found["user"]))
+    if "chroot" in found:
+        wanted.chroot = str(found["chroot"])
+
+
+def _run_as(wanted: Wanted, option: Option, _warn: Warn) -> None:
+    wanted.user = _known_user(option.value)
+
+
+def _known_user(text: str) -> str:
+    find_identity(text)
+    return text
+
+
 def _daemonize(wanted: Wanted, _option: Option, _warn: Warn) -> None:
     wanted.daemonize = True
 
@@ -374,6 +397,8 @@ _READERS: Mapping[str, Callable[[Wanted, Option, Warn], None]] = {
     "pidfile": _pidfile,
     "qtest": _qtest,
     "rtc": _rtc,
+    "run-with": _run_with,
+    "runas": _run_as,
     "serial": _serial,
     "smp": _nested("smp", "cpus"),
     "snapshot": _snapshot,

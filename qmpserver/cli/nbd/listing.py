@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 
 from qmpserver import sockets
 from qmpserver.cli.command_line import Given
@@ -45,6 +46,7 @@ def run_list(given: Given) -> int:
     print(f"exports available: {len(exports)}")
     for export in exports:
         print("\n".join(description_lines(export)))
+    sys.stdout.flush()
     return 0
 
 

@@ -25,6 +25,9 @@ def main(program: str, words: Sequence[str]) -> int:
     except Answer as answer:
         sys.stdout.write(str(answer))
         return 0
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not stumble over it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except UsageError as error:
         # The first line is getopt's, which has the name as it was typed.
         Reporter(tool.invoked).error(str(error))

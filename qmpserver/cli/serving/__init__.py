@@ -7,6 +7,7 @@
 - :mod:`monitors`: ``--monitor``, and the short form ``--qmp``.
 - :mod:`ways_in`: chardevs as they are opened, and when clients are let in.
 - :mod:`tracing`: ``--trace``, as levels of the log.
+- :mod:`privileges`: becoming another user when everything is open.
 - :mod:`background`: ``--daemonize``.
 - :mod:`notify`: telling a service manager how far things are.
 """

@@ -14,6 +14,8 @@ class Manner:
         log_path: Where the log goes instead of standard error, or None.
         log_level: What else is logged.
         log_json: As JSON lines.
+        user: Whom the process becomes once everything is open, a user's name or ``UID:GID``, or None.
+        chroot: The only folder that it sees from then on, or None.
     """
 
     daemonize: bool = False
@@ -22,3 +24,5 @@ class Manner:
     log_path: str | None = None
     log_level: str = "info"
     log_json: bool = False
+    user: str | None = None
+    chroot: str | None = None

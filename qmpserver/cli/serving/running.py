@@ -9,7 +9,7 @@ from qmpserver import log
 from qmpserver.cli.event_loop import loop_factory
 from qmpserver.cli.pidfile import PidFile
 from qmpserver.cli.reports import Reporter
-from qmpserver.cli.serving import notify, tracing
+from qmpserver.cli.serving import notify, privileges, tracing
 from qmpserver.cli.serving.background import Background
 from qmpserver.cli.serving.manner import Manner
 from qmpserver.cli.serving.option_error import OptionError
@@ -91,12 +91,14 @@ async def _run(
 async def _start(starter: Starter, manner: Manner) -> PidFile | None:
     """Start, then write the process id: who sees the file finds a server that is ready."""
     await starter.start()
-    if manner.pidfile is None:
-        return None
     try:
-        return PidFile(manner.pidfile)
+        pidfile = None if manner.pidfile is None else PidFile(manner.pidfile)
     except QMPError as error:
         raise OptionError(f"cannot create PID file: {error}") from error
+    if manner.user is not None or manner.chroot is not None:
+        identity = None if manner.user is None else privileges.find_identity(manner.user)
+        privileges.give_up(identity, manner.chroot)
+    return pidfile
 
 
 def _end_on_signals(server: Server, starting: "asyncio.Future[PidFile | None]") -> None:

@@ -1,6 +1,5 @@
 """Show the processors that the machine has in name."""
 
-import os
 from typing import Any
 
 from qmpserver.errors import QMPError
@@ -10,14 +9,14 @@ from qmpserver.machine.processors import Place, path_of, places
 
 
 def query_cpus_fast(machine: Machine) -> list[dict[str, Any]]:
-    """List the processors; the process stands for the threads that none of them has."""
+    """List the processors."""
     qom_type = f"{machine.config.cpu_model}{SUFFIX}"
     return [
         {
             "cpu-index": place.index,
             "qom-type": qom_type,
             "qom-path": path_of(place.index),
-            "thread-id": os.getpid(),
+            "thread-id": machine.processor_threads.thread_id(place.index),
             "props": place.to_wire(),
             "target": "x86_64",
         }

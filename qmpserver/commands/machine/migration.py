@@ -42,8 +42,10 @@ async def migrate(
     uri: str | None = None,
     channels: list[dict[str, Any]] | None = None,
     resume: bool = False,
+    detach: bool = False,
 ) -> None:
     """Hand the machine to another process."""
+    del detach
     if resume:
         raise QMPError("Cannot resume if there is no paused migration")
     await machine.migration.migrate(choose(uri, channels), partial(_claim, client))

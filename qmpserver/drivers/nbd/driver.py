@@ -88,6 +88,10 @@ class NbdDriver(BlockDriver):
         """Take leave of the server."""
         await self._lifeline.close()
 
+    def yank(self) -> None:
+        """Cut the connection for good."""
+        self._lifeline.yank()
+
     def hurry_begin(self) -> None:
         """Take a server that says nothing for lost."""
         self._lifeline.hurry_begin()

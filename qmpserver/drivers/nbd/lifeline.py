@@ -158,6 +158,16 @@ class Lifeline:
             if self._watch is not None:
                 self._watch.cancel()
 
+    def yank(self) -> None:
+        """Cut the connection for good; requests fail from now on."""
+        connection, self._is_closed = self.connection, True
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+        self._cancel_deadline()
+        if connection is not None:
+            connection.close()
+        self._tell()
+
     def cancel_held(self) -> None:
         """Hold requests back no longer, until there is a connection again."""
         if self.connection is None:

@@ -9,7 +9,6 @@ Source: qcow2 specification, "Host cluster management" and "Cluster mapping".
 import errno
 import itertools
 import os
-from collections.abc import Callable
 
 from qmpserver.driver_api.extras import CheckMode, CheckResult
 from qmpserver.drivers.qcow2 import extensions as ext
@@ -21,6 +20,7 @@ from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
 from qmpserver.drivers.qcow2.crypt_method import header_pointer
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
+from qmpserver.drivers.qcow2.findings import Findings, Report
 from qmpserver.drivers.qcow2.header import AUTOCLEAR_BITMAPS, INCOMPAT_CORRUPT, INCOMPAT_DIRTY, MAX_L1_BYTES
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.snapshot_change import SnapshotChange
@@ -29,9 +29,7 @@ from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.units import align_up
 
 
-async def check_image(
-    image: Image, fix: CheckMode, report: Callable[[str], object] | None = None
-) -> CheckResult:
+async def check_image(image: Image, fix: CheckMode, report: Report | None = None) -> CheckResult:
     """Check an image of which nothing is cached that is not on disk.
 
     Args:
@@ -42,9 +40,7 @@ async def check_image(
     Raises:
         OSError: Something could not be read or written.
     """
-    check = _Check(image, fix)
-    if report is not None:
-        check.result.report = report
+    check = _Check(image, fix, report)
     await check.count()
     await check.compare()
     return check.result
@@ -53,12 +49,12 @@ async def check_image(
 class _Check:
     """One pass over an image."""
 
-    def __init__(self, image: Image, fix: CheckMode) -> None:
+    def __init__(self, image: Image, fix: CheckMode, report: Report | None) -> None:
         self._image = image
         self._fix = fix
         header = image.header
         clusters = align_up(header.size, header.cluster_size) >> header.cluster_bits
-        self.result = CheckResult(total_clusters=clusters)
+        self.result = Findings(report, total_clusters=clusters)
         self._walker = TableWalker(image, RefcountWidth(header.refcount_order).maximum, self.result)
         self._stored = StoredCounts(image, self.result)
         self._snapshots = SnapshotTable(0)
@@ -78,10 +74,14 @@ class _Check:
         walker.add(0, image.cluster_size)
         await walker.walk_l1(header.l1_offset, header.l1_entries, active=True)
         faults = self._faulty_snapshots
-        self.result.add_corruption(f"ERROR snapshot table: {faults} entries lack data or are too long", faults)
+        self.result.add_corruption(
+            f"ERROR snapshot table: {faults} entries lack data or are too long", faults
+        )
         for offset, entries in self._snapshots.l1_tables:
             if offset % image.cluster_size or entries * ENTRY_SIZE > MAX_L1_BYTES:
-                self.result.add_corruption(f"ERROR a snapshot's L1 table at offset {offset:#x} cannot be right")
+                self.result.add_corruption(
+                    f"ERROR a snapshot's L1 table at offset {offset:#x} cannot be right"
+                )
             else:
                 await walker.walk_l1(offset, entries, active=False)
         walker.add(header.snapshot_offset, self._snapshots.length)
@@ -209,8 +209,8 @@ class _Check:
         await rebuild_refcounts(image, self._without_refcounts, self._walker.counts)
         self._walker.structures.clear()
         await self._note_structures()
-        self._stored = StoredCounts(image, CheckResult())
-        counts = TableWalker(image, 1, CheckResult())
+        self._stored = StoredCounts(image, Findings())
+        counts = TableWalker(image, 1, Findings())
         await self._stored.check_blocks(counts)
         await self._stored.read(len(counts.counts))
         result.image_end_offset = self._stored.counts.last_used() + 1 << image.cluster_bits
@@ -221,8 +221,9 @@ class _Check:
         if repair:
             await self._image.child.flush()
         walker = self._walker
-        flags = CopiedFlags(self._image, self._stored, walker if repair else None, walker.bulk)
-        flags.report = self.result.report
+        flags = CopiedFlags(
+            self._image, self._stored, walker if repair else None, walker.bulk, self.result.report
+        )
         await flags.check(self._walker.active)
         if flags.repaired:
             await self._image.child.flush()

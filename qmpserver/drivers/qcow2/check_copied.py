@@ -4,13 +4,14 @@ Source: qcow2 specification, "Cluster mapping".
 """
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from qmpserver import tasks
 from qmpserver.drivers.qcow2.check_bulk import BulkEntries
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import ActiveTable, TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ENTRY_SIZE, OFFSET_MASK
+from qmpserver.drivers.qcow2.findings import Report
 from qmpserver.drivers.qcow2.image import Image
 
 
@@ -22,15 +23,20 @@ class CopiedFlags:
         stored: Its reference counts as they are, or are about to be.
         repairs: Knows which tables may be written; None when nothing is to be corrected.
         bulk: What looks at many entries at once, if there is such.
+        report: Told of each wrong flag.
 
     Attributes:
         wrong: Flags that are wrong and were left so.
         repaired: Flags that were wrong.
-        report: Told of each wrong flag, or None.
     """
 
     def __init__(
-        self, image: Image, stored: StoredCounts, repairs: TableWalker | None, bulk: BulkEntries | None
+        self,
+        image: Image,
+        stored: StoredCounts,
+        repairs: TableWalker | None,
+        bulk: BulkEntries | None,
+        report: Report,
     ) -> None:
         self._image = image
         self._stored = stored
@@ -38,7 +44,7 @@ class CopiedFlags:
         self._bulk = bulk
         self.wrong = 0
         self.repaired = 0
-        self.report: Callable[[str], object] | None = None
+        self._report = report
 
     async def check(self, tables: list[ActiveTable]) -> None:
         """Check, and perhaps correct, all flags.
@@ -73,10 +79,8 @@ class CopiedFlags:
 
     async def _tell(self, what: str, offset: int, *, repairs: bool) -> None:
         """Report a flag that is wrong, as QEMU words it."""
-        if self.report is None:
-            return
         count = 1 if self._image.is_external else await self._stored.count(offset >> self._image.cluster_bits)
-        self.report(f"{'Repairing' if repairs else 'ERROR'} OFLAG_COPIED {what} refcount={count}")
+        self._report(f"{'Repairing' if repairs else 'ERROR'} OFLAG_COPIED {what} refcount={count}")
 
     async def _settle(self, offset: int, entries: "array[int]", wrong: int, *, may_write: bool) -> None:
         """Write a table in which so many flags were corrected, or count them as wrong."""

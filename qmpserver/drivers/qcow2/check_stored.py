@@ -7,10 +7,10 @@ from array import array
 from collections.abc import Iterable
 from typing import Final
 
-from qmpserver.driver_api.extras import CheckResult
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import REFBLOCK_MASK
+from qmpserver.drivers.qcow2.findings import Findings
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 
@@ -26,7 +26,7 @@ class StoredCounts:
         result: Where what is found is added up.
     """
 
-    def __init__(self, image: Image, result: CheckResult) -> None:
+    def __init__(self, image: Image, result: Findings) -> None:
         self._image = image
         self._result = result
         self.width = RefcountWidth(image.header.refcount_order)

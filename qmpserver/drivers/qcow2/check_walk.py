@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from qmpserver import tasks
-from qmpserver.driver_api.extras import CheckResult
 from qmpserver.drivers.qcow2.check_bulk import WORTHWHILE, BulkEntries
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.check_spans import Span, SpanFinder
@@ -22,6 +21,7 @@ from qmpserver.drivers.qcow2.entries import (
     ZERO,
     compressed_extent,
 )
+from qmpserver.drivers.qcow2.findings import Findings
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.subclusters import ALL, SUBCLUSTERS
 from qmpserver.units import align_up
@@ -67,7 +67,7 @@ class TableWalker:
         result: Where what is found is added up.
     """
 
-    def __init__(self, image: Image, maximum: int, result: CheckResult) -> None:
+    def __init__(self, image: Image, maximum: int, result: Findings) -> None:
         self._image = image
         self._maximum = maximum
         self._result = result
@@ -114,7 +114,8 @@ class TableWalker:
         overflows = self.counts.raise_run(first, count, self._maximum)
         if overflows:
             self._result.add_corruption(
-                f"ERROR: overflow of {overflows} reference counts from offset {first << self._bits:#x} on", overflows
+                f"ERROR: overflow of {overflows} reference counts from offset {first << self._bits:#x} on",
+                overflows,
             )
 
     async def walk_l1(self, offset: int, count: int, *, active: bool) -> None:

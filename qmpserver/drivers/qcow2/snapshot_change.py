@@ -14,13 +14,13 @@ import os
 from array import array
 from collections.abc import Iterator
 
-from qmpserver.driver_api.extras import CheckResult
 from qmpserver.drivers.qcow2.check_counts import ClusterCounts
 from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_spans import SpanFinder
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
 from qmpserver.drivers.qcow2.check_walk import L2_RESERVED, TableWalker, read_table
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO
+from qmpserver.drivers.qcow2.findings import Findings
 from qmpserver.drivers.qcow2.image import Image
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.units import align_up
@@ -63,7 +63,7 @@ class SnapshotChange:
             OSError: The refcount structures cannot be relied on.
         """
         image = self._image
-        found = CheckResult()
+        found = Findings()
         structures = TableWalker(image, self._maximum, found)
         stored = StoredCounts(image, found)
         header = image.header
@@ -83,7 +83,7 @@ class SnapshotChange:
         Raises:
             OSError: EINVAL when a count would not fit its width, EIO when the tables are damaged.
         """
-        found = CheckResult()
+        found = Findings()
         walker = TableWalker(self._image, (1 << 64) - 1, found)
         await walker.walk_l2_tables(l1, active=False)
         highest = self._counts.shift(walker.counts, sign)

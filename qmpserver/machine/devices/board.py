@@ -13,6 +13,7 @@ from qmpserver.machine.devices.tree import DeviceTree
 from qmpserver.machine.devices.types.table import DEVICE_TYPES
 
 _EEPROMS = 8
+_TRANSPORTS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,19 @@ _Q35 = (
     *_EEPROM_ROW,
 )
 
-_PARTS = {"pc": _I440FX, "q35": _Q35}
+_MICROVM = (
+    _Part("fw_cfg_io", name="fw_cfg"),
+    _Part("isabus-bridge"),
+    _Part("ioapic", name="ioapic"),
+    _Part("ioapic"),
+    *(_Part("virtio-mmio"),) * _TRANSPORTS,
+    _Part("acpi-ged"),
+    *_INTERRUPTS,
+    _Part("isa-pit", "isa.0"),
+    _Part("mc146818rtc", "isa.0"),
+)
+
+_PARTS = {"pc": _I440FX, "q35": _Q35, "microvm": _MICROVM}
 """What the families of boards carry; others nothing that clients use."""
 
 

@@ -13,13 +13,13 @@ from qmpserver.machine.media.drive import Drive
 from qmpserver.qom.tree import Item
 from qmpserver.qom.types import Property
 
-KINDS = {"PCIE": "PCI", "virtio-pci-bus": "virtio-bus"}
+KINDS = {"PCIE": "PCI", "virtio-pci-bus": "virtio-bus", "virtio-mmio-bus": "virtio-bus"}
 """What a kind of bus is as well, so that devices for that fit in."""
 
-_MOST_DEVICES = {"virtio-bus": 1, "virtio-pci-bus": 1}
+_MOST_DEVICES = {"virtio-pci-bus": 1, "virtio-mmio-bus": 1}
 """How many devices fit, where that does not depend on the bus."""
 
-_HOTPLUGGABLE = ("SCSI", "usb-bus", "virtio-serial-bus", "nvme-bus", "virtio-bus", "virtio-pci-bus")
+_HOTPLUGGABLE = ("SCSI", "usb-bus", "virtio-serial-bus", "nvme-bus", "virtio-pci-bus")
 """Kinds of buses that devices can come to and go from while the machine is there, besides PCI."""
 
 _COLD_PCI_PARENTS = ("q35-pcihost", "pxb", "x3130-upstream")

@@ -38,6 +38,10 @@ def place_on_pci(bus: Bus, device: Device) -> None:
             f"PCI: slot {slot} function 0 already occupied by {first.type.name}, "
             f"new func {device.type.name} cannot be exposed to guest."
         )
+    if not slot and device.hotplugged and _reserves_first_slot(bus):
+        raise QMPError(
+            "Unsupported PCI slot 0 for standard hotplug controller. Valid slots are between 1 and 31."
+        )
     _check_functions(device, slot, function, used)
     device.values["addr"] = wanted
 
@@ -45,6 +49,12 @@ def place_on_pci(bus: Bus, device: Device) -> None:
 def _wanted(device: Device) -> int:
     wanted = device.values["addr"]
     return parse_devfn(device.type.name, "addr", wanted) if isinstance(wanted, str) else int(wanted)
+
+
+def _reserves_first_slot(bus: Bus) -> bool:
+    """Say whether a bridge watches over its slots itself, which it does when it came late."""
+    bridge = bus.parent
+    return bridge is not None and bridge.hotplugged and bridge.value("shpc") is True
 
 
 def _check_functions(device: Device, slot: int, function: int, used: dict[int, Device]) -> None:

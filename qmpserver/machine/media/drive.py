@@ -1,66 +1,27 @@
 """Hold one drive: what a device reads and writes, with or without a medium in it."""
 
 import errno
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from qmpserver.block import chain
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.graph import NOTHING, Graph
+from qmpserver.block.graph import NOTHING
 from qmpserver.block.node import Node
-from qmpserver.clock import Clock
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.errors import QMPError, error_text
-from qmpserver.events import EventBus
 from qmpserver.jobs.error_policy import ErrorAction
 from qmpserver.machine.media.drive_user import DriveUser
 from qmpserver.machine.media.error_policy import REPORT_ALL, ErrorPolicy
 from qmpserver.machine.media.legacy_options import DriveOptions
+from qmpserver.machine.media.openness import Openness
 from qmpserver.machine.media.placement import Place
 from qmpserver.machine.media.requests import DriveRequests
 from qmpserver.machine.media.statistics import DriveStatistics
-from qmpserver.machine.media.throttle_groups import ThrottleGroups
+from qmpserver.machine.media.surroundings import DriveSurroundings
 from qmpserver.throttling.group import ThrottleMember
 from qmpserver.throttling.limits import ThrottleLimits
 
 UNUSED = PermissionSet(Permission.CONSISTENT_READ, NOTHING.shared)
 """What a drive holds that is there before its device."""
-
-
-@dataclass(frozen=True, slots=True)
-class DriveSurroundings:
-    """What a drive finds around it.
-
-    Attributes:
-        graph: Where its medium is.
-        clock: What durations are measured by.
-        events: Where errors and trays are told of.
-        throttle_groups: The limits it may share.
-        stop: Stops the machine because of an error.
-    """
-
-    graph: Graph
-    clock: Clock
-    events: EventBus
-    throttle_groups: ThrottleGroups
-    stop: Callable[[], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Openness:
-    """How a medium was opened, which is how the next one is opened that a client names.
-
-    Attributes:
-        read_only: It is not written.
-        direct: The host's page cache is bypassed.
-        no_flush: Nothing needs to reach the disk.
-        detect_zeroes: Whether writes of zeroes are looked for.
-    """
-
-    read_only: bool = True
-    direct: bool = False
-    no_flush: bool = False
-    detect_zeroes: str = "off"
 
 
 class Drive:
@@ -212,6 +173,12 @@ class Drive:
         self.name = ""
         self.policy = REPORT_ALL
         self.backend.name = self.qdev_path
+        self._name_root()
+
+    def _name_root(self) -> None:
+        """Let the medium know what it is called after."""
+        if self.backend.root is not None:
+            self.backend.root.device_name = self.name
 
     # The medium
 
@@ -223,6 +190,7 @@ class Drive:
         """
         held = UNUSED if self.user is None else self.needed_by(self.user, node)
         await self.backend.insert(node, held)
+        self._name_root()
 
     async def remove(self) -> None:
         """Give the medium up, and close it if nobody else uses it.  The graph is locked.
@@ -236,8 +204,7 @@ class Drive:
     def remember_openness(self) -> None:
         """Keep in mind how the medium was opened."""
         if (medium := self.medium) is not None:
-            flags = medium.flags
-            self.openness = Openness(flags.read_only, flags.direct, flags.no_flush, flags.detect_zeroes)
+            self.openness = Openness.of(medium.flags)
 
     def move_tray(self, *, is_open: bool) -> None:
         """Open or close the tray, and tell of it; a device without one only changes its medium."""

@@ -8,7 +8,7 @@ from qmpserver.block import filenames
 from qmpserver.block.node import Node
 from qmpserver.engine import Engine
 from qmpserver.errors import QMPError
-from qmpserver.machine.media.drive import Drive, Openness
+from qmpserver.machine.media.drive import Drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,8 @@ async def open_next(engine: Engine, drive: Drive, wanted: NextMedium) -> Node:
     if wanted.image_format is not None:
         check_known(engine, wanted.image_format)
     named = filenames.filename_options(wanted.filename, wanted.image_format)
-    options = {**named, **_common_options(openness)}
+    options = {**named, **openness.options}
     return await open_checked(engine, options)
-
-
-def _common_options(openness: Openness) -> dict[str, Any]:
-    """Return what opens a node so."""
-    return {
-        "read-only": openness.read_only,
-        "detect-zeroes": openness.detect_zeroes,
-        "cache": {"direct": openness.direct, "no-flush": openness.no_flush},
-    }
 
 
 async def open_checked(engine: Engine, options: dict[str, Any]) -> Node:

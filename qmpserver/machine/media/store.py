@@ -8,13 +8,17 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import NOTHING, Graph, check_not_busy, is_well_formed
 from qmpserver.block.node import Node
 from qmpserver.engine import Engine
-from qmpserver.errors import DeviceNotFound, ParameterError, QMPError
+from qmpserver.errors import DeviceNotFound, ParameterError, QMPError, error_text
 from qmpserver.jobs.block_job import BlockJob
+from qmpserver.log import get_logger
 from qmpserver.machine.media import legacy_medium
-from qmpserver.machine.media.drive import Drive, DriveSurroundings, no_medium
+from qmpserver.machine.media.drive import Drive, no_medium
 from qmpserver.machine.media.drive_user import DriveUser
 from qmpserver.machine.media.legacy_options import DriveOptions, drive_options
 from qmpserver.machine.media.placement import USUAL_UNITS, Place, name_of, place_of
+from qmpserver.machine.media.surroundings import DriveSurroundings
+
+_log = get_logger("drives")
 
 
 class DriveStore:
@@ -176,10 +180,18 @@ class DriveStore:
         return name
 
     async def remove(self, drive: Drive) -> None:
-        """Delete a drive that has no device, and close its medium if nobody else uses it."""
+        """Delete a drive that has no device, and close its medium if nobody else uses it.
+
+        What could not be written back in full is closed all the same, and logged.
+        """
         self._drives.remove(drive)
         drive.unlimit()
-        await drive.remove()
+        try:
+            await drive.remove()
+        except OSError as error:
+            _log.error(
+                "image not closed cleanly", device=drive.name or drive.qdev_path, error=error_text(error)
+            )
 
     async def attach(self, user: DriveUser, value: str | None) -> Drive:
         """Give a device its drive.

@@ -1,5 +1,9 @@
 """Choosing the door by the first word or by the program's name."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from qmpserver.__main__ import run
@@ -82,3 +86,27 @@ def test_under_a_tools_name_the_version_is_laid_out_as_the_tools(
 ) -> None:
     assert run(program, ["--version"]) == 0
     assert capsys.readouterr().out.startswith(beginning)
+
+
+def test_a_closed_standard_stream_is_neither_missed_nor_taken_for_an_image(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    commands = ["-c", "read -P 0 0 512", "-c", "length"]
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'exec "$0" "$@" <&- >&- 2>&-',
+            sys.executable,
+            "-m",
+            "qmpserver",
+            "io",
+            *commands,
+            image,
+        ],
+        cwd=Path(__file__).parents[3],
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert image.read_bytes() == bytes(4096)

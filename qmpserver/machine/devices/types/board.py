@@ -3,6 +3,18 @@
 from qmpserver.machine.devices.device_type import BusOffer, DeviceType
 
 BOARD_TYPES = (
+    DeviceType("isabus-bridge", "sys-bus-device", offers=(BusOffer("ISA"),)),
+    DeviceType(
+        "virtio-mmio",
+        "sys-bus-device",
+        "force-legacy:bool=on ioeventfd:bool=on x-override-queue-size:uint16=0",
+        offers=(BusOffer("virtio-mmio-bus"),),
+    ),
+    DeviceType(
+        "acpi-ged",
+        "sys-bus-device",
+        "acpi-pci-hotplug-with-bridge-support:bool=off bus:link<PCI> ged-event:uint32=0 x-has-hest-addr:bool=on",
+    ),
     DeviceType("isa-device", "device", is_abstract=True, bus="ISA"),
     DeviceType("sys-bus-device", "device", is_abstract=True, bus="System", hotpluggable=False),
     DeviceType("dynamic-sysbus-device", "sys-bus-device", is_abstract=True),

@@ -10,7 +10,7 @@ _BUSES = {
     **dict.fromkeys(("System", "PCI", "SCSI", "IDE", "ISA", "usb-bus", "floppy-bus", "nvme-bus"), "bus"),
     **dict.fromkeys(("virtio-bus", "virtio-serial-bus", "HDA", "i2c-bus"), "bus"),
     "PCIE": "PCI",
-    "virtio-pci-bus": "virtio-bus",
+    **dict.fromkeys(("virtio-pci-bus", "virtio-mmio-bus"), "virtio-bus"),
 }
 """What each kind of bus is a kind of."""
 
@@ -57,8 +57,8 @@ _BOARD_PARENTS = {"none": "machine", "microvm": "x86-machine"}
 
 
 def _own_of_bus(name: str) -> tuple[Property, ...]:
-    # QEMU: of buses for virtio only the one that is on PCI has them, and so do those that are a kind of another.
-    has_them = name == "virtio-pci-bus" or (_BUSES[name] == "bus" and name != "virtio-bus")
+    # QEMU: those for virtio have them each, and not from what they are a kind of.
+    has_them = _BUSES[name] == "virtio-bus" or (_BUSES[name] == "bus" and name != "virtio-bus")
     return _BUS if has_them else ()
 
 

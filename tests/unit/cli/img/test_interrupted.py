@@ -64,7 +64,7 @@ def test_an_interrupted_conversion_ends_by_the_signal_and_leaves_a_sound_image(
     source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "target.qcow2"
-    words = ["convert", "-p", "-r", "8M", "-f", "raw", "-O", "qcow2", source, target]
+    words: list[str | Path] = ["convert", "-p", "-r", "8M", "-f", "raw", "-O", "qcow2", source, target]
     assert _interrupted(words, tmp_path) == -signal.SIGINT
     assert _check(target, capfd)["allocated-clusters"] in range(1, _SIZE >> 16)
 

@@ -39,8 +39,7 @@ async def check(file: MemoryFile, fix: CheckMode = CheckMode.NONE) -> CheckResul
 
 def as_counts(result: CheckResult) -> Counts:
     """Return what is not zero, under the names of ``qemu-img check``."""
-    counts = {name: value for name, value in asdict(result).items() if isinstance(value, int)}
-    return {name.replace("_", "-"): value for name, value in counts.items() if value}
+    return {name.replace("_", "-"): value for name, value in asdict(result).items() if value}
 
 
 def our_check(data: bytes | bytearray) -> Counts:

@@ -3,10 +3,11 @@
 import pytest
 
 from qmpserver.commands import qom
+from qmpserver.errors import QMPError
 from qmpserver.machine.boards import find_board
 from qmpserver.machine.config import Topology
 from qmpserver.machine.machine import Machine
-from tests.unit.machine.devices.machines import MakeMachine
+from tests.unit.machine.devices.machines import MakeMachine, waits
 
 
 def types_at(machine: Machine, path: str) -> dict[str, str]:
@@ -48,6 +49,24 @@ def test_q35_has_its_parts_where_qemu_has_them(make_machine: MakeMachine) -> Non
     ]
     assert types_at(machine, "/machine/q35") == {"pcie.0": "PCIE", "mch": "mch", "ioapic": "ioapic"}
     assert set(types_at(machine, "/machine/unattached/device[12]")) == {f"ide.{n}" for n in range(6)}
+
+
+@waits
+async def test_microvm_has_transports_that_the_last_of_is_used_first(make_machine: MakeMachine) -> None:
+    machine = make_machine("microvm")
+    unattached = types_at(machine, "/machine/unattached")
+    assert [unattached[f"device[{n}]"] for n in (2, 3, 4, 27, 28, 32)] == [
+        *("isabus-bridge", "ioapic", "virtio-mmio", "virtio-mmio", "acpi-ged", "mc146818rtc"),
+    ]
+    await machine.blockdev_add({"driver": "null-co", "node-name": "n"})
+    added = await machine.devices.add({"driver": "virtio-blk-device", "id": "a", "drive": "n"}, at_start=True)
+    assert added.bus is not None
+    assert added.bus.path == "/machine/unattached/device[27]/virtio-mmio-bus.23"
+    assert added.qdev_path == "a"
+    with pytest.raises(QMPError, match=r"Bus 'virtio-mmio-bus\.23' does not support hotplugging"):
+        await machine.devices.remove("a")
+    with pytest.raises(QMPError, match=r"Bus 'virtio-mmio-bus\.22' does not support hotplugging"):
+        await machine.devices.add({"driver": "virtio-balloon-device"})
 
 
 def test_a_board_without_anything_has_places_for_devices_all_the_same(make_machine: MakeMachine) -> None:
