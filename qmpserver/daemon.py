@@ -19,6 +19,7 @@ from qmpserver.exports.store import ExportStore
 from qmpserver.jobs.block_job import BlockJob
 from qmpserver.jobs.manager import JobManager, not_active
 from qmpserver.journal import EventJournal
+from qmpserver.monitor.commands import BoundCommand
 from qmpserver.monitor.fds import FdSets
 from qmpserver.qom.tree import Item
 from qmpserver.qom.types import TYPES, TypeTable
@@ -41,6 +42,7 @@ class Daemon(Engine):
         nbd: The server of those that are offered over NBD.
         chardevs: The ways in that have a label.
         on_shutdown: Called with a ``ShutdownCause`` when the server is to end.
+        commands: Every command, bound to this; the server's to fill in.
     """
 
     def __init__(self, schema: Schema, clock: Clock, gate: Gate | None = None) -> None:
@@ -52,6 +54,7 @@ class Daemon(Engine):
         self.nbd = NbdService(clock)
         self.chardevs = ChardevStore()
         self.on_shutdown: Callable[[str], None] = lambda _cause: None
+        self.commands: Mapping[str, BoundCommand] = {}
         self._parting: asyncio.Task[None] | None = None
 
     # Objects

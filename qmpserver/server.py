@@ -68,7 +68,7 @@ class Server:
         self, *, clock: Clock | None = None, gate: Gate | None = None, daemon: Daemon | None = None
     ) -> None:
         self.daemon = daemon or Daemon(load(), clock or SystemClock(), gate)
-        self.commands = bind_commands(self.daemon)
+        self.commands = self.daemon.commands = bind_commands(self.daemon)
         self._quit = asyncio.Event()
         self._cause = ""
         self.daemon.on_shutdown = self.request_shutdown

@@ -23,6 +23,7 @@ class SocketWriter:
         connection: A socket that does not block; it stays the caller's.
         on_drained: Called when everything has been sent after the socket was full.
         on_lost: Called, never from inside :meth:`send`, when nothing can be sent any more.
+        on_sent: Called with the rest of each piece when the socket has taken all of it.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class SocketWriter:
         connection: socket.socket,
         on_drained: Callable[[], object],
         on_lost: Callable[[OSError], object],
+        on_sent: Callable[[memoryview], object] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = connection
@@ -37,6 +39,7 @@ class SocketWriter:
         self._is_encrypted = isinstance(connection, ssl.SSLSocket)
         self._on_drained = on_drained
         self._on_lost = on_lost
+        self._on_sent = on_sent
         self._pieces: deque[memoryview] = deque()
         self._is_watching = False
         self._is_closed = False
@@ -94,3 +97,5 @@ class SocketWriter:
                 return
             sent -= len(first)
             self._pieces.popleft()
+            if self._on_sent is not None:
+                self._on_sent(first)

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Coroutine
+from typing import Any
 
 from qmpserver.block.graph import NOTHING, Graph
 from qmpserver.block.node import Edge, Node
@@ -97,29 +99,27 @@ class BlockBackend:
             self._graph.detach(edge)
             await self._graph.collect(edge.node)
 
-    async def pread(self, offset: int, into: memoryview, flags: int = 0) -> None:
-        """Fill `into`; EIO past the end of the node."""
-        root = self._checked(offset, len(into))
-        await root.pread(offset, into, flags)
+    # As with an edge, the requests hand on the node's own coroutine.
 
-    async def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> None:
-        """Store `data`; EIO past the end of the node."""
-        root = self._checked(offset, len(data))
-        await root.pwrite(offset, data, flags)
+    def pread(self, offset: int, into: memoryview, flags: int = 0) -> Coroutine[Any, Any, None]:
+        """Fill `into`; EIO, at once, past the end of the node."""
+        return self._checked(offset, len(into)).pread(offset, into, flags)
 
-    async def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> None:
-        """Make the range read as zeroes; EIO past the end of the node."""
-        root = self._checked(offset, length)
-        await root.pwrite_zeroes(offset, length, flags)
+    def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> Coroutine[Any, Any, None]:
+        """Store `data`; EIO, at once, past the end of the node."""
+        return self._checked(offset, len(data)).pwrite(offset, data, flags)
 
-    async def pdiscard(self, offset: int, length: int) -> None:
-        """Say that the range is of no interest; EIO past the end of the node."""
-        root = self._checked(offset, length)
-        await root.pdiscard(offset, length)
+    def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> Coroutine[Any, Any, None]:
+        """Make the range read as zeroes; EIO, at once, past the end of the node."""
+        return self._checked(offset, length).pwrite_zeroes(offset, length, flags)
 
-    async def flush(self) -> None:
+    def pdiscard(self, offset: int, length: int) -> Coroutine[Any, Any, None]:
+        """Say that the range is of no interest; EIO, at once, past the end of the node."""
+        return self._checked(offset, length).pdiscard(offset, length)
+
+    def flush(self) -> Coroutine[Any, Any, None]:
         """Bring everything written so far to stable storage."""
-        await self.node.flush()
+        return self.node.flush()
 
     def _checked(self, offset: int, length: int) -> Edge:
         root = self.root

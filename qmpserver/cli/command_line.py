@@ -4,8 +4,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
-from qmpserver.cli.getopt import STRAY, OptionTable, split
 from qmpserver.cli.reports import Reporter
+from qmpserver.options.getopt import STRAY, OptionTable, split
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import sysconfig
 from collections.abc import Sequence
 
 from qmpserver.cli.doors import word_of
-from qmpserver.cli.getopt import STRAY, OptionTable, UsageError, split
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.getopt import STRAY, OptionTable, UsageError, split
 
 PROGRAM = "qmpserver"
 """What the installed program is called."""

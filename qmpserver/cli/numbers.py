@@ -1,38 +1,7 @@
-"""Read sizes and other numbers as the image tool takes them: ``64k``, ``1.5G``, ``0x200``."""
-
-import re
+"""Read the sizes that the image tool is given, and say what is wrong with one."""
 
 from qmpserver.cli.command_line import Failure
-
-MAX_SIZE = (1 << 63) - 1
-"""The largest size or offset in bytes."""
-
-_SHIFTS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
-_SIZE = re.compile(r"\s*\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([bkmgtpe]?)\Z", re.IGNORECASE)
-_HEXADECIMAL = re.compile(r"\s*\+?0x([0-9a-f]+)\Z", re.IGNORECASE)
-_INTEGER = re.compile(r"\s*([+-]?)(?:0x([0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))\Z", re.IGNORECASE)
-
-
-def parse_size(text: str) -> int | None:
-    """Return the bytes that a text with an optional suffix means.
-
-    Returns:
-        The bytes, possibly more than :data:`MAX_SIZE`; negative for a negative number; None for no number.
-    """
-    if text.lstrip().startswith("-"):
-        below = parse_size(text.lstrip()[1:])
-        return None if below is None else -below or -1
-    if (found := _HEXADECIMAL.match(text)) is not None:
-        return int(found[1], 16)
-    if (found := _SIZE.match(text)) is None:
-        return None
-    number, unit = found[1], found[2].lower()
-    whole, _, fraction = number.partition(".")
-    if fraction.strip("0") and not _SHIFTS[unit]:
-        return None
-    shift = _SHIFTS[unit]
-    bytes_ = int(whole or "0") << shift
-    return bytes_ + (int(float(f"0.{fraction}") * (1 << shift)) if fraction else 0)
+from qmpserver.numerals import MAX_SIZE, parse_size
 
 
 def size_of(what: str, text: str, least: int = 0, most: int = MAX_SIZE) -> int:
@@ -55,23 +24,3 @@ def size_of(what: str, text: str, least: int = 0, most: int = MAX_SIZE) -> int:
             raise Failure(f"Invalid {what} specified. Must be between 0 and {MAX_SIZE}.")
         raise Failure(f"Invalid {what} specified. Must be between {least} and {most}.")
     return size
-
-
-def integer(text: str) -> int | None:
-    """Return a whole number in C's notation, or None."""
-    found = _INTEGER.match(text)
-    if found is None:
-        return None
-    sign, hexadecimal, octal, decimal = found.groups()
-    value = int(hexadecimal, 16) if hexadecimal else int(octal, 8) if octal else int(decimal)
-    return -value if sign == "-" else value
-
-
-def human_size(size: int) -> str:
-    """Write a size with three digits and a binary unit: ``64 MiB``, ``1.5 KiB``, ``0 B``."""
-    amount, unit = float(size), ""
-    for unit in ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"):
-        if amount < 1000 or unit == "Ei":
-            break
-        amount /= 1024
-    return f"{amount:.3g} {unit}B"

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from qmpserver.cli.command_line import Failure
-from qmpserver.cli.flat_options import HELP_WORDS, Kind, Value, parse
 from qmpserver.cli.reports import HINTS
 from qmpserver.errors import QMPError
+from qmpserver.options.flat_options import HELP_WORDS, Kind, Value, parse
 
 SIZE_TEXT = "expects a non-negative number below 2^64"
 SIZE_HINT = HINTS[f"Parameter 'size' {SIZE_TEXT}"]

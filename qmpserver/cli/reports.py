@@ -39,6 +39,10 @@ class Reporter:
         if hint:
             self._write(hint)
 
+    def deprecation(self, what: str, instead: str) -> None:
+        """Report what is accepted still, and what to write instead."""
+        self.warning(what, hint=instead)
+
     def note(self, message: str, about: str = "") -> None:
         """Report what someone who waits would want to know."""
         self.error(f"info: {message}", about)

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from qmpserver.cli.getopt import STRAY, Option, OptionTable, UsageError, split
 from qmpserver.cli.reports import Reporter
+from qmpserver.options.getopt import STRAY, Option, OptionTable, UsageError, split
 from qmpserver.shell import addresses
 from qmpserver.shell.client import NotConnected
 from qmpserver.shell.link import Link

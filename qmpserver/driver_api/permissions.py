@@ -50,3 +50,10 @@ class PermissionSet(NamedTuple):
 
     used: Permission
     shared: Permission
+
+
+READING = PermissionSet(Permission.CONSISTENT_READ, PERM_ALL)
+"""What a tool holds that reads an image and lets others do what they like; further ones write it and resize it."""
+
+WRITING = PermissionSet(Permission.CONSISTENT_READ | Permission.WRITE, PERM_ALL)
+RESIZING = PermissionSet(WRITING.used | Permission.RESIZE, PERM_ALL)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from qmpserver import recycling
 from qmpserver.block import chain
 from qmpserver.block.zeroes import is_zero
 from qmpserver.driver_api import flags as request_flags
@@ -81,24 +82,25 @@ class RequestServer:
             return [self._writer.failed(request, error_of(error.errno), error_text(error))]
 
     def _write_flags(self, request: Request) -> int:
-        needs_fua = self._export.writethrough or request.flags & CommandFlag.FUA
+        needs_fua = self._export.writethrough or request.flags & _FUA
         return request_flags.FUA if needs_fua else 0
 
     async def _read(self, request: Request) -> Reply:
         length = request.length
         if not length:
             return [self._writer.done(request)]
-        may_tell_holes = self._is_structured and length >= SPARSE_READ and not request.flags & CommandFlag.DF
+        may_tell_holes = self._is_structured and length >= SPARSE_READ and not request.flags & _DF
         if may_tell_holes and self._knows_holes:
             return await self._read_sparse(request)
         header = self._writer.read_header(request)
         start = len(header)
         # Header and data in one piece: what is small is sent by one call without being copied again.
-        buffer = bytearray(start + length)
+        buffer = recycling.take(start + length)
         buffer[:start] = header
-        data = memoryview(buffer)[start:]
+        data = buffer[start:]
         await self._backend.pread(request.offset, data)
         if may_tell_holes and is_zero(data):
+            recycling.give_back(buffer)
             return [self._writer.hole(request, request.offset, length, is_last=True)]
         return [buffer]
 
@@ -118,8 +120,8 @@ class RequestServer:
             if is_zero:
                 reply.append(self._writer.hole(request, offset, run, is_last=is_last))
             else:
-                buffer = bytearray(run)
-                await self._backend.pread(offset, memoryview(buffer))
+                buffer = recycling.take(run)
+                await self._backend.pread(offset, buffer)
                 reply += [self._writer.data_header(request, offset, run, is_last=is_last), buffer]
             offset += run
         return reply
@@ -139,6 +141,8 @@ class RequestServer:
 
     async def _write(self, request: Request) -> Reply:
         await self._backend.pwrite(request.offset, request.data, self._write_flags(request))
+        # Only now: of a request that failed a part may still be under way.
+        recycling.give_back(request.data)
         return [self._writer.done(request)]
 
     async def _flush(self, request: Request) -> Reply:
@@ -187,6 +191,10 @@ class RequestServer:
             reply.append(self._writer.block_status(request, number, extents, is_last=is_last))
         return reply
 
+
+_FUA: Final = CommandFlag.FUA.value
+_DF: Final = CommandFlag.DF.value
+"""As plain numbers: these are looked at for every request."""
 
 _RANGE: Final = wire.U64
 _CONTEXT: Final = wire.U32

@@ -116,8 +116,8 @@ class NbdServer:
         return self._exports.get(name)
 
     def names(self) -> list[tuple[str, str]]:
-        """Return the names of all exports, newest first, each with its description."""
-        return [(export.name, export.description) for export in reversed(self._exports.values())]
+        """Return the names of all exports, oldest first, each with its description."""
+        return [(export.name, export.description) for export in self._exports.values()]
 
     def find(self, name: str) -> ExportInfo | None:
         """Return what a handshake tells of an export, or None when there is none."""

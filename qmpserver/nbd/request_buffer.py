@@ -6,6 +6,7 @@ data in the buffer itself, long data in memory of its own.
 
 from typing import Final
 
+from qmpserver import recycling
 from qmpserver.nbd.server_handshake import HeaderMode
 from qmpserver.nbd.server_requests import Request, RequestReader
 
@@ -13,6 +14,9 @@ BUFFER: Final = 256 << 10
 """Bytes that can be taken in at once."""
 
 _LEAST_ROOM: Final = BUFFER // 2
+
+_HEADER_ROOM: Final = 512
+"""Bytes taken in after long data, since the next request likely has some too, which is to go where it stays."""
 
 
 class RequestBuffer:
@@ -32,6 +36,7 @@ class RequestBuffer:
         self._is_taken_in_buffer = False
         self._filling: Request | None = None
         self._filled = 0
+        self._expects_long = False
 
     def room(self) -> memoryview:
         """Return where the next bytes go; never empty once :meth:`take` has returned None."""
@@ -41,6 +46,8 @@ class RequestBuffer:
             self._start = self._end = 0
         elif BUFFER - self._end < _LEAST_ROOM:
             self._move_to_front()
+        if self._expects_long:
+            return self._view[self._end : self._end + _HEADER_ROOM]
         return self._view[self._end :]
 
     def _move_to_front(self) -> None:
@@ -81,11 +88,12 @@ class RequestBuffer:
         have = self._end - start
         if have >= length:
             self._start = start + length
+            self._expects_long = False
             self._is_taken_in_buffer = length > 0
             if length:
                 request.data = self._view[start : self._start]
             return request
-        request.data = memoryview(bytearray(length))
+        request.data = recycling.take(length)
         request.data[:have] = self._view[start : self._end]
         # Not back to the front: what lies there may be lent.
         self._start = self._end
@@ -96,5 +104,6 @@ class RequestBuffer:
         if self._filled < len(request.data):
             return None
         self._filling = None
+        self._expects_long = True
         self._is_taken_in_buffer = False
         return request

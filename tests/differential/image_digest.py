@@ -6,13 +6,11 @@ import hashlib
 import os
 from pathlib import Path
 
-from structlog.testing import capture_logs
-
 from qmpserver.block.extents import extents
 from qmpserver.block.node import Node
 from qmpserver.cli.command_line import Failure, Given, Tool
 from qmpserver.cli.images.images import ImageName, Images
-from qmpserver.driver_api.extras import SupportsBackingFile, SupportsSnapshots
+from qmpserver.driver_api.extras import CheckMode, SupportsBackingFile, SupportsCheck, SupportsSnapshots
 
 _BLOCK = 4096
 _ZEROES = bytes(_BLOCK)
@@ -27,6 +25,8 @@ async def _digest(path: Path) -> str:
     name = ImageName(path.name, None if magic == b"QFI\xfb" else "raw", force_share=True)
     found = hashlib.sha256()
     async with Images(Given(Tool("", "", ""))) as images:
+        if name.image_format is None and await _is_damaged(images, name):
+            return "damaged"
         try:
             node = (await images.open(name)).node
         except Failure:
@@ -40,11 +40,21 @@ async def _digest(path: Path) -> str:
         for bitmap in node.dirty_bitmaps:
             marks = "" if bitmap.is_inconsistent else bitmap.sha256()
             found.update(f"{bitmap.name} {bitmap.granularity} {bitmap.is_enabled} {marks}".encode())
-        try:
-            await _add_data(node, found)
-        except OSError:
-            return "damaged"
+        await _add_data(node, found)
     return found.hexdigest()[:12]
+
+
+async def _is_damaged(images: Images, name: ImageName) -> bool:
+    """Say whether a check finds more than leaks."""
+    try:
+        image = await images.open(name, with_backing=False, for_check=True)
+    except Failure:
+        return False
+    assert isinstance(image.node.driver, SupportsCheck)
+    async with image.node.drained():
+        found = await image.node.driver.check(CheckMode.NONE)
+    await images.close(image)
+    return bool(found.corruptions or found.check_errors)
 
 
 async def _add_data(node: Node, found: "hashlib._Hash") -> None:
@@ -82,7 +92,7 @@ class Watch:
         """Return what has changed since the last time, by name: the digest, or an empty text for what is gone."""
         stamps = {entry.name: _stamp(entry) for entry in os.scandir(self._folder) if entry.is_file()}
         # Backing files are named as seen from there.
-        with contextlib.chdir(self._folder), capture_logs():
+        with contextlib.chdir(self._folder):
             now = {
                 name: self._known[name]
                 if self._stamps.get(name) == stamp

@@ -3,7 +3,12 @@
 Those that end otherwise than with QEMU are in :data:`DIFFERENT`, with the reason.
 """
 
-from tests.differential import img_lines_changing, img_lines_checking, img_lines_making
+from tests.differential import (
+    img_lines_changing,
+    img_lines_checking,
+    img_lines_encryption,
+    img_lines_making,
+)
 
 _IMAGES = """
 create -f qcow2 a.qcow2 1M
@@ -234,6 +239,7 @@ STORIES = {
     **img_lines_making.STORIES,
     **img_lines_changing.STORIES,
     **img_lines_checking.STORIES,
+    **img_lines_encryption.STORIES,
 }
 """The lines of each story."""
 

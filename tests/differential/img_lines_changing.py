@@ -3,29 +3,8 @@
 STORIES = {
     "amend": """
 create -f qcow2 a.qcow2 1M
-create --object secret,id=k,data=abc -f luks -o key-secret=k,iter-time=10 l.luks 1M
-create --object secret,id=k,data=abc -f qcow2 -o encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10 l.qcow2 1M
-create --object secret,id=k,data=abc -f qcow2 -o encryption=on,encrypt.key-secret=k a.aes 1M
-create --object secret,id=k,data=abc -f qcow2 -o encrypt.format=aes,encrypt.key-secret=k a.aes 1M
-info a.aes
-info l.luks
-info l.qcow2
-info --object secret,id=k,data=abc --image-opts driver=luks,key-secret=k,file.filename=l.luks
-amend l.luks -o state=active,new-secret=k
-amend --object secret,id=k,data=abc l.luks -o state=active,new-secret=k
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=luks,key-secret=k,file.filename=l.luks -o state=active,new-secret=n,iter-time=10
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=k,file.filename=l.qcow2 -o encrypt.state=active,encrypt.new-secret=n,encrypt.iter-time=10
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=k,file.filename=l.qcow2 -o encrypt.state=active,encrypt.new-secret=n,encrypt.iter-time=10,encrypt.keyslot=0
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=k,file.filename=l.qcow2 -o encrypt.state=active,encrypt.new-secret=n,encrypt.iter-time=10,encrypt.keyslot=9
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=k,file.filename=l.qcow2 -o encrypt.state=nix,encrypt.new-secret=n
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=k,file.filename=l.qcow2 -o encrypt.new-secret=n
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=n,file.filename=l.qcow2 -o encrypt.state=inactive,encrypt.old-secret=k
-amend --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=n,file.filename=l.qcow2 -o encrypt.state=inactive,encrypt.old-secret=n
-amend --force --object secret,id=k,data=abc --object secret,id=n,data=new --image-opts driver=qcow2,encrypt.key-secret=n,file.filename=l.qcow2 -o encrypt.state=inactive,encrypt.old-secret=n
-info l.qcow2
 amend --image-opts driver=qcow2,file.filename=a.qcow2 -o encrypt.state=inactive
 amend a.qcow2 -o encrypt.state=inactive
-amend a.qcow2 -o encrypt.format=luks
 amend a.qcow2 -o preallocation=full
 amend a.qcow2 -o size=2M
 amend a.qcow2 -o size=1M
@@ -46,22 +25,6 @@ amend a.qcow2 -o help=1
 amend --force a.qcow2 -o size=5M
 amend -o nix
 amend -q -p -o size=6M a.qcow2
-amend -f luks -o nix=1 l.luks
-amend --object secret,id=k,data=abc --image-opts -o keyslot=9,state=inactive driver=luks,key-secret=k,file.filename=l.luks
-amend --object secret,id=k,data=abc --image-opts -o keyslot=1,state=inactive driver=luks,key-secret=k,file.filename=l.luks
-amend --object secret,id=k,data=abc --image-opts -o keyslot=0,state=inactive driver=luks,key-secret=k,file.filename=l.luks
-amend --object secret,id=k,data=abc --image-opts -o size=2M driver=luks,key-secret=k,file.filename=l.luks
-convert --object secret,id=k,data=abc -O luks -o key-secret=k,iter-time=10 a.qcow2 o.luks
-convert --object secret,id=k,data=abc --image-opts -O raw driver=luks,key-secret=k,file.filename=o.luks o.raw
-check --object secret,id=k,data=abc --image-opts driver=luks,key-secret=k,file.filename=o.luks
-map --object secret,id=k,data=abc --image-opts driver=luks,key-secret=k,file.filename=o.luks
-map --output json --object secret,id=k,data=abc --image-opts driver=luks,key-secret=k,file.filename=o.luks
-resize --object secret,id=k,data=abc --image-opts driver=luks,key-secret=k,file.filename=o.luks 7M
-check l.qcow2
-resize l.luks 2M
-snapshot -l l.luks
-map l.qcow2
-bench -c 1 l.qcow2
 """,
     "bench": """
 create -f qcow2 a.qcow2 1M

@@ -27,11 +27,6 @@ create -q -f qcow2 lost.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 lost.qcow2
 !poke lost.qcow2 131084 0000
 check lost.qcow2
-create -q -f qcow2 lost.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 lost.qcow2
-!poke lost.qcow2 131084 0000
-check --output json lost.qcow2
-check -q lost.qcow2
 create -q -f qcow2 unshared.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 unshared.qcow2
 !poke unshared.qcow2 262152 0000000000000000
@@ -44,11 +39,6 @@ create -q -f qcow2 unshared.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 unshared.qcow2
 !poke unshared.qcow2 262152 0000000000000000
 check -r all unshared.qcow2
-create -q -f qcow2 unshared.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 unshared.qcow2
-!poke unshared.qcow2 262152 0000000000000000
-check --output json unshared.qcow2
-check -q unshared.qcow2
 create -q -f qcow2 shared.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 shared.qcow2
 !poke shared.qcow2 262152 8000000000050000
@@ -61,11 +51,6 @@ create -q -f qcow2 shared.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 shared.qcow2
 !poke shared.qcow2 262152 8000000000050000
 check -r all shared.qcow2
-create -q -f qcow2 shared.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 shared.qcow2
-!poke shared.qcow2 262152 8000000000050000
-check --output json shared.qcow2
-check -q shared.qcow2
 create -q -f qcow2 copied.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 copied.qcow2
 !poke copied.qcow2 262144 0000000000050000
@@ -95,11 +80,6 @@ create -q -f qcow2 l1_copied.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 l1_copied.qcow2
 !poke l1_copied.qcow2 196608 0000000000040000
 check -r all l1_copied.qcow2
-create -q -f qcow2 l1_copied.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 l1_copied.qcow2
-!poke l1_copied.qcow2 196608 0000000000040000
-check --output json l1_copied.qcow2
-check -q l1_copied.qcow2
 create -q -f qcow2 misaligned.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 misaligned.qcow2
 !poke misaligned.qcow2 262144 8000000000050200
@@ -112,11 +92,6 @@ create -q -f qcow2 misaligned.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 misaligned.qcow2
 !poke misaligned.qcow2 262144 8000000000050200
 check -r all misaligned.qcow2
-create -q -f qcow2 misaligned.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 misaligned.qcow2
-!poke misaligned.qcow2 262144 8000000000050200
-check --output json misaligned.qcow2
-check -q misaligned.qcow2
 create -q -f qcow2 reserved.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 reserved.qcow2
 !poke reserved.qcow2 262144 8000000000050002
@@ -125,11 +100,6 @@ create -q -f qcow2 reserved.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 reserved.qcow2
 !poke reserved.qcow2 262144 8000000000050002
 check -r all reserved.qcow2
-create -q -f qcow2 reserved.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 reserved.qcow2
-!poke reserved.qcow2 262144 8000000000050002
-check --output json reserved.qcow2
-check -q reserved.qcow2
 create -q -f qcow2 beyond.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 beyond.qcow2
 !poke beyond.qcow2 262144 8000010000000000
@@ -142,11 +112,6 @@ create -q -f qcow2 beyond.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 beyond.qcow2
 !poke beyond.qcow2 262144 8000010000000000
 check -r all beyond.qcow2
-create -q -f qcow2 beyond.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 beyond.qcow2
-!poke beyond.qcow2 262144 8000010000000000
-check --output json beyond.qcow2
-check -q beyond.qcow2
 create -q -f qcow2 l1_misaligned.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 l1_misaligned.qcow2
 !poke l1_misaligned.qcow2 196608 8000000000040200
@@ -159,11 +124,6 @@ create -q -f qcow2 l1_misaligned.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 l1_misaligned.qcow2
 !poke l1_misaligned.qcow2 196608 8000000000040200
 check -r all l1_misaligned.qcow2
-create -q -f qcow2 l1_misaligned.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 l1_misaligned.qcow2
-!poke l1_misaligned.qcow2 196608 8000000000040200
-check --output json l1_misaligned.qcow2
-check -q l1_misaligned.qcow2
 create -q -f qcow2 l1_reserved.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 l1_reserved.qcow2
 !poke l1_reserved.qcow2 196608 8000000000040001
@@ -172,11 +132,6 @@ create -q -f qcow2 l1_reserved.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 l1_reserved.qcow2
 !poke l1_reserved.qcow2 196608 8000000000040001
 check -r all l1_reserved.qcow2
-create -q -f qcow2 l1_reserved.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 l1_reserved.qcow2
-!poke l1_reserved.qcow2 196608 8000000000040001
-check --output json l1_reserved.qcow2
-check -q l1_reserved.qcow2
 create -q -f qcow2 zero_misaligned.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 zero_misaligned.qcow2
 !poke zero_misaligned.qcow2 262144 8000000000050201
@@ -185,11 +140,6 @@ create -q -f qcow2 zero_misaligned.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 zero_misaligned.qcow2
 !poke zero_misaligned.qcow2 262144 8000000000050201
 check -r all zero_misaligned.qcow2
-create -q -f qcow2 zero_misaligned.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 zero_misaligned.qcow2
-!poke zero_misaligned.qcow2 262144 8000000000050201
-check --output json zero_misaligned.qcow2
-check -q zero_misaligned.qcow2
 create -q -f qcow2 refcount_block_misaligned.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 refcount_block_misaligned.qcow2
 !poke refcount_block_misaligned.qcow2 65536 0000000000020200
@@ -203,11 +153,6 @@ create -q -f qcow2 refcount_block_beyond.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 refcount_block_beyond.qcow2
 !poke refcount_block_beyond.qcow2 65544 0000010000000000
 check refcount_block_beyond.qcow2
-create -q -f qcow2 refcount_block_beyond.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 refcount_block_beyond.qcow2
-!poke refcount_block_beyond.qcow2 65544 0000010000000000
-check --output json refcount_block_beyond.qcow2
-check -q refcount_block_beyond.qcow2
 create -q -f qcow2 in_use.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 in_use.qcow2
 !poke in_use.qcow2 79 01
@@ -220,11 +165,6 @@ create -q -f qcow2 in_use.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 in_use.qcow2
 !poke in_use.qcow2 79 01
 check -r all in_use.qcow2
-create -q -f qcow2 in_use.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 in_use.qcow2
-!poke in_use.qcow2 79 01
-check --output json in_use.qcow2
-check -q in_use.qcow2
 create -q -f qcow2 corrupt.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 corrupt.qcow2
 !poke corrupt.qcow2 79 02
@@ -237,11 +177,6 @@ create -q -f qcow2 corrupt.qcow2 1M
 bench -w -c 4 -s 64k --pattern 1 corrupt.qcow2
 !poke corrupt.qcow2 79 02
 check -r all corrupt.qcow2
-create -q -f qcow2 corrupt.qcow2 1M
-bench -w -c 4 -s 64k --pattern 1 corrupt.qcow2
-!poke corrupt.qcow2 79 02
-check --output json corrupt.qcow2
-check -q corrupt.qcow2
 """,
 }
 """The lines of each story."""

@@ -56,19 +56,6 @@ create -f qcow2 -o preallocation=full x.qcow2 1M
 create -f qcow2 -o preallocation=falloc x.qcow2 1M
 create -f qcow2 -o preallocation=metadata -b a.raw -F raw x.qcow2 1M
 create -f qcow2 -o encrypt.format=nix x.qcow2 1M
-create -f qcow2 -o encrypt.format=luks x.qcow2 1M
-create -f qcow2 -o encrypt.key-secret=k x.qcow2 1M
-create -f qcow2 -o encryption=on x.qcow2 1M
-create -f qcow2 -o encryption=on,encrypt.format=aes x.qcow2 1M
-create -f luks x.luks 1M
-create -f luks -o key-secret=nix x.luks 1M
-create --object secret,id=k,data=abc -f luks -o key-secret=k,cipher-alg=nix x.luks 1M
-create --object secret,id=k,data=abc -f luks -o key-secret=k,cipher-alg=aes-128,iter-time=10,preallocation=full x.luks 1M
-create --object secret,id=k,data=abc -f luks -o key-secret=k,detached-header=on,iter-time=10 x.luks 1M
-create --object secret,id=k,data=abc -f luks -o key-secret=k,iter-time=0 x.luks 1M
-create --object secret,id=k -f luks -o key-secret=k x.luks 1M
-create --object secret,data=abc -f luks -o key-secret=k x.luks 1M
-create -q --object secret,help x
 create -f qcow2 -o nocow=on,extent_size_hint=1M x.qcow2 1M
 create -f raw -o extent_size_hint=3 x.raw 1M
 create -f raw -o extent_size_hint=5G x.raw 1M
@@ -152,13 +139,6 @@ convert -O qcow2 -o data_file=x a.raw c1.qcow2
 convert -O qcow2 -o preallocation=metadata a.raw c1.qcow2
 convert -O qcow2 -o preallocation=full a.raw c1.qcow2
 convert -O raw -o preallocation=falloc a.raw c1.raw
-convert -O qcow2 -o encryption=on a.raw c1.qcow2
-convert -c -O qcow2 -o encryption=on a.raw c1.qcow2
-convert --object secret,id=k,data=abc -c -O qcow2 -o encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10 a.raw c1.qcow2
-convert --object secret,id=k,data=abc -O qcow2 -o encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10 a.raw e1.qcow2
-compare --object secret,id=k,data=abc --image-opts driver=qcow2,encrypt.key-secret=k,file.filename=e1.qcow2 driver=raw,file.filename=a.raw
-convert --object secret,id=k,data=abc --image-opts -O raw driver=qcow2,encrypt.key-secret=k,file.filename=e1.qcow2 e1.raw
-convert -O raw e1.qcow2 e2.raw
 convert -O file a.raw e3.raw
 convert -l snap -l snap -O raw s.qcow2 e4.raw
 convert -l snap -O raw s.qcow2 s.qcow2 e4.raw
@@ -251,8 +231,6 @@ measure -O qcow2 --size 1G
 measure -O qcow2 --size 1
 measure -O qcow2 --size 0
 measure -O qcow2 --size 1G --output json
-measure -O luks --size 1G --output json
-measure -O luks --size 1G
 measure -O qcow2 a.qcow2
 measure -O qcow2 s.qcow2
 measure -O qcow2 --output json s.qcow2
@@ -283,16 +261,6 @@ measure -O qcow2 -o cluster_size=3 --size 1G
 measure -O qcow2 -o nix=3 --size 1G
 measure -O qcow2 -o help --size 1G
 measure -O qcow2 -o data_file=x,data_file_raw=on a.qcow2
-measure -O qcow2 -o encrypt.format=luks,encrypt.key-secret=x,encrypt.iter-time=10 --size 1G
-measure --object secret,id=x,data=abc -O qcow2 -o encrypt.format=luks,encrypt.key-secret=x,encrypt.iter-time=10 --size 1G
-measure --object secret,id=x,data=abc -O qcow2 -o encrypt.format=luks,encrypt.key-secret=x,encrypt.iter-time=10 a.qcow2
-measure --object secret,id=x,data=abc -O qcow2 -o encrypt.format=aes,encrypt.key-secret=x --size 1G
-measure --object secret,id=x,data=abc -O luks -o iter-time=10,key-secret=x --size 1G
-measure --object secret,id=x,data=abc -O luks -o iter-time=10,key-secret=x a.qcow2
-measure --object secret,id=x,data=abc -O luks -o iter-time=10,key-secret=x,cipher-alg=aes-128 a.qcow2
-measure --object secret,id=x,data=abc -O luks -o iter-time=10,key-secret=x,preallocation=full a.qcow2
-measure --object secret,id=x,data=abc -O luks -o iter-time=10,key-secret=x,cipher-alg=nix a.qcow2
-measure -O luks -o cipher-alg=aes-128 a.qcow2
 measure -O raw -o preallocation=full a.qcow2
 measure -O raw -o preallocation=nix a.qcow2
 measure -O file --size 1G

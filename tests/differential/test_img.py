@@ -106,6 +106,7 @@ def _ours(
     folder.mkdir()
     monkeypatch.chdir(folder)
     watch = Watch(folder)
+    capfd.readouterr()
     for line in _lines(story):
         if _poke(line, folder):
             watch.look()
@@ -174,7 +175,8 @@ def test_a_story_goes_as_with_qemu_img(
     assert not wrong, "first ours, then QEMU's; the same where a line of DIFFERENT no longer is"
 
 
-@pytest.mark.parametrize("story", STORIES)
+# To derive a key the real tool measures the processor for seconds, and gives up on a busy machine.
+@pytest.mark.parametrize("story", STORIES.keys() - {"encryption"})
 def test_what_is_recorded_is_what_the_installed_qemu_img_does(story: str, tmp_path: Path) -> None:
     peer, version = need("qemu-img"), peer_version("qemu-img")
     if version != OLDER and version[0] != 11:

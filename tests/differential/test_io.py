@@ -17,7 +17,7 @@ import pytest
 
 from qmpserver.__main__ import run
 from qmpserver.cli.images import images
-from qmpserver.cli.io.table import find
+from qmpserver.cli.io.table import TABLE
 from qmpserver.schema.loader import load
 from tests.differential.io_lines import STORIES
 from tests.peers import need, peer_version
@@ -28,7 +28,7 @@ Outcome = list[int | str]
 
 
 def _usage(found: re.Match[str]) -> str:
-    return f"{found[1]} -- ?" if find(found[2]) is not None else found[0]
+    return f"{found[1]} -- ?" if TABLE.find(found[2]) is not None else found[0]
 
 
 _VARYING = (

@@ -351,6 +351,11 @@ def erring(device: str, errno: int, until: str, qdev_id: str = "d") -> Session:
     return Session(blockdevs=[failing(errno)], devices=device.split(), steps=steps, boots_from=qdev_id)
 
 
+ERRORS = ",".join(
+    f"inject-error.{number}.{rule}" for number in (0, 1) for rule in ("event=none", "iotype=read", "once=on")
+)
+"""The same, as ``-drive`` says it."""
+
 INNER = "/machine/peripheral/d/virtio-backend"
 SESSIONS |= {
     "a failed read stops the machine": erring(
@@ -359,6 +364,14 @@ SESSIONS |= {
     "no space stops the machine": erring("ide-hd,id=d,drive=n,rerror=stop,bootindex=0", 28, "STOP"),
     "a SCSI disk stops the machine": erring(
         "virtio-scsi scsi-hd,id=d,drive=n,rerror=stop,werror=report,bootindex=0", 5, "STOP"
+    ),
+    "a drive with a name forgets its error": Session(
+        drives=[
+            f"if=none,id=d,driver=blkdebug,image.driver=null-co,image.read-zeroes=on,{ERRORS},rerror=stop"
+        ],
+        devices=["ide-hd,drive=d,id=d,bootindex=0"],
+        steps=[step("cont", "STOP"), QUERY, step("cont", "RESUME"), QUERY],
+        boots_from="d",
     ),
     "a failed read is reported": erring(
         "virtio-scsi scsi-hd,id=d,drive=n,rerror=report,werror=report,bootindex=0", 5, "BLOCK_IO_ERROR"

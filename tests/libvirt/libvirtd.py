@@ -110,6 +110,11 @@ class Libvirt:
         """Run virsh on one command."""
         return self.run(need("virsh"), "-c", self.uri, *words)
 
+    def run_inside(self, *words: str | Path) -> Answer:
+        """Run a client that finds this libvirtd where the system's would be."""
+        assert self._daemon is not None
+        return self.run(need("nsenter"), f"--mount=/proc/{self._daemon.pid}/ns/mnt", *words)
+
     def run(self, *words: str | Path) -> Answer:
         """Run a client to its end."""
         done = subprocess.run(

@@ -1,21 +1,88 @@
 """List what virsh is asked of a running domain; `DIR` stands for the folder of its disks."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+RESTART = "(libvirtd is ended and started again)"
+WAIT = "(the job comes to its end)"
+RUN = "(run) "
+"""What a line is that is no command of virsh's: a word of ours, or a program to be run."""
 
 
-class Session(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Session:
     """A domain's life: what is asked of it between its start and its end.
 
     Attributes:
         lines: The commands, without `virsh`.
         disks: Which image holds in the end what which disk held at first.
+        machine: Its board.
+        has_raw: It has a raw disk and a disc beside the two that are qcow2.
+        more_xml: Further elements among its devices.
+        is_encrypted: There is an encrypted image beside them.
+        files: What lies beside its disks, by name.
     """
 
     lines: tuple[str, ...]
     disks: tuple[tuple[str, str], ...] = ()
+    machine: str = "pc-i440fx-7.2"
+    has_raw: bool = True
+    more_xml: str = ""
+    is_encrypted: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 _SNAPSHOT = "--disk-only --no-metadata --diskspec hda,snapshot=no --diskspec hdc,snapshot=no"
+_Q35_SNAPSHOT = _SNAPSHOT.replace("hda", "sdx").replace("hdc", "sdy")
+
+_PUSH = """\
+<domainbackup mode='push'>{increment}<disks>
+  <disk name='vda' type='file'><driver type='qcow2'/><target file='DIR/{name}-a.qcow2'/></disk>
+  <disk name='sda' type='file'><driver type='qcow2'/><target file='DIR/{name}-s.qcow2'/></disk>
+  <disk name='hda' backup='no'/>
+</disks></domainbackup>
+"""
+
+_PULL = """\
+<domainbackup mode='pull'>{increment}<server transport='unix' socket='DIR/nbd.sock'/><disks>
+  <disk name='vda' type='file'><scratch file='DIR/scratch-a.qcow2'/></disk>
+  <disk name='sda' type='file'><scratch file='DIR/scratch-s.qcow2'/></disk>
+  <disk name='hda' backup='no'/>
+</disks></domainbackup>
+"""
+
+_CHECKPOINT = """\
+<domaincheckpoint><name>{name}</name><disks>
+  <disk name='vda' checkpoint='bitmap'/><disk name='sda' checkpoint='bitmap'/>
+  <disk name='hda' checkpoint='no'/><disk name='hdc' checkpoint='no'/>
+</disks></domaincheckpoint>
+"""
+
+_SECRET = """\
+<secret ephemeral='no' private='yes'><uuid>22222222-3333-4444-5555-666666666666</uuid>
+  <usage type='volume'><volume>/luks</volume></usage>
+</secret>
+"""
+
+_ENCRYPTED = """\
+<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
+  <source file='DIR/luks.qcow2'>
+    <encryption format='luks'><secret type='passphrase' uuid='22222222-3333-4444-5555-666666666666'/></encryption>
+  </source>
+  <target dev='sdb' bus='scsi'/>
+</disk>
+"""
+
+_EACH_BUS = """\
+<controller type='usb' model='qemu-xhci'/>
+<disk type='file' device='floppy'><driver name='qemu' type='raw'/>
+  <source file='DIR/other.iso'/><target dev='fda' bus='fdc'/></disk>
+<disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='none' io='native' discard='unmap'/>
+  <source file='DIR/spare.qcow2'/><target dev='sdu' bus='usb'/><serial>123</serial></disk>
+<disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='writethrough' copy_on_read='on' error_policy='stop'/>
+  <source file='DIR/spare2.qcow2'/><target dev='sdv' bus='scsi'/><wwn>5000c50015ea71aa</wwn><vendor>ACME</vendor>
+  <iotune><total_bytes_sec>1000000</total_bytes_sec></iotune></disk>
+"""
 
 SESSIONS = {
     "look": Session(
@@ -156,7 +223,7 @@ SESSIONS = {
     "checkpoints and backups": Session(
         (
             "backup-begin x",
-            "domjobinfo x --completed",
+            WAIT,
             "checkpoint-create-as x c1 --diskspec vda --diskspec sda --diskspec hda,checkpoint=no --diskspec hdc,checkpoint=no",
             "checkpoint-list x",
             "checkpoint-create-as x c2 --diskspec vda --diskspec sda --diskspec hda,checkpoint=no --diskspec hdc,checkpoint=no",
@@ -169,9 +236,122 @@ SESSIONS = {
     ),
     "inside qcow2": Session(
         (
-            "detach-disk x hda",
+            "snapshot-create-as x s1",
             "snapshot-list x",
-        )
+            "snapshot-create-as x s2",
+            "snapshot-list x --tree",
+            "resume x",
+            "snapshot-revert x s1",
+            "domstate x --reason",
+            "snapshot-delete x s1",
+            "snapshot-list x",
+            "snapshot-delete x s2",
+        ),
+        (("a.qcow2", "a.qcow2"), ("s.qcow2", "s.qcow2")),
+        has_raw=False,
+    ),
+    "pushed backups": Session(
+        (
+            "backup-begin x DIR/full.xml DIR/c1.xml",
+            WAIT,
+            "checkpoint-list x",
+            "qemu-monitor-command x --hmp 'qemu-io -d scsi0-0-0-0 \"write -P 0x55 4M 64k\"'",
+            "backup-begin x DIR/next.xml DIR/c2.xml",
+            WAIT,
+            "checkpoint-list x --tree",
+            RUN + "qemu-img map --output=json -f qcow2 DIR/next-s.qcow2",
+            "checkpoint-delete x c1",
+            "checkpoint-list x",
+        ),
+        (("full-a.qcow2", "a.qcow2"), ("full-s.qcow2", "s.qcow2")),
+        files={
+            "full.xml": _PUSH.format(increment="", name="full"),
+            "next.xml": _PUSH.format(increment="<incremental>c1</incremental>", name="next"),
+            "c1.xml": _CHECKPOINT.format(name="c1"),
+            "c2.xml": _CHECKPOINT.format(name="c2"),
+        },
+    ),
+    "pulled backups": Session(
+        (
+            "backup-begin x DIR/pull.xml DIR/c1.xml",
+            "domjobinfo x",
+            "backup-dumpxml x",
+            RUN + "nbdinfo --list --json nbd+unix://?socket=DIR/nbd.sock",
+            RUN + "nbdcopy nbd+unix:///vda?socket=DIR/nbd.sock DIR/pulled-a.raw",
+            RUN + "nbdcopy nbd+unix:///sda?socket=DIR/nbd.sock DIR/pulled-s.raw",
+            "domjobabort x",
+            "domblklist x",
+            "backup-begin x DIR/pull-next.xml",
+            RUN + "nbdinfo --map=qemu:dirty-bitmap:backup-sda nbd+unix:///sda?socket=DIR/nbd.sock",
+            "domjobabort x",
+        ),
+        (("pulled-a.raw", "a.qcow2"), ("pulled-s.raw", "s.qcow2")),
+        files={
+            "pull.xml": _PULL.format(increment=""),
+            "pull-next.xml": _PULL.format(increment="<incremental>c1</incremental>"),
+            "c1.xml": _CHECKPOINT.format(name="c1"),
+        },
+    ),
+    "libvirtd comes back": Session(
+        (
+            f"snapshot-create-as x {_SNAPSHOT} --diskspec sda,snapshot=no --diskspec vda,file=DIR/a1.qcow2",
+            "blockpull x vda 1",
+            RESTART,
+            "domstate x --reason",
+            "blockjob x vda --info",
+            "blockjob x vda --abort",
+            "domblklist x",
+            "blockpull x vda --wait",
+            "resume x",
+            RESTART,
+            "domstate x --reason",
+            "domblkinfo x vda",
+        ),
+        (("a1.qcow2", "a.qcow2"),),
+    ),
+    "q35": Session(
+        (
+            "domblklist x --details",
+            "resume x",
+            "blkdeviotune x sdx --total-iops-sec 100",
+            "blkdeviotune x sdx",
+            "change-media x sdy DIR/other.iso --update",
+            "change-media x sdy --eject",
+            "domstats x --block",
+            f"snapshot-create-as x {_Q35_SNAPSHOT} --diskspec sda,file=DIR/s1.qcow2 --diskspec vda,file=DIR/a1.qcow2",
+            "blockcommit x vda --active --wait --pivot",
+            "attach-disk x DIR/spare.qcow2 vdc --subdriver qcow2",
+            "domblklist x",
+        ),
+        (("a.qcow2", "a.qcow2"),),
+        machine="pc-q35-7.2",
+        more_xml="<controller type='pci' model='pcie-root-port'/>" * 2,
+    ),
+    "encrypted": Session(
+        (
+            "detach-disk x sda",
+            "secret-define DIR/secret.xml",
+            "secret-set-value 22222222-3333-4444-5555-666666666666 MTIzNDU2",
+            "attach-device x DIR/encrypted.xml",
+            "domblklist x",
+            "domblkinfo x sdb",
+            "qemu-monitor-command x --hmp 'qemu-io -d scsi0-0-0-1 \"read -P 0x66 0 64k\"'",
+            "detach-disk x sdb",
+            "secret-undefine 22222222-3333-4444-5555-666666666666",
+        ),
+        is_encrypted=True,
+        files={"secret.xml": _SECRET, "encrypted.xml": _ENCRYPTED},
+    ),
+    "a disk for each bus": Session(
+        (
+            "domblklist x --details",
+            "domblkinfo x fda",
+            "domblkinfo x sdu",
+            "domblkstat x sdv",
+            "iothreadinfo x",
+            "qemu-monitor-command x --hmp info block",
+        ),
+        more_xml=_EACH_BUS,
     ),
     "save and restore": Session(
         (

@@ -8,15 +8,16 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.libvirt.domains import domain_xml, make_disks
+from tests.libvirt.domains import ENCRYPTED, domain_xml, make_disks, make_encrypted
 from tests.libvirt.libvirtd import Libvirt, can_have_namespaces, plain
-from tests.libvirt.sessions import SESSIONS, Session
-from tests.peers import need
+from tests.libvirt.sessions import RESTART, RUN, SESSIONS, WAIT, Session
+from tests.peers import PATIENCE_S, need
 
 RECORDING = Path(__file__).with_name("recorded_virsh.json")
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ MASKS = (
     (r"(rss |last_update |CPU: +|Time elapsed: +|<creationTime>)\d+", r"\1N"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+\d{4}", "DATE"),
     (r"-{20,}", "--"),
+    (r"[\d.]+ sec \(.*\)", "N sec"),
 )
 
 pytestmark = pytest.mark.skipif(not can_have_namespaces(), reason="mount namespaces cannot be had")
@@ -54,10 +56,13 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(libvirt: Libvirt, emulator: str | Path, session: Session, folder: Path) -> list[list[object]]:
     """Run a domain through a session; return each line with what came of it."""
     make_disks(folder)
-    subprocess.run(
-        [need("qemu-img"), "create", "-q", "-f", "qcow2", folder / "spare.qcow2", "4M"], check=True
-    )
-    (folder / "x.xml").write_text(domain_xml(emulator, folder))
+    if session.is_encrypted:
+        make_encrypted(folder)
+    for name, text in session.files.items():
+        (folder / name).write_text(text.replace("DIR", str(folder)))
+    more = session.more_xml.replace("DIR", str(folder))
+    described = domain_xml(emulator, folder, session.machine, has_raw=session.has_raw, more=more)
+    (folder / "x.xml").write_text(described)
     lines = ("define DIR/x.xml", "start x --paused", *session.lines, "destroy x", "undefine x --managed-save")
     try:
         return [[line, *_said(libvirt, line, folder)] for line in lines]
@@ -67,9 +72,27 @@ def play(libvirt: Libvirt, emulator: str | Path, session: Session, folder: Path)
 
 
 def _said(libvirt: Libvirt, line: str, folder: Path) -> tuple[int, str]:
-    words = line.split() if "{" in line else shlex.split(line)
-    answer = libvirt.virsh(*(word.replace("DIR", str(folder)) for word in words))
+    if line == RESTART:
+        libvirt.stop()
+        libvirt.start()
+        return 0, ""
+    if line == WAIT:
+        return _wait_for_job(libvirt)
+    line = line.replace("DIR", str(folder))
+    if line.startswith(RUN):
+        answer = libvirt.run(*shlex.split(line.removeprefix(RUN)))
+    else:
+        answer = libvirt.virsh(*(line.split() if "{" in line else shlex.split(line)))
     return answer.status, plain(answer.text.replace(str(folder), "DIR"), MASKS)
+
+
+def _wait_for_job(libvirt: Libvirt) -> tuple[int, str]:
+    deadline = time.monotonic() + PATIENCE_S
+    while "None" not in libvirt.virsh("domjobinfo", "x").text:
+        assert time.monotonic() < deadline, "the job does not end"
+        time.sleep(0.05)
+    answer = libvirt.virsh("domjobinfo", "x", "--completed")
+    return answer.status, plain(answer.text, MASKS)
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -87,6 +110,8 @@ def test_a_session_goes_as_with_qemu(name: str, libvirt: Libvirt, emulator: Path
 def check_disks(session: Session, folder: Path) -> None:
     """See that every image is sound, and that disks hold what they should."""
     for image in folder.glob("*.qcow2"):
+        if image.name == ENCRYPTED:
+            continue
         checked = subprocess.run([need("qemu-img"), "check", "-q", image], check=False)
         assert checked.returncode == 0, image.name
     for image_name, disk in session.disks:

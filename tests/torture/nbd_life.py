@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from qmpserver.block.backend import BlockBackend
 from qmpserver.drivers.nbd.connection import ConnectionLost, NbdConnection
 from qmpserver.drivers.nbd.handshake import shake_hands
 from qmpserver.errors import NodeInUse, QMPError
@@ -59,6 +60,7 @@ class Life:
         self.model = bytearray(SIZE)
         self.top = "n0"
         self.layers = 1
+        self.is_mirrored = False
         self.did: dict[str, int] = {}
         self.server = Server()
 
@@ -80,15 +82,15 @@ class Life:
             try:
                 for _ in range(steps):
                     fault = self.rng.choice(FAULTS)
-                    self.did[fault.__name__.strip("_")] = self.did.get(fault.__name__.strip("_"), 0) + 1
+                    self._count(fault.__name__.strip("_"))
                     await fault(self)
+                    await asyncio.sleep(0.005)
             finally:
                 for writer in writers:
                     writer.cancel()
                 outcomes = await asyncio.gather(*writers, return_exceptions=True)
-            for outcome in outcomes:
-                if not isinstance(outcome, asyncio.CancelledError):
-                    raise AssertionError("a writer ended by itself") from outcome
+            ended = [outcome for outcome in outcomes if not isinstance(outcome, asyncio.CancelledError)]
+            assert not ended, f"writers ended by themselves: {ended}"
             await self._prove()
         return self.did
 
@@ -125,7 +127,11 @@ class Life:
     def dial(self) -> socket.socket:
         plain = socket.socket(socket.AF_UNIX)
         plain.setblocking(False)
-        plain.connect(str(self.path))
+        try:
+            plain.connect(str(self.path))
+        except OSError:
+            plain.close()
+            raise
         return plain
 
     @contextlib.asynccontextmanager
@@ -149,6 +155,8 @@ class Life:
                         async with asyncio.TaskGroup() as changes:
                             for where in ranges:
                                 changes.create_task(self._change(client, rng, *where))
+                        # Others, a job for one, are to come to their end some day.
+                        await asyncio.sleep(0.02 if self.is_mirrored else 0.005)
             except* (OSError, HandshakeRefused, ProtocolError):
                 await asyncio.sleep(0)
 
@@ -171,16 +179,29 @@ class Life:
             # What was not whole clusters stays as it was.
             new = await _settled(self._look(offset, length), old, new)
         self.model[offset : offset + length] = new
+        self._count("change")
+
+    def _count(self, what: str) -> None:
+        self.did[what] = self.did.get(what, 0) + 1
 
     async def _look(self, offset: int, length: int) -> bytes:
         """Return what a range holds once all requests for it have ended."""
         into = bytearray(length)
-        async with self.server.backend(self.top) as backend:
-            await backend.node.flush()
-            async with backend.node.drained():
+        async with self._user() as user:
+            async with user.node.drained():
                 pass
-            await backend.pread(offset, memoryview(into))
+            await user.pread(offset, memoryview(into))
         return bytes(into)
+
+    @contextlib.asynccontextmanager
+    async def _user(self) -> AsyncIterator[BlockBackend]:
+        """Use the node as the export does, which follows a job or a snapshot at once; without one, as anybody."""
+        for export in self.server.daemon.exports:
+            if export.backend.root is not None:
+                yield export.backend
+                return
+        async with self.server.backend(self.top) as backend:
+            yield backend
 
     # Faults
 
@@ -232,7 +253,9 @@ class Life:
                 try:
                     await client.request(command, offset, length)
                 except ConnectionLost as error:
-                    raise AssertionError(f"{command!r} at {offset} of {length} ended the connection") from error
+                    raise AssertionError(
+                        f"{command!r} at {offset} of {length} ended the connection"
+                    ) from error
                 except OSError:
                     continue
                 raise AssertionError(f"{command!r} at {offset} of {length} was carried out")
@@ -251,6 +274,7 @@ class Life:
     async def _mirror(self) -> None:
         """Lead the export over to a copy, and delete what it was of."""
         target = await self._add_layer()
+        self.is_mirrored = True
         await self.execute(
             "blockdev-mirror",
             job_id="j",
@@ -264,6 +288,7 @@ class Life:
         await self.execute("job-complete", id="j")
         while await self.execute("query-jobs"):
             await asyncio.sleep(0.001)
+        self.is_mirrored = False
         old, self.top = self.top, target
         (export,) = await self.execute("query-block-exports")
         assert export["node-name"] == target

@@ -4,15 +4,15 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from qmpserver.chardevs.chardev import Chardev as OpenChardev
-from qmpserver.cli import structured
-from qmpserver.cli.getopt import STRAY, Option
-from qmpserver.cli.object_help import object_help
+from qmpserver.chardevs.options import Chardev, parse_chardev
 from qmpserver.cli.reports import Reporter
-from qmpserver.cli.serving.chardevs import Chardev, parse_chardev
 from qmpserver.cli.serving.monitors import SYSTEMD, parse_monitor, parse_short_form
 from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.cli.serving.ways_in import make_activated, open_chardev
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options import structured
+from qmpserver.options.getopt import STRAY, Option
+from qmpserver.options.object_help import object_help
 from qmpserver.server import Server
 
 

@@ -1,6 +1,6 @@
 """List the daemon's options, and say what they are for."""
 
-from qmpserver.cli.getopt import OptionTable
+from qmpserver.options.getopt import OptionTable
 from qmpserver.version import QEMU_VERSION, __version__
 
 OPTIONS = OptionTable(

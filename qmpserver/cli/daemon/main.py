@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from qmpserver.cli.daemon.plan import make_plan
-from qmpserver.cli.getopt import UsageError
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving import background
+from qmpserver.options.getopt import UsageError
 
 
 def main(program: str, words: Sequence[str]) -> int:

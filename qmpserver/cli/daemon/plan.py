@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qmpserver.cli.daemon.command_line import OPTIONS, help_text, version_text
-from qmpserver.cli.getopt import Option, split
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving.manner import Manner
 from qmpserver.errors import QMPError
+from qmpserver.options.getopt import Option, split
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

@@ -10,14 +10,13 @@ from typing import Any, Self
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.node import Node
-from qmpserver.cli import keyval
 from qmpserver.cli.command_line import Answer, Failure, Given
-from qmpserver.cli.images.cache_modes import MODES, WRITEBACK, CacheMode
 from qmpserver.clock import SystemClock
 from qmpserver.driver_api.flags import FUA
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.engine import Engine
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.cache_modes import MODES, WRITEBACK, CacheMode
 from qmpserver.schema.loader import load
 
 _UNEXPECTED = re.compile(r"Parameter '(?:.*\.)?([^'.]*)' is unexpected")
@@ -73,6 +72,8 @@ class ImageName:
             QMPError: The text cannot be understood.
         """
         if self.is_options:
+            from qmpserver.options import keyval  # noqa: PLC0415 - few images are named so
+
             options: dict[str, Any] = dict(keyval.parse(self.text).tree)
             if "driver" not in options and "file" not in options:
                 raise QMPError("Must specify either driver or file")
@@ -132,7 +133,7 @@ def _check_json(text: str) -> None:
     """Refuse a ``json:`` name that is no JSON, saying where it goes wrong."""
     if not text.startswith("json:"):
         return
-    from qmpserver.cli import structured  # noqa: PLC0415 - few names are so long
+    from qmpserver.options import structured  # noqa: PLC0415 - few names are so long
 
     try:
         structured.json_object(text.removeprefix("json:"))
@@ -217,8 +218,8 @@ class Images:
         await self.engine.close()
 
     def _add_object(self, text: str) -> None:
-        from qmpserver.cli import structured  # noqa: PLC0415 - few name objects
-        from qmpserver.cli.object_help import object_help  # noqa: PLC0415 - few name objects
+        from qmpserver.options import structured  # noqa: PLC0415 - few name objects
+        from qmpserver.options.object_help import object_help  # noqa: PLC0415 - few name objects
 
         schema = self.engine.schema
         try:

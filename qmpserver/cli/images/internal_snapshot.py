@@ -3,9 +3,9 @@
 import errno
 
 from qmpserver.block.node import Node
-from qmpserver.cli.flat_options import Kind, parse
 from qmpserver.driver_api.extras import SupportsSnapshots
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.flat_options import Kind, parse
 
 PREFIX = "snapshot."
 """What a name begins with that says whether it is an id or a name."""

@@ -8,15 +8,11 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.block.node import Node
 from qmpserver.cli.images.images import Images, warn_of_probing
 from qmpserver.cli.images.wanted import Wanted, ask_for_aio, options_of
-from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+from qmpserver.driver_api.permissions import PermissionSet
 from qmpserver.errors import QMPError, error_text
 
 _UNDERSTOOD = frozenset(("file", "read-only", "cache", "force-share", "discard"))
 """The options that a tool itself gives, whatever the format is."""
-
-READING = PermissionSet(Permission.CONSISTENT_READ, PERM_ALL)
-WRITING = PermissionSet(Permission.CONSISTENT_READ | Permission.WRITE, PERM_ALL)
-RESIZING = PermissionSet(WRITING.used | Permission.RESIZE, PERM_ALL)
 
 
 async def open_wanted(images: Images, wanted: Wanted, held: PermissionSet) -> BlockBackend:

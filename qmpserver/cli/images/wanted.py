@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qmpserver.cli.images.cache_modes import MODES, WRITEBACK, CacheMode
-from qmpserver.cli.images.host_modes import AIO_MODES, DISCARD_MODES
 from qmpserver.cli.images.images import ImageName, name_protocol
-from qmpserver.cli.images.option_list import nested
 from qmpserver.errors import QMPError
+from qmpserver.options.cache_modes import WRITEBACK, CacheMode, cache_mode
+from qmpserver.options.host_modes import AIO_MODES, DISCARD_MODES
+from qmpserver.options.option_list import nested
 
 
 @dataclass(slots=True)
@@ -53,17 +53,6 @@ class Wanted:
             if aio not in AIO_MODES:
                 raise QMPError(f"Invalid aio option: {aio}")
             self.aio = aio
-
-
-def cache_mode(text: str) -> CacheMode:
-    """Return the cache mode of a name.
-
-    Raises:
-        QMPError: There is none.
-    """
-    if text not in MODES:
-        raise QMPError(f"Invalid cache option: {text}")
-    return MODES[text]
 
 
 def options_of(wanted: Wanted) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from typing import Any
 
 from qmpserver.cli import option_lists
 from qmpserver.cli.command_line import Answer, Failure, Given, table
-from qmpserver.cli.flat_options import Value
 from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
 from qmpserver.cli.img.amend_options import AMENDABLE
 from qmpserver.cli.img.creation_options import FORMATS, options_help, to_members
 from qmpserver.cli.img.progress import Progress
 from qmpserver.driver_api.extras import SupportsAmend
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.flat_options import Value
 
 OPTIONS = table(
     "o=options f=format t=cache p=progress q=quiet",

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qmpserver.cli.flat_options import Kind
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption
+from qmpserver.options.flat_options import Kind
 
 _SAME = frozenset(
     (

@@ -5,10 +5,11 @@ import time
 from dataclasses import dataclass
 
 from qmpserver.cli.command_line import Failure, Given, expecting, table
-from qmpserver.cli.images.cache_modes import MODES
 from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
-from qmpserver.cli.numbers import integer, size_of
+from qmpserver.cli.numbers import size_of
 from qmpserver.errors import error_text
+from qmpserver.numerals import integer
+from qmpserver.options.cache_modes import MODES
 
 OPTIONS = table(
     "f=format t=cache c=count d=depth o=offset s=buffer-size S=step-size w=write i=aio n=native "

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 
 from qmpserver.cli import option_lists
 from qmpserver.cli.command_line import Answer, Failure, Given, table
-from qmpserver.cli.flat_options import Value
-from qmpserver.cli.images.cache_modes import UNSAFE
 from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
 from qmpserver.cli.img import bitmap_copying
 from qmpserver.cli.img.converter import Converter, Settings
@@ -13,7 +11,10 @@ from qmpserver.cli.img.creation import NewImage, key_secrets, make, options_of
 from qmpserver.cli.img.creation_options import creation_help
 from qmpserver.cli.img.progress import Progress
 from qmpserver.cli.img.snapshot_choice import load_snapshot, wanted_snapshot
-from qmpserver.cli.numbers import integer, size_of
+from qmpserver.cli.numbers import size_of
+from qmpserver.numerals import integer
+from qmpserver.options.cache_modes import UNSAFE
+from qmpserver.options.flat_options import Value
 from qmpserver.units import SECTOR_SIZE, MiB
 
 OPTIONS = table(

@@ -3,12 +3,12 @@
 from qmpserver.block import filenames
 from qmpserver.cli import option_lists
 from qmpserver.cli.command_line import Answer, Failure, Given, table
-from qmpserver.cli.flat_options import Value
 from qmpserver.cli.images.images import ImageName, Images
 from qmpserver.cli.img.creation import NewImage, make, options_of
 from qmpserver.cli.img.creation_options import CreationOption, creation_help, shown
 from qmpserver.cli.numbers import size_of
 from qmpserver.errors import QMPError
+from qmpserver.options.flat_options import Value
 
 OPTIONS = table(
     "f=format o=options b=backing B=backing-format F=backing-format u=backing-unsafe q=quiet",

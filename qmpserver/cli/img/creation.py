@@ -10,7 +10,6 @@ from typing import Any
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
 from qmpserver.cli.command_line import Failure
-from qmpserver.cli.flat_options import Value
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption, to_members
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
@@ -19,6 +18,7 @@ from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.engine import DRIVERS, Engine
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.flat_options import Value
 from qmpserver.units import SECTOR_SIZE, align_up
 
 _HELD = PermissionSet(Permission.CONSISTENT_READ | Permission.WRITE | Permission.RESIZE, PERM_ALL)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qmpserver.cli.flat_options import Kind, Value
+from qmpserver.options.flat_options import Kind, Value
 
 _KIND_WORDS = {Kind.STRING: "str", Kind.BOOLEAN: "bool (on/off)", Kind.NUMBER: "num", Kind.SIZE: "size"}
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from qmpserver.block import filenames
 from qmpserver.block import info as node_info
+from qmpserver.block.info_text import image_text
 from qmpserver.block.node import Node
+from qmpserver.block.snapshot_list import snapshot_members
 from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import ImageName, Images, cache_mode
-from qmpserver.cli.img.info_text import image_text
-from qmpserver.cli.img.snapshot_list import snapshot_members
 from qmpserver.cli.json_text import write_json
 from qmpserver.driver_api.extras import SupportsSnapshots
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from qmpserver import tasks
 from qmpserver.cli.command_line import Answer, Failure, Given, Subcommand, Tool, read
-from qmpserver.cli.getopt import OptionTable, UsageError, split
 from qmpserver.cli.reports import Reporter
+from qmpserver.options.getopt import OptionTable, UsageError, split
 from qmpserver.version import QEMU_VERSION, __version__
 
 COMMANDS = {

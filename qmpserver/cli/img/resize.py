@@ -3,10 +3,10 @@
 from qmpserver.block.draining import run_drained
 from qmpserver.cli.command_line import Failure, Given, table
 from qmpserver.cli.images.images import Image, ImageName, Images
-from qmpserver.cli.numbers import parse_size
 from qmpserver.cli.option_lists import SIZE_HINT, SIZE_TEXT
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.errors import QMPError, error_text
+from qmpserver.numerals import parse_size
 
 OPTIONS = table(
     "f=format q=quiet",

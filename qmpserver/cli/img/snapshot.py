@@ -3,9 +3,9 @@
 import time
 
 from qmpserver.block import internal_snapshots
+from qmpserver.block.snapshot_list import snapshot_members, snapshot_rows
 from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import Image, ImageName, Images
-from qmpserver.cli.img.snapshot_list import snapshot_members, snapshot_rows
 from qmpserver.driver_api.extras import SnapshotInfo, SupportsSnapshots
 from qmpserver.errors import QMPError, error_text
 

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qmpserver.cli.getopt import STRAY, OptionTable, UsageError, split
 from qmpserver.cli.reports import Reporter
+from qmpserver.options.getopt import STRAY, OptionTable, UsageError, split
 from qmpserver.version import QEMU_VERSION, __version__
 
 if TYPE_CHECKING:
     from qmpserver.cli.images.wanted import Wanted
-    from qmpserver.cli.io.session import Session
+    from qmpserver.cli.io.session import ToolSession
 
 _OPTIONS = OptionTable(
     long={
@@ -141,14 +141,14 @@ def _run(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
 async def _work(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
     from qmpserver.cli.command_line import Answer, Failure, Given, Tool  # noqa: PLC0415 - see _run
     from qmpserver.cli.images.images import Images  # noqa: PLC0415 - the answers before need no engine
-    from qmpserver.cli.io.session import Session  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.cli.io.session import ToolSession  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.errors import QMPError, error_text  # noqa: PLC0415 - the answers before need no engine
 
     objects = {"object": given.get("object", [])}
     try:
         wanted = _wanted(given, reporter)
         async with Images(Given(Tool(name, name, ""), objects)) as images:
-            session = Session(images, reporter, names_are_options="image-opts" in given)
+            session = ToolSession(images, reporter, names_are_options="image-opts" in given)
             try:
                 went_well = await _commands(session, wanted, given.get("cmd", []))
             finally:
@@ -176,8 +176,8 @@ def _wanted(given: dict[str, list[str]], reporter: Reporter) -> "Wanted | None":
     Raises:
         QMPError: A mode has a name that there is not.
     """
-    from qmpserver.cli.images.option_list import option_list  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.cli.images.wanted import Wanted  # noqa: PLC0415 - see _run
+    from qmpserver.options.option_list import option_list  # noqa: PLC0415 - the answers before need no engine
 
     def last(option: str) -> str | None:
         return given[option][-1] if option in given else None
@@ -195,7 +195,7 @@ def _wanted(given: dict[str, list[str]], reporter: Reporter) -> "Wanted | None":
     if name is None:
         return None
     if "image-opts" in given:
-        wanted.options = option_list([name], reporter)
+        wanted.options = option_list([name], reporter.deprecation)
     else:
         wanted.filename = name
     if (image_format := last("format")) is not None:
@@ -203,11 +203,12 @@ def _wanted(given: dict[str, list[str]], reporter: Reporter) -> "Wanted | None":
     return wanted
 
 
-async def _commands(session: "Session", wanted: "Wanted | None", lines: list[str]) -> bool:
+async def _commands(session: "ToolSession", wanted: "Wanted | None", lines: list[str]) -> bool:
     """Open the image, and carry out all command lines; say whether all went well."""
-    from qmpserver.cli.io.command import Complaint  # noqa: PLC0415 - see _run
-    from qmpserver.cli.io.interpreter import run_line  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.cli.io.opening import open_in  # noqa: PLC0415 - the answers before need no engine
+    from qmpserver.cli.io.table import TABLE  # noqa: PLC0415 - see _run
+    from qmpserver.io_commands.command import Complaint  # noqa: PLC0415 - see _run
+    from qmpserver.io_commands.interpreter import run_line  # noqa: PLC0415 - the answers before need no engine
 
     if wanted is not None:
         try:
@@ -216,16 +217,17 @@ async def _commands(session: "Session", wanted: "Wanted | None", lines: list[str
             return False
     went_well = True
     for line in lines:
-        went_well &= await run_line(session, line)
+        went_well &= await run_line(TABLE, session, line)
         if session.is_over:
             return went_well
     return went_well if lines else await _interact(session)
 
 
-async def _interact(session: "Session") -> bool:
+async def _interact(session: "ToolSession") -> bool:
     """Carry out the lines of standard input; say whether all went well."""
-    from qmpserver.cli.io.interpreter import run_line  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.cli.io.line_input import LineInput  # noqa: PLC0415 - see _run
+    from qmpserver.cli.io.table import TABLE  # noqa: PLC0415 - see _run
+    from qmpserver.io_commands.interpreter import run_line  # noqa: PLC0415 - the answers before need no engine
 
     lines = LineInput(sys.stdin)
     went_well = True
@@ -235,5 +237,5 @@ async def _interact(session: "Session") -> bool:
         line = await lines.next()
         if line is None:
             break
-        went_well &= await run_line(session, line)
+        went_well &= await run_line(TABLE, session, line)
     return went_well

@@ -1,13 +1,15 @@
 """Open images by their names and options, and close them: ``open`` and ``close``."""
 
 from qmpserver.cli.images.images import Images
-from qmpserver.cli.images.opening import READING, RESIZING, open_wanted
-from qmpserver.cli.images.option_list import option_list
+from qmpserver.cli.images.opening import open_wanted
 from qmpserver.cli.images.wanted import Wanted
-from qmpserver.cli.io.command import Command, Complaint, Words, WrongUse
-from qmpserver.cli.io.image import OpenImage
-from qmpserver.cli.io.session import Session
+from qmpserver.cli.io.session import ToolSession
+from qmpserver.driver_api.permissions import READING, RESIZING
 from qmpserver.errors import QMPError, error_text
+from qmpserver.io_commands.command import Command, Complaint, Words, WrongUse
+from qmpserver.io_commands.image import OpenImage
+from qmpserver.io_commands.session import Session
+from qmpserver.options.option_list import option_list
 
 
 async def open_image(images: Images, wanted: Wanted) -> OpenImage:
@@ -24,6 +26,7 @@ async def open_image(images: Images, wanted: Wanted) -> OpenImage:
 
 
 async def _open(session: Session, words: Words) -> None:
+    assert isinstance(session, ToolSession)
     wanted = Wanted(
         read_only=words.has("r"),
         temporary=words.has("s"),
@@ -40,11 +43,11 @@ async def _open(session: Session, words: Words) -> None:
         wanted.filename = words.operands[0]
     if len(words.operands) > 1 or not (lists or words.operands):
         raise WrongUse
-    wanted.options = option_list(lists, session.reporter)
+    wanted.options = option_list(lists, session.reporter.deprecation)
     await open_in(session, wanted)
 
 
-async def open_in(session: Session, wanted: Wanted) -> None:
+async def open_in(session: ToolSession, wanted: Wanted) -> None:
     """Open an image for further commands.
 
     Raises:
@@ -56,12 +59,13 @@ async def open_in(session: Session, wanted: Wanted) -> None:
         session.image = await open_image(session.images, wanted)
     except QMPError as error:
         device = "" if wanted.filename is None else f" device {wanted.filename}"
-        session.refuse(error, f"can't open{device}: ")
+        session.voice.refuse(error, f"can't open{device}: ")
         raise Complaint from error
 
 
 async def _close(session: Session, words: Words) -> None:
     del words
+    assert isinstance(session, ToolSession)
     try:
         await session.close()
     except OSError as error:

@@ -8,13 +8,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from qmpserver.chardevs.chardev import Chardev
-from qmpserver.cli import structured
-from qmpserver.cli.getopt import STRAY, Option
+from qmpserver.chardevs.options import parse_chardev
 from qmpserver.cli.machine import defaults, steps
 from qmpserver.cli.machine.flat import Warn, read_flat
 from qmpserver.cli.machine.wanted import Wanted
 from qmpserver.cli.reports import Reporter
-from qmpserver.cli.serving.chardevs import parse_chardev
 from qmpserver.cli.serving.legacy_chardev import NoSuchDriver, parse_legacy
 from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.cli.serving.ways_in import open_chardev
@@ -25,6 +23,8 @@ from qmpserver.machine.devices.board_drives import plug_in_board_drives, plug_in
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
 from qmpserver.machine.migration.address import parse
+from qmpserver.options import structured
+from qmpserver.options.getopt import STRAY, Option
 from qmpserver.schema.loader import load
 from qmpserver.server import Server
 

@@ -6,9 +6,9 @@ option of its name would be.
 
 import re
 
-from qmpserver.cli.flat_options import split_pairs
-from qmpserver.cli.getopt import Option
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.flat_options import split_pairs
+from qmpserver.options.getopt import Option
 
 _SECTION = re.compile(r'\[(?P<group>[a-z-]+)(?: "(?P<id>[^"]*)")?\]\Z')
 _SETTING = re.compile(r'(?P<key>[A-Za-z0-9._-]+) = "(?P<value>[^"]*)"\Z')

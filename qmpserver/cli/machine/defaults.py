@@ -3,15 +3,15 @@
 from typing import Any
 
 from qmpserver.chardevs.store import make_chardev
-from qmpserver.cli import structured
-from qmpserver.cli.flat_options import split_pairs
-from qmpserver.cli.getopt import Option
 from qmpserver.cli.machine.flat import Warn
 from qmpserver.cli.machine.steps import driver_of
 from qmpserver.cli.machine.wanted import Wanted
 from qmpserver.machine.devices import help as device_help
 from qmpserver.machine.devices.types.table import DEVICE_TYPES
 from qmpserver.machine.machine import Machine
+from qmpserver.options import structured
+from qmpserver.options.flat_options import split_pairs
+from qmpserver.options.getopt import Option
 
 _ADAPTERS = {
     "std": "VGA",

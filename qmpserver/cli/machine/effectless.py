@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from qmpserver.cli import keyval
-from qmpserver.cli.flat_options import Kind, parse
 from qmpserver.cli.machine.flat import Warn, one_of, read_flat
 from qmpserver.errors import ParameterError, QMPError, error_text
+from qmpserver.options import keyval
+from qmpserver.options.flat_options import Kind, parse
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from qmpserver.cli.flat_options import FlatOptions, Kind, Value, parse
 from qmpserver.errors import ParameterError
 from qmpserver.machine.option_parameters import PARAMETERS, Parameters
+from qmpserver.options.flat_options import FlatOptions, Kind, Value, parse
 
 _KINDS = {"string": Kind.STRING, "boolean": Kind.BOOLEAN, "number": Kind.NUMBER, "size": Kind.SIZE}
 

@@ -8,13 +8,13 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from qmpserver.cli.getopt import UsageError
 from qmpserver.cli.machine.board import make_config
 from qmpserver.cli.machine.options import split
 from qmpserver.cli.machine.reading import read
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving import background
 from qmpserver.cli.serving.option_error import OptionError
+from qmpserver.options.getopt import UsageError
 
 
 def main(program: str, words: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ QEMU: a name may have one dash or two, cannot be cut short, and takes its argume
 
 from collections.abc import Sequence
 
-from qmpserver.cli.getopt import STRAY, Option, UsageError
+from qmpserver.options.getopt import STRAY, Option, UsageError
 
 _SWITCHES = (
     "S daemonize enable-kvm help h mem-prealloc no-acpi no-fd-bootchk no-hpet no-reboot no-shutdown no-user-config "

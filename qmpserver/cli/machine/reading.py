@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from qmpserver.cli import keyval
-from qmpserver.cli.flat_options import parse
-from qmpserver.cli.getopt import STRAY, Option
 from qmpserver.cli.machine import effectless, texts
 from qmpserver.cli.machine.config_file import add_to_earlier, read_config
 from qmpserver.cli.machine.flat import Warn, kinds, read_flat
@@ -22,6 +19,9 @@ from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.cli.serving.privileges import find_identity
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.machine.run_state import Actions
+from qmpserver.options import keyval
+from qmpserver.options.flat_options import parse
+from qmpserver.options.getopt import STRAY, Option
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PLAIN_NUMBER = re.compile(r"(size=)?[0-9]+\Z")

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from qmpserver.cli import structured
-from qmpserver.cli.flat_options import split_pairs
-from qmpserver.cli.getopt import Option
 from qmpserver.cli.machine.flat import Warn, read_flat
-from qmpserver.cli.object_help import object_help
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.machine.machine import Machine
+from qmpserver.options import structured
+from qmpserver.options.flat_options import split_pairs
+from qmpserver.options.getopt import Option
+from qmpserver.options.object_help import object_help
 from qmpserver.schema.model import Schema
 
 _STANDARD_DESCRIPTORS = 2

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from qmpserver.cli.getopt import Option
 from qmpserver.cli.serving.manner import Manner
 from qmpserver.machine.config import NO_UUID
 from qmpserver.machine.run_state import Actions
+from qmpserver.options.getopt import Option
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from qmpserver.cli.command_line import Answer, Failure, Given, Tool
-from qmpserver.cli.getopt import UsageError
 from qmpserver.cli.nbd.combinations import WrongUse, check_combinations
 from qmpserver.cli.nbd.values import offset_of, read_options
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError
+from qmpserver.options.getopt import UsageError
 
 
 def main(program: str, words: Sequence[str]) -> int:

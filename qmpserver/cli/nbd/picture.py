@@ -4,11 +4,12 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.cli.command_line import Given
 from qmpserver.cli.images.images import Images
 from qmpserver.cli.images.internal_snapshot import load_snapshot, snapshot_name
-from qmpserver.cli.images.opening import READING, WRITING, open_wanted
-from qmpserver.cli.images.option_list import option_list
+from qmpserver.cli.images.opening import open_wanted
 from qmpserver.cli.images.wanted import Wanted
 from qmpserver.cli.nbd.values import offset_of
+from qmpserver.driver_api.permissions import READING, WRITING
 from qmpserver.errors import QMPError
+from qmpserver.options.option_list import option_list
 
 
 def wanted_image(given: Given) -> Wanted:
@@ -30,7 +31,7 @@ def wanted_image(given: Given) -> Wanted:
     elif given.has("format"):
         raise QMPError("--image-opts and -f are mutually exclusive")
     else:
-        wanted.options = option_list([name], given.tool.reporter, implied_key="file")
+        wanted.options = option_list([name], given.tool.reporter.deprecation, implied_key="file")
     if (image_format := given.last("format")) is not None:
         wanted.options["driver"] = image_format
     return wanted

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from qmpserver.cli.command_line import Answer, Given, Tool
-from qmpserver.cli.getopt import STRAY, split
-from qmpserver.cli.images.cache_modes import MODES
-from qmpserver.cli.images.host_modes import AIO_MODES, DISCARD_MODES
 from qmpserver.cli.nbd.command_line import OPTIONS, help_text, version_text
-from qmpserver.cli.numbers import integer
 from qmpserver.errors import QMPError
+from qmpserver.numerals import integer
+from qmpserver.options.cache_modes import MODES
+from qmpserver.options.getopt import STRAY, split
+from qmpserver.options.host_modes import AIO_MODES, DISCARD_MODES
 
 MAX_NAME = 4096
 """Bytes of an export's name, or of its description."""
@@ -145,8 +145,8 @@ def _load_snapshot(given: Given, text: str) -> None:
 
 def _object(_given: Given, text: str) -> None:
     """Answer whoever asks which objects there are; whether this one is good comes out when it is made."""
-    from qmpserver.cli import structured  # noqa: PLC0415 - few name objects
-    from qmpserver.cli.object_help import object_help  # noqa: PLC0415 - likewise
+    from qmpserver.options import structured  # noqa: PLC0415 - few name objects
+    from qmpserver.options.object_help import object_help  # noqa: PLC0415 - likewise
     from qmpserver.schema.loader import load  # noqa: PLC0415 - likewise
 
     try:

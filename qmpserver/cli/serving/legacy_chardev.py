@@ -6,7 +6,7 @@ Read here: those above.  QEMU's others (a multiplexer, virtual consoles, telnet,
 refused by name.
 """
 
-from qmpserver.cli.serving.chardevs import Chardev, parse_chardev
+from qmpserver.chardevs.options import Chardev, parse_chardev
 from qmpserver.errors import QMPError
 
 _PLAIN = ("stdio", "null", "pty")

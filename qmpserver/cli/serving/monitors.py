@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qmpserver.cli import structured
-from qmpserver.cli.serving.chardevs import Chardev, parse_chardev
+from qmpserver.chardevs.options import Chardev, parse_chardev
 from qmpserver.errors import ParameterError, QMPError
+from qmpserver.options import structured
 
 MEMBERS = ("id", "mode", "pretty", "chardev")
 MODES = ("control", "readline")

@@ -14,8 +14,8 @@ from qmpserver.cli.serving.background import Background
 from qmpserver.cli.serving.manner import Manner
 from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.cli.serving.starting import Starter
-from qmpserver.cli.structured import HelpWanted
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.structured import HelpWanted
 from qmpserver.server import Server
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

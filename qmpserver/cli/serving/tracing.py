@@ -8,17 +8,20 @@ import fnmatch
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from qmpserver.cli.flat_options import Kind, parse
 from qmpserver.errors import QMPError, error_text
+from qmpserver.options.flat_options import Kind, parse
 
 KINDS = {"enable": Kind.STRING, "events": Kind.STRING, "file": Kind.STRING}
 
 CATEGORIES = {
     "block": ("bdrv", "blk", "file", "mirror", "qcow2", "raw"),
     "daemon": ("blockdev", "object", "qdev", "qom"),
+    "drives": ("scsi", "virtio"),
     "exports": ("export",),
     "fuse": ("fuse",),
+    "hmp": ("hmp",),
     "jobs": ("backup", "commit", "job", "stream"),
+    "machine": ("migration", "runstate", "vm"),
     "monitor": ("handle", "monitor", "qio", "qmp", "socket"),
     "nbd": ("export", "nbd"),
     "server": ("main", "runstate"),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from qmpserver.jobs.block_job import BlockJob
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.run_states import RunState
 
@@ -18,8 +19,11 @@ def stop(machine: Machine) -> None:
 
 
 async def cont(machine: Machine) -> None:
-    """Let the machine run, on nodes that are active again."""
+    """Let the machine run, on nodes that are active again; what errors have stopped is forgotten."""
     machine.state.check_may_run()
+    for job in machine.jobs:
+        if isinstance(job, BlockJob):
+            job.io_status = "ok"
     if machine.state.status is not RunState.INMIGRATE:
         await machine.take_images()
     machine.state.resume()

@@ -1,6 +1,7 @@
 """Show and cut connections that may hang."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qmpserver.chardevs.chardev import Chardev
@@ -15,7 +16,9 @@ _CONNECTING = "socket"
 
 def query_yank(machine: Machine) -> list[dict[str, Any]]:
     """List what can be cut."""
-    chardevs = [{"type": "chardev", "id": chardev.label} for chardev in machine.chardevs if _connects(chardev)]
+    chardevs = [
+        {"type": "chardev", "id": chardev.label} for chardev in machine.chardevs if _connects(chardev)
+    ]
     nodes = [
         {"type": "block-node", "node-name": node.node_name}
         for node in machine.graph
@@ -34,6 +37,13 @@ def _connects(chardev: Chardev) -> bool:
     return chardev.backend == _CONNECTING
 
 
+def _disconnect(chardev: Chardev) -> None:
+    """Part with who is at the other end, and with the clients of a monitor that has connections of its own."""
+    chardev.disconnect()
+    if isinstance(chardev.user, ChardevMonitor):
+        chardev.user.close_clients()
+
+
 def _cutter(machine: Machine, instance: dict[str, Any]) -> Callable[[], object]:
     """Return what cuts a connection."""
     if instance["type"] == "block-node":
@@ -43,6 +53,5 @@ def _cutter(machine: Machine, instance: dict[str, Any]) -> Callable[[], object]:
     elif instance["type"] == "chardev":
         chardev = machine.chardevs.get(instance["id"])
         if chardev is not None and _connects(chardev):
-            user = chardev.user
-            return user.close_clients if isinstance(user, ChardevMonitor) else chardev.disconnect
+            return partial(_disconnect, chardev)
     raise DeviceNotFound("Instance not found")

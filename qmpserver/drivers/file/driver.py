@@ -152,7 +152,8 @@ class FileDriver(BlockDriver):
                 await self._change(io.write_direct, offset, data)
             else:
                 await self._change(io.write_fully, offset + done, data[done:], run=self._writes.run)
-        await self._note_written(offset, length)
+        if (due := self._note_written(offset, length)) is not None:
+            await self._start_writeback(*due)
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
         """Store buffers by one call, making the file longer where it must."""
@@ -165,14 +166,15 @@ class FileDriver(BlockDriver):
         if done < length:
             _, rest = split(buffers, done)
             await self._change(io.write_vector, offset + done, rest, run=self._writes.run)
-        await self._note_written(offset, length)
+        if (due := self._note_written(offset, length)) is not None:
+            await self._start_writeback(*due)
 
-    async def _note_written(self, offset: int, length: int) -> None:
+    def _note_written(self, offset: int, length: int) -> tuple[int, int] | None:
+        """Take note of a write, and return what should now be brought to the disk."""
         self._size = max(self._size, offset + length)
         if self._no_flush or self._access.handle.mode.direct:
-            return
-        if (due := self._hint.note(offset, length)) is not None:
-            await self._start_writeback(*due)
+            return None
+        return self._hint.note(offset, length)
 
     async def copy_range(
         self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int

@@ -20,7 +20,7 @@ from qmpserver.units import KiB
 MOST_READ: Final = 256 * KiB
 """Bytes of a read that is tried in place; copying more would hold up the event loop."""
 
-MOST_WRITTEN: Final = 64 * KiB
+MOST_WRITTEN: Final = 256 * KiB
 """The same of a write."""
 
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)

@@ -11,11 +11,11 @@ from qmpserver.units import NS_PER_SECOND
 FAIR_NS: Final = 200_000
 """What a write may take time and again."""
 
-MOST_NS: Final = 10_000_000
+MOST_NS: Final = 20_000_000
 """What writes may take beyond that before the next ones are kept off the event loop."""
 
-SHORTEST_NS: Final = NS_PER_SECOND
-LONGEST_NS: Final = 64 * NS_PER_SECOND
+SHORTEST_NS: Final = NS_PER_SECOND // 2
+LONGEST_NS: Final = 8 * NS_PER_SECOND
 """For how long they are; longer each time the first writes afterwards are slow again."""
 
 

@@ -1,7 +1,7 @@
 """Look at many table entries at once, with NumPy where it is installed.
 
-To load NumPy takes as long as to look at some hundred thousand entries one by one; only who has seen
-:data:`WORTHWHILE` of them, and may have to see many more, should ask for it.
+To load NumPy takes as long as to look at some hundred thousand entries one by one; :func:`expects_many` says
+who should ask for it.
 """
 
 import importlib
@@ -12,8 +12,26 @@ from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK
 
 WORTHWHILE: Final = 1 << 16
+"""Entries that are no runs, from which on it is quicker to look at many at once."""
+
+_TELLING: Final = 1 << 14
+"""Entries of that kind from which it can be told how many there will be."""
+
 _DENSE: Final = 16
 """Clusters are counted by place, not sorted, where at least one in so many is among them."""
+
+
+def expects_many(mixed: int, tables: int, all_tables: int) -> bool:
+    """Say whether an image has so many entries that are no runs, if it goes on as it has begun.
+
+    Args:
+        mixed: Entries of that kind that were found.
+        tables: The tables they were found in.
+        all_tables: How many tables there are.
+    """
+    if mixed < min(_TELLING, WORTHWHILE):
+        return False
+    return mixed * max(all_tables, tables) >= WORTHWHILE * tables
 
 
 class BulkEntries:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qmpserver import tasks
-from qmpserver.drivers.qcow2.check_bulk import WORTHWHILE, BulkEntries
+from qmpserver.drivers.qcow2.check_bulk import BulkEntries, expects_many
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.check_spans import Span, SpanFinder
 from qmpserver.drivers.qcow2.entries import (
@@ -29,8 +29,6 @@ from qmpserver.units import align_up
 L1_RESERVED: Final = 0x7F00_0000_0000_01FF
 L2_RESERVED: Final = 0x3F00_0000_0000_01FE
 _MOST_SPANS: Final = 64
-_ENOUGH: Final = WORTHWHILE // 4
-"""Entries that are no runs, after which it can be told how many there will be."""
 _MOST_ODD: Final = 64
 """Entries of a table that are looked at one by one when the others are not."""
 
@@ -160,7 +158,7 @@ class TableWalker:
         if self._image.has_subclusters:
             entries = self._check_bitmaps(entries)
         self._next_host = 0
-        if self._sees_many and self._add_in_bulk(offset, entries, active=active):
+        if self._expects_many and self._add_in_bulk(offset, entries, active=active):
             return None
         runs: list[tuple[int, int, bool]] | None = []
         for span in self._finder.spans(entries):
@@ -237,15 +235,13 @@ class TableWalker:
         return True
 
     @property
-    def _sees_many(self) -> bool:
-        """Whether many entries were found that are no runs, or will be if it goes on as it has begun."""
-        expected = self._mixed * self._to_walk // max(self._walked, 1) if self._mixed >= _ENOUGH else 0
-        return expected >= WORTHWHILE
+    def _expects_many(self) -> bool:
+        return expects_many(self._mixed, self._walked, self._to_walk)
 
     @functools.cached_property
     def bulk(self) -> BulkEntries | None:
         """What looks at many entries at once, if there is such; loaded when there are many that are no runs."""
-        return BulkEntries.load(self._bits) if self._sees_many else None
+        return BulkEntries.load(self._bits) if self._expects_many else None
 
     def _add_stretch(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
         """Count what plain entries refer to."""

@@ -3,7 +3,8 @@
 import pytest
 
 from qmpserver.cli.command_line import Failure
-from qmpserver.cli.numbers import human_size, integer, parse_size, size_of
+from qmpserver.cli.numbers import size_of
+from qmpserver.numerals import human_size, integer, parse_size
 
 
 @pytest.mark.parametrize(

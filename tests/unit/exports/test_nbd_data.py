@@ -180,3 +180,48 @@ def test_a_writethrough_export_flushes_each_write(tmp_path: Path, monkeypatch: p
             assert seen[0] & FUA
 
     play(tmp_path, body)
+
+
+@pytest.mark.parametrize("driver", ["qcow2", "raw"])
+def test_unaligned_writes_that_overlap_leave_what_one_of_them_wrote_and_nothing_else(
+    tmp_path: Path, driver: str
+) -> None:
+    async def body(stage: Stage) -> None:
+        rng = random.Random(1)
+        async with stage.client() as one, stage.client() as two:
+            for _ in range(20):
+                base = rng.randrange(0, SIZE - 300000)
+                before = await read(one, base, 300000)
+                ranges = [(rng.randrange(200000), rng.randrange(1, 100000)) for _ in range(6)]
+                writes = [
+                    write((one, two)[at % 2], base + start, bytes([at + 1]) * length)
+                    for at, (start, length) in enumerate(ranges)
+                ]
+                await asyncio.gather(*writes)
+                after = await read(two, base, 300000)
+                for place in [*rng.sample(range(300000), 400), *(start for start, _ in ranges)]:
+                    writers = {at + 1 for at, (a, n) in enumerate(ranges) if a <= place < a + n}
+                    assert after[place] in (writers or {before[place]}), place
+
+    play(tmp_path, body, driver=driver)
+
+
+def test_a_request_of_almost_4_gib_is_carried_out_or_refused_whole(tmp_path: Path) -> None:
+    async def body(stage: Stage) -> None:
+        big = (1 << 32) - 65536
+        node = {"driver": "null-co", "node-name": "big", "size": 1 << 33, "read-zeroes": True}
+        await stage.server.execute("blockdev-add", node)
+        await stage.execute(
+            "block-export-add", type="nbd", id="b", node_name="big", name="big", writable=True
+        )
+        async with stage.client("big") as client:
+            for command in (Command.WRITE_ZEROES, Command.TRIM, Command.CACHE):
+                await client.request(command, 65536, big)
+            (extents,) = (await client.request(Command.BLOCK_STATUS, 0, big)).values()
+            assert sum(length for length, _ in extents) <= big
+            for command in (Command.READ, Command.WRITE_ZEROES):
+                with pytest.raises(OSError):  # noqa: PT011 - one is too large, the other goes too far
+                    await client.request(command, (1 << 33) - 512 if command != Command.READ else 0, big)
+            assert await read(client, 0, 512) == bytes(512)
+
+    play(tmp_path, body)

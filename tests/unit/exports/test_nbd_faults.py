@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import resource
 import socket
 import tracemalloc
 from pathlib import Path
@@ -148,6 +149,35 @@ def test_clients_that_say_nothing_are_let_in_so_many_at_a_time_and_for_so_long(t
             plain.close()
 
     play(tmp_path, body, max_connections=30)
+
+
+def test_a_thousand_silent_clients_keep_nobody_from_being_served_and_are_parted_with(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2200:
+        pytest.skip("not so many descriptors can be had")
+
+    async def body(stage: Stage) -> None:
+        silent = []
+        for _ in range(1000):
+            silent.append(stage.dial())
+            await asyncio.sleep(0)
+        async with stage.client() as client:
+            assert await read(client, 0, 1) == b"\0"
+            assert server_of(stage).connections == 1001
+            stage.clock.advance(10 * NS_PER_SECOND)
+            await settle()
+            assert server_of(stage).connections == 1
+            assert await read(client, 0, 1) == b"\0"
+        for plain in silent:
+            plain.close()
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2200), hard))
+    try:
+        play(tmp_path, body, max_connections=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_client_that_does_not_read_costs_no_more_than_what_is_under_way(tmp_path: Path) -> None:

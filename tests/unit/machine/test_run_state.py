@@ -99,10 +99,11 @@ def test_a_machine_that_is_handed_over_does_not_run() -> None:
 
 def test_a_machine_that_is_yet_to_come_remembers_whether_it_is_to_run() -> None:
     state = in_state(RunState.INMIGRATE)
-    state.stop()
-    assert not state.starts_by_itself
-    state.resume()
-    assert state.starts_by_itself
+    wanted = []
+    for change in (state.stop, state.resume):
+        change()
+        wanted.append(state.starts_by_itself)
+    assert wanted == [False, True]
     assert (state.status, state.told) == (RunState.INMIGRATE, [])
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from qmpserver.cli.daemon.plan import Plan, make_plan
-from qmpserver.cli.getopt import Option, UsageError
 from qmpserver.cli.reports import Reporter
+from qmpserver.options.getopt import Option, UsageError
 
 
 def plan_of(*words: str) -> Plan:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from qmpserver.cli.getopt import STRAY, UsageError
 from qmpserver.cli.machine.board import make_config
 from qmpserver.cli.machine.options import split
 from qmpserver.cli.machine.reading import read
@@ -14,6 +13,7 @@ from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.machine.config import MachineConfig
 from qmpserver.machine.run_state import Actions
+from qmpserver.options.getopt import STRAY, UsageError
 
 REPORTER = Reporter("program")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qmpserver.cli.serving.chardevs import Chardev, SocketOptions
+from qmpserver.chardevs.options import Chardev, SocketOptions
 from qmpserver.cli.serving.monitors import MonitorOptions, parse_monitor, parse_short_form
 from qmpserver.errors import QMPError
 

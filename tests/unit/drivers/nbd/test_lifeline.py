@@ -352,3 +352,25 @@ def test_who_calls_off_what_is_held_back_does_not_wait(play: Callable[[Body], No
         stage.server.start()
 
     play(body)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_connection_that_is_cut_is_not_made_again(play: Callable[[Body], None], *, is_there: bool) -> None:
+    async def body(stage: Stage) -> None:
+        driver = await stage.open(reconnect_delay=10)
+        stage.server.answer = lambda _, __: None
+        if not is_there:
+            await stage.server.stop()
+            await settle()
+        held = read(driver)
+        await settle()
+        driver.yank()
+        with pytest.raises(OSError, match="Input/output error"):
+            await held
+        stage.clock.advance(20 * SECOND)
+        await settle()
+        with pytest.raises(OSError, match="Input/output error"):
+            await read(driver)
+        await driver.close()
+
+    play(body)

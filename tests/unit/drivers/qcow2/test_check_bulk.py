@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from qmpserver.driver_api.extras import CheckMode
-from qmpserver.drivers.qcow2 import check_walk
-from qmpserver.drivers.qcow2.check_bulk import BulkEntries
+from qmpserver.drivers.qcow2 import check_bulk
+from qmpserver.drivers.qcow2.check_bulk import BulkEntries, expects_many
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ZERO
 from tests.contract.engine import MemoryFile
@@ -46,7 +46,7 @@ def test_damaged_images_are_judged_and_repaired_alike(
         damaged = Damage(sample, rng).any()
         one_by_one = _outcome(damaged, fix)
         with monkeypatch.context() as patch:
-            patch.setattr(check_walk, "WORTHWHILE", 0)
+            patch.setattr(check_bulk, "WORTHWHILE", 0)
             assert _outcome(damaged, fix) == one_by_one
 
 
@@ -55,7 +55,7 @@ def test_without_numpy_entries_are_looked_at_one_by_one(
 ) -> None:
     expected = our_check(sample)
 
-    monkeypatch.setattr(check_walk, "WORTHWHILE", 0)
+    monkeypatch.setattr(check_bulk, "WORTHWHILE", 0)
     monkeypatch.setitem(sys.modules, "numpy", None)
     assert our_check(sample) == expected
 
@@ -119,9 +119,27 @@ def test_a_fragmented_image_takes_the_short_way(tmp_path: Path, monkeypatch: pyt
         used.append(1)
         return original(self, *args)
 
-    monkeypatch.setattr(check_walk, "WORTHWHILE", 0)
+    monkeypatch.setattr(check_bulk, "WORTHWHILE", 0)
     monkeypatch.setattr(BulkEntries, "count", count)
     result: Counts = our_check(data)
     assert used
     assert "corruptions" not in result
     assert asyncio.run(check(MemoryFile(data))).allocated_clusters
+
+
+@pytest.mark.parametrize(
+    ("mixed", "tables", "all_tables", "expected"),
+    [
+        (0, 0, 256, False),
+        (8192, 1, 256, False),  # one table says little
+        (16384, 2, 256, True),
+        (16384, 200, 256, False),
+        (65535, 256, 256, False),
+        (65536, 256, 256, True),
+        (65536, 300, 256, True),  # a snapshot's tables came before
+    ],
+)
+def test_many_entries_are_expected_when_it_goes_on_as_it_has_begun(
+    mixed: int, tables: int, all_tables: int, expected: bool
+) -> None:
+    assert expects_many(mixed, tables, all_tables) is expected

@@ -4,6 +4,7 @@ import pytest
 
 from qmpserver.driver_api.permissions import Permission
 from qmpserver.errors import DeviceNotFound, NodeInUse, QMPError
+from qmpserver.jobs.error_policy import OnError
 from qmpserver.server import Server
 from tests.unit.machine.media.fake_device import Bench, FakeDevice, cd, on_bench
 
@@ -66,6 +67,44 @@ async def test_a_disk_needs_a_medium_and_a_drive_for_media_does_not(bench: Bench
         await bench.attach(FakeDevice(), "d")
     drive = await bench.attach(cd(), "d")
     assert drive.user is not None
+
+
+@on_bench
+async def test_a_device_says_what_is_counted_and_what_becomes_of_errors(bench: Bench) -> None:
+    await bench.add_legacy(
+        {"if": "none", "id": "d", "driver": "null-co", "rerror": "stop", "werror": "ignore"}
+    )
+    properties = {
+        "stats-intervals": [5],
+        "account-failed": "off",
+        "account-invalid": "auto",
+        "werror": "report",
+        "rerror": "auto",
+    }
+    drive = await bench.attach(FakeDevice(properties=properties), "d")
+    wire = drive.statistics.to_wire(0)
+    assert (wire["account_failed"], wire["account_invalid"]) == (False, True)
+    assert [timed["interval_length"] for timed in wire["timed_stats"]] == [5]
+    assert (drive.policy.rerror, drive.policy.werror) == (OnError.STOP, OnError.REPORT)
+
+
+@pytest.mark.parametrize(
+    ("rerror", "werror", "shown"),
+    [
+        ("report", "report", False),
+        ("stop", "report", True),
+        ("report", "enospc", True),
+        ("ignore", "ignore", False),
+    ],
+)
+@on_bench
+async def test_an_io_status_is_shown_where_an_error_may_stop_the_machine(
+    bench: Bench, rerror: str, werror: str, shown: bool
+) -> None:
+    await bench.node("n")
+    await bench.disk("n", rerror=rerror, werror=werror)
+    (wire,) = await bench.machine.block_info(flat=True)
+    assert ("io-status" in wire) is shown
 
 
 @on_bench

@@ -1,0 +1,113 @@
+"""Show drives, nodes, what is counted of them, and jobs: ``info block``, ``info blockstats``, ``info block-jobs``."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from qmpserver.machine.hmp.command import Arguments, HumanCommand
+from qmpserver.machine.hmp.parameters import flag, optional
+from qmpserver.machine.hmp.session import HumanSession
+
+_LIMITS = "bps bps_rd bps_wr bps_max bps_rd_max bps_wr_max iops iops_rd iops_wr iops_max iops_rd_max iops_wr_max iops_size"
+
+
+async def _info_block(session: HumanSession, arguments: Arguments) -> str:
+    wanted = arguments.get("device")
+    is_verbose = arguments["verbose"]
+    if not arguments["nodes"]:
+        drives = await session.call("query-block")
+        shown = "".join(
+            ("\n" if drive is not drives[0] else "") + _drive_text(drive, is_verbose=is_verbose)
+            for drive in drives
+            if wanted in (None, drive["device"])
+        )
+        if shown or wanted is None:
+            return shown
+    nodes = await session.call("query-named-block-nodes")
+    return "".join(
+        ("\n" if node is not nodes[0] else "") + _drive_text(None, node, is_verbose=is_verbose)
+        for node in nodes
+        if wanted in (None, node["node-name"])
+    )
+
+
+def _drive_text(
+    drive: dict[str, Any] | None, inserted: dict[str, Any] | None = None, *, is_verbose: bool
+) -> str:
+    inserted = drive.get("inserted") if drive is not None else inserted
+    lines = [_title(drive, inserted)]
+    if drive is not None:
+        lines += _device_lines(drive)
+    if inserted is not None:
+        lines += _medium_lines(inserted)
+    text = "\n".join(lines) + "\n"
+    return text + (_images_text(inserted["image"]) if is_verbose and inserted is not None else "")
+
+
+def _title(drive: dict[str, Any] | None, inserted: dict[str, Any] | None) -> str:
+    node_name = (inserted or {}).get("node-name", "")
+    if drive is not None and drive["device"]:
+        name = drive["device"] + (f" ({node_name})" if node_name else "")
+    else:
+        name = node_name or (drive or {}).get("qdev", "") or "<anonymous>"
+    if inserted is None:
+        return f"{name}: [not inserted]"
+    kinds = inserted["drv"] + (", read-only" if inserted["ro"] else "")
+    return f"{name}: {inserted['file']} ({kinds}{', encrypted' if inserted['encrypted'] else ''})"
+
+
+def _device_lines(drive: dict[str, Any]) -> Iterator[str]:
+    if "qdev" in drive:
+        yield f"    Attached to:      {drive['qdev']}"
+    if drive["removable"]:
+        lock = "" if drive["locked"] else "not "
+        tray = "open" if drive.get("tray_open") else "closed"
+        yield f"    Removable device: {lock}locked, tray {tray}"
+    if drive.get("io-status", "ok") != "ok":
+        yield f"    I/O status:       {drive['io-status']}"
+
+
+def _medium_lines(inserted: dict[str, Any]) -> Iterator[str]:
+    cache = inserted["cache"]
+    mode = "writeback" if cache["writeback"] else "writethrough"
+    direct = ", direct" if cache["direct"] else ""
+    yield f"    Cache mode:       {mode}{direct}{', ignore flushes' if cache['no-flush'] else ''}"
+    if "backing_file" in inserted:
+        depth = inserted["backing_file_depth"]
+        yield f"    Backing file:     {inserted['backing_file']} (chain depth: {depth})"
+    if inserted["detect_zeroes"] != "off":
+        yield f"    Detect zeroes:    {inserted['detect_zeroes']}"
+    if any(inserted.get(name) for name in ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")):
+        limits = " ".join(f"{name}={inserted.get(name, 0)}" for name in _LIMITS.split())
+        yield f"    I/O throttling:   {limits} group={inserted.get('group', '')}"
+
+
+def _images_text(image: dict[str, Any] | None) -> str:
+    del image
+    return ""
+
+
+async def _info_block_jobs(session: HumanSession, _arguments: Arguments) -> str:
+    jobs = await session.call("query-block-jobs")
+    return "".join(map(_job_line, jobs)) or "No active jobs\n"
+
+
+def _job_line(job: dict[str, Any]) -> str:
+    done, length, speed = job["offset"], job["len"], job["speed"]
+    if job["type"] == "stream":
+        return f"Streaming device {job['device']}: Completed {done} of {length} bytes, speed limit {speed} bytes/s\n"
+    return (
+        f"Type {job['type']}, device {job['device']}: "
+        f"Completed {done} of {length} bytes, speed limit {speed} bytes/s\n"
+    )
+
+
+COMMANDS = (
+    HumanCommand(
+        "block",
+        _info_block,
+        "show one drive, or all (-n: nodes instead; -v: in detail)",
+        "[-n] [-v] [device]",
+        (flag("nodes", "n"), flag("verbose", "v"), optional("device")),
+    ),
+    HumanCommand("block-jobs", _info_block_jobs, "show how jobs on drives go on"),
+)

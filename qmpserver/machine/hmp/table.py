@@ -1,0 +1,37 @@
+"""Know all commands."""
+
+from qmpserver.machine.hmp import block_text, control, interpreter, state_text
+from qmpserver.machine.hmp.command import Arguments, CommandTable, HumanCommand
+from qmpserver.machine.hmp.interpreter import Tables
+from qmpserver.machine.hmp.parameters import Kind, optional
+from qmpserver.machine.hmp.session import HumanSession
+
+
+async def _help(session: HumanSession, arguments: Arguments) -> str:
+    del session
+    return interpreter.help_text(TABLES, arguments.get("name", ""))
+
+
+async def _info(session: HumanSession, arguments: Arguments) -> str:
+    del session, arguments
+    return interpreter.help_text(TABLES, interpreter.INFO)
+
+
+_OWN = (
+    HumanCommand("help|?", _help, "describe a command, or all", "[cmd]", (optional("name", Kind.REST),)),
+    HumanCommand("info", _info, "show something of the machine", "[subcommand]"),
+)
+
+_DOING = (control,)
+_SHOWING = (block_text, state_text)
+
+
+def _table(*commands: HumanCommand) -> CommandTable:
+    return CommandTable(tuple(sorted(commands, key=lambda command: command.name)))
+
+
+TABLES = Tables(
+    _table(*_OWN, *(command for module in _DOING for command in module.COMMANDS)),
+    _table(*(command for module in _SHOWING for command in module.COMMANDS)),
+)
+"""All commands."""
