@@ -17,6 +17,7 @@ from qmpserver.errors import NodeInUse, QMPError
 from qmpserver.exports.nbd_service import NbdService
 from qmpserver.exports.store import ExportStore
 from qmpserver.jobs.block_job import BlockJob
+from qmpserver.jobs.machine_state import NO_MACHINE, StateKeeper
 from qmpserver.jobs.manager import JobManager, not_active
 from qmpserver.journal import EventJournal
 from qmpserver.monitor.commands import BoundCommand
@@ -41,6 +42,7 @@ class Daemon(Engine):
         exports: The nodes offered to others.
         nbd: The server of those that are offered over NBD.
         chardevs: The ways in that have a label.
+        state_keeper: Who knows the state of the machine that images belong to.
         on_shutdown: Called with a ``ShutdownCause`` when the server is to end.
         commands: Every command, bound to this; the server's to fill in.
     """
@@ -53,6 +55,7 @@ class Daemon(Engine):
         self.exports = ExportStore(self.graph, self.events)
         self.nbd = NbdService(clock)
         self.chardevs = ChardevStore()
+        self.state_keeper: StateKeeper = NO_MACHINE
         self.on_shutdown: Callable[[str], None] = lambda _cause: None
         self.commands: Mapping[str, BoundCommand] = {}
         self._parting: asyncio.Task[None] | None = None

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from qmpserver import threads
+from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node
@@ -28,6 +29,8 @@ from qmpserver.schema.model import Schema
 
 DRIVERS = {
     "file": "qmpserver.drivers.file.driver:FileDriver",
+    "host_device": "qmpserver.drivers.host_device.driver:HostDeviceDriver",
+    "host_cdrom": "qmpserver.drivers.host_device.cdrom:HostCdromDriver",
     "nbd": "qmpserver.drivers.nbd.driver:NbdDriver",
     "null-aio": "qmpserver.drivers.null:NullAioDriver",
     "null-co": "qmpserver.drivers.null:NullDriver",
@@ -174,7 +177,7 @@ class Engine:
         backend = BlockBackend(self.graph)
         lock = contextlib.nullcontext() if is_locked else self.graph.lock
         async with lock:
-            file = await self.opener.open_unowned({"driver": "file", "filename": filename})
+            file = await self.opener.open_unowned(filenames.path_options(filename))
             try:
                 await backend.insert(file, PermissionSet(_WHILE_CREATING, Permission.CONSISTENT_READ))
             except BaseException:

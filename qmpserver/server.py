@@ -22,11 +22,12 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.block.opener import Gate
 from qmpserver.chardevs.chardev import Chardev
 from qmpserver.chardevs.monitoring import ChardevMonitor
+from qmpserver.chardevs.streams import StdioChardev
 from qmpserver.clock import Clock, SystemClock
 from qmpserver.commands.control import version_info
 from qmpserver.daemon import Daemon
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
-from qmpserver.errors import CommandNotFound
+from qmpserver.errors import CommandNotFound, QMPError
 from qmpserver.monitor.doors import Door, Endpoint, open_door
 from qmpserver.monitor.fds import FdSets, FdStore
 from qmpserver.monitor.monitor import Monitor
@@ -37,6 +38,7 @@ from qmpserver.schema.model import Schema
 from qmpserver.sockets import Peer, UnixAddress
 
 if TYPE_CHECKING:  # what a start does not need is imported when it is asked for
+    from qmpserver.machine.hmp.monitor import HumanMonitor
     from qmpserver.qom.user_object import UserObject
 
 
@@ -82,6 +84,7 @@ class Server:
         )
         self._doors: list[Door] = []
         self._chardev_monitors: list[ChardevMonitor] = []
+        self._human_monitor: HumanMonitor | None = None
         self.daemon.objects.add_maker("monitor-qmp", self._make_monitor)
         own = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
         self._embedder = _Embedder(0, own, FdStore(), self.daemon.fd_sets, Features())
@@ -128,6 +131,29 @@ class Server:
         added = ChardevMonitor(
             chardev, self._monitor, self.daemon.clock, pretty=pretty, on_client_end=on_client_end
         )
+        await added.open()
+        self._chardev_monitors.append(added)
+        return added
+
+    async def add_human_monitor(self, chardev: Chardev) -> ChardevMonitor:
+        """Let people in through a chardev, to a machine's monitor for them.
+
+        Args:
+            chardev: Where they are; nobody else uses it.
+
+        Raises:
+            QMPError: It cannot be done, or there is no machine.
+        """
+        from qmpserver.machine.hmp.monitor import HumanMonitor  # noqa: PLC0415 - few servers have one
+        from qmpserver.machine.machine import Machine  # noqa: PLC0415 - likewise
+
+        if not isinstance(self.daemon, Machine):
+            raise QMPError("Only QMP is supported")
+        if self._human_monitor is None:
+            self._human_monitor = HumanMonitor(self.daemon, self.commands)
+        if isinstance(chardev, StdioChardev):
+            self._human_monitor.use_terminal(0)
+        added = ChardevMonitor(chardev, self._human_monitor, self.daemon.clock)
         await added.open()
         self._chardev_monitors.append(added)
         return added
@@ -273,6 +299,8 @@ class Server:
         for added in tuple(self._chardev_monitors):
             await added.stop()
         await self._monitor.stop()
+        if self._human_monitor is not None:
+            await self._human_monitor.close()
         await self.daemon.close()
         await self._monitor.close()
         self.daemon.chardevs.close()

@@ -104,7 +104,10 @@ async def _read_anew(node: Node) -> None:
         await node.open_driver_anew()
         # It has nothing to write back: it was shut down when the node became inactive.
         await old.close()
-        node.dirty_bitmaps += await bitmap_store.load(node.driver, read_only=node.read_only)
+        # One of that name that has come from another process is newer than what its image says of it.
+        held = {bitmap.name for bitmap in node.dirty_bitmaps}
+        loaded = await bitmap_store.load(node.driver, read_only=node.read_only)
+        node.dirty_bitmaps += [bitmap for bitmap in loaded if bitmap.name not in held]
 
 
 async def _inactivate(graph: Graph, node: Node) -> None:

@@ -38,6 +38,11 @@ class BlockBackend:
         assert self.root is not None
         return self.root.node
 
+    @property
+    def held(self) -> PermissionSet:
+        """What is held, now or once the node is active."""
+        return self._held
+
     async def insert(self, node: Node, held: PermissionSet) -> None:
         """Become a user of `node`.
 
@@ -76,6 +81,25 @@ class BlockBackend:
             self.root.permissions = before
             raise
         self._held = held
+
+    async def replace(self, node: Node) -> None:
+        """Use another node in the place of the one there is, and hold of it what was held.  The graph is locked.
+
+        Raises:
+            NodeInUse: Another user does not agree; nothing has changed.
+            QMPError: The node cannot be used so; nothing has changed.
+        """
+        assert self.root is not None
+        root, old = self.root, self.root.node
+        async with old.drained(), node.drained():
+            self._graph.lead(root, node)
+            try:
+                await self._graph.refresh(old, node)
+            except BaseException:
+                self._graph.lead(root, old)
+                await self._graph.loosen(old, node)
+                raise
+        await self._graph.discard(old)
 
     @property
     def permits_inactive(self) -> bool:
@@ -120,6 +144,10 @@ class BlockBackend:
     def flush(self) -> Coroutine[Any, Any, None]:
         """Bring everything written so far to stable storage."""
         return self.node.flush()
+
+    def ioctl(self, request: int, argument: bytearray | int) -> Coroutine[Any, Any, int]:
+        """Have the device of the host that it leads to carry out a request of its own."""
+        return self.node.ioctl(request, argument)
 
     def _checked(self, offset: int, length: int) -> Edge:
         root = self.root

@@ -57,7 +57,7 @@ async def copy_between(source: NodeView, target: NodeView, offset: int, length: 
         # What begins an image that was guessed to be raw is looked at, so it must pass through memory.
         return 0
     async with contextlib.AsyncExitStack() as held:
-        place = await _find_held(held, source, offset, length)
+        place = await _find_held(held, source, offset, length, target)
         if place is None:
             return 0
         if target.mapping is not None:
@@ -67,10 +67,13 @@ async def copy_between(source: NodeView, target: NodeView, offset: int, length: 
 
 
 async def _find_held(
-    held: contextlib.AsyncExitStack, node: NodeView | None, offset: int, length: int
+    held: contextlib.AsyncExitStack, node: NodeView | None, offset: int, length: int, target: NodeView
 ) -> _Place | None:
-    """Follow a range down to a protocol node, holding it in every layer passed as a read does."""
-    while node is not None and offset < node.size and not node.driver.is_filter:
+    """Follow a range down to a protocol node, holding it in every layer passed as a read does.
+
+    Nothing is found below `target`: new room in it would wait for what is held there.
+    """
+    while node is not None and node is not target and offset < node.size and not node.driver.is_filter:
         length = min(length, node.size - offset)
         if node.mapping is None:
             return _Place(node, offset, length) if isinstance(node.driver, SupportsCopyRange) else None
@@ -111,7 +114,6 @@ async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: 
     async with _as_request(node, offset, offset + source.length):
         mapping = await driver.map(offset, source.length)
         if mapping.in_place:
-            # What is copied may lie in the target itself: it must not be waited for in what follows.
             return await _store_in_place(source, node, driver, offset, mapping)
     return await _store_over(source, node, driver, offset)
 

@@ -7,11 +7,14 @@ from typing import Any
 
 from qmpserver.block.hash_order import ordered
 from qmpserver.block.view import NodeView
+from qmpserver.driver_api.device_probing import device_driver
 from qmpserver.errors import QMPError
 from qmpserver.nbd import names as nbd_names
 
-_PROTOCOL = re.compile(r"[A-Za-z0-9+.\-]+:")
+_PROTOCOL = re.compile(r"[A-Za-z0-9+.\-_]+:")
 _JSON_PREFIX = "json:"
+_OF_PATHS = ("file", "host_device", "host_cdrom")
+"""Protocols whose name before the colon is followed by a path."""
 
 
 def has_protocol(filename: str) -> bool:
@@ -137,9 +140,14 @@ def _nested(options: dict[str, Any]) -> dict[str, Any]:
 
 def _with_protocol(value: Any) -> Any:
     """Name the protocol of a child that a ``json:`` name describes by a file name alone: a path, as it stands."""
-    if not isinstance(value, dict) or "driver" in value or "filename" not in value:
+    if not isinstance(value, dict) or "driver" in value or not isinstance(value.get("filename"), str):
         return value
-    return {"driver": "file", **value}
+    return {**path_options(value["filename"]), **value}
+
+
+def path_options(filename: str) -> dict[str, Any]:
+    """Turn a path, whatever it looks like, into the options of its protocol node."""
+    return {"driver": device_driver(filename) or "file", "filename": filename}
 
 
 def protocol_options(filename: str) -> dict[str, Any]:
@@ -149,10 +157,10 @@ def protocol_options(filename: str) -> dict[str, Any]:
         QMPError: There is no such protocol here.
     """
     if not has_protocol(filename):
-        return {"driver": "file", "filename": filename}
+        return path_options(filename)
     protocol, _, rest = filename.partition(":")
-    if protocol == "file":
-        return {"driver": "file", "filename": rest}
+    if protocol in _OF_PATHS:
+        return {"driver": protocol, "filename": rest}
     if protocol in ("null-co", "null-aio"):
         if rest != "//":
             raise QMPError(f"The only allowed filename for this driver is '{protocol}://'")

@@ -229,6 +229,8 @@ def limits_info(limits: Limits) -> dict[str, Any]:
         "write-zeroes-alignment": limits.pwrite_zeroes_alignment,
         "discard-alignment": limits.pdiscard_alignment,
         "max-transfer": limits.max_transfer,
+        "max-hw-transfer": limits.max_hw_transfer,
+        "max-hw-iov": limits.max_hw_iov,
         "opt-transfer": limits.opt_transfer,
         "max-write-zeroes": limits.max_pwrite_zeroes,
         "max-discard": limits.max_pdiscard,

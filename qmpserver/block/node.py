@@ -17,6 +17,7 @@ from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
 from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.driver_api.debug_events import DebugHook
+from qmpserver.driver_api.device_requests import SupportsIoctl
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
 from qmpserver.driver_api.extras import SupportsDrain
 from qmpserver.driver_api.flags import COPY_ON_READ
@@ -187,6 +188,10 @@ class Edge:
     ) -> Coroutine[Any, Any, tuple[bool, int]]:
         """Say whether this node's chain, down to the node named `bottom`, determines the range."""
         return self.node.is_allocated_down_to(bottom, offset, length)
+
+    def ioctl(self, request: int, argument: bytearray | int) -> Coroutine[Any, Any, int]:
+        """Have the device of the host below carry out a request of its own."""
+        return self.node.ioctl(request, argument)
 
     def allocated_size(self) -> Coroutine[Any, Any, int | None]:
         """Return the bytes the node occupies on the host."""
@@ -438,6 +443,18 @@ class Node:
         finally:
             self._leave()
         self._flushed_generation = max(self._flushed_generation, generation)
+
+    async def ioctl(self, request: int, argument: bytearray | int) -> int:
+        """Have the device of the host below carry out a request of its own; see :class:`SupportsIoctl`."""
+        if self._quiesced:
+            await self.until_resumed()
+        if not isinstance(self.driver, SupportsIoctl):
+            raise not_supported()
+        self._in_flight += 1
+        try:
+            return await self.driver.ioctl(request, argument)
+        finally:
+            self._leave()
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the size in bytes; what is new reads as zeroes.

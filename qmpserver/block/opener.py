@@ -1,6 +1,7 @@
 """Make nodes of ``blockdev-add`` options, children and backing chain included."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -330,6 +331,9 @@ class Opener:
             try:
                 await file.pread(0, head)
             except OSError as error:
+                if error.errno == errno.ENOMEDIUM:
+                    # QEMU: a drive of the host without a medium is taken as it is.
+                    return self._registry.find(UNRECOGNISED)
                 raise QMPError(
                     f"Could not read image for determining its format: {error_text(error)}"
                 ) from error
@@ -384,7 +388,7 @@ class Opener:
         names, which so cannot smuggle in a protocol or options.
         """
         self._gate(filename)
-        await self._open_child(spec, {spec.name: {"driver": "file", "filename": filename}}, opening, made)
+        await self._open_child(spec, {spec.name: filenames.path_options(filename)}, opening, made)
 
     async def _open_driver(
         self, driver_class: type[BlockDriver], opening: Opening, *, for_check: bool = False

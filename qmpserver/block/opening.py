@@ -53,6 +53,11 @@ class Opening:
         return self.flags.read_only or not self.flags.active
 
     @property
+    def stays_read_only(self) -> bool:
+        """Whether the node will never be written, not even once it is activated."""
+        return self.flags.read_only
+
+    @property
     def auto_read_only(self) -> bool:
         """Whether falling back to read-only is wanted rather than an error."""
         return self.flags.auto_read_only

@@ -80,7 +80,6 @@ class RangeCopier:
             if status.is_zero:
                 await self.write_zeroes(offset, run)
             elif status.is_data:
-                run = min(run, CHUNK)
                 await self.copy_data(offset, run)
             else:
                 await self._discard(offset, run)
@@ -88,7 +87,7 @@ class RangeCopier:
             length -= run
 
     async def copy_data(self, offset: int, length: int) -> None:
-        """Copy a range that is not known to be zero; at most :data:`~qmpserver.block.copy.CHUNK` bytes.
+        """Copy a range that is not known to be zero; what passes through memory does so a chunk at a time.
 
         Raises:
             CopyFailedError: Part of it is copied, perhaps.
@@ -98,8 +97,8 @@ class RangeCopier:
         while length:
             done = 0 if self._is_compressed else await self._copy_by_host(offset, length)
             if not done:
-                await self._copy_through_memory(offset, length)
-                return
+                done = min(length, CHUNK)
+                await self._copy_through_memory(offset, done)
             offset += done
             length -= done
 

@@ -27,14 +27,21 @@ def snapshot_members(snapshot: SnapshotInfo) -> dict[str, Any]:
     return members
 
 
+def header_row() -> str:
+    """Return the line above a table of snapshots."""
+    return _ROW.format("ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT")
+
+
+def snapshot_row(members: dict[str, Any]) -> str:
+    """Return a snapshot's line in a table, given its members."""
+    date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(members["date-sec"]))
+    minutes, seconds = divmod(members["vm-clock-sec"], 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours:04d}:{minutes:02d}:{seconds:02d}.{members['vm-clock-nsec'] // NS_PER_MS:03d}"
+    size = human_size(members["vm-state-size"])
+    return _ROW.format(members["id"], members["name"], size, date, clock, members.get("icount", ""))
+
+
 def snapshot_rows(snapshots: Iterable[dict[str, Any]]) -> str:
     """Return the table of snapshots, given their members."""
-    rows = [_ROW.format("ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT")]
-    for members in snapshots:
-        date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(members["date-sec"]))
-        minutes, seconds = divmod(members["vm-clock-sec"], 60)
-        hours, minutes = divmod(minutes, 60)
-        clock = f"{hours:04d}:{minutes:02d}:{seconds:02d}.{members['vm-clock-nsec'] // NS_PER_MS:03d}"
-        size = human_size(members["vm-state-size"])
-        rows.append(_ROW.format(members["id"], members["name"], size, date, clock, members.get("icount", "")))
-    return "\n".join(["Snapshot list:", *rows])
+    return "\n".join(["Snapshot list:", header_row(), *map(snapshot_row, snapshots)])

@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 from qmpserver.chardevs.chardev import Chardev
 from qmpserver.clock import Clock
-from qmpserver.monitor.doors import Door, open_door
-from qmpserver.monitor.monitor import Monitor
+from qmpserver.monitor.doors import Door, Host, open_door
 
 
 class ChardevMonitor:
-    """QMP for whoever is at the other end of a chardev.
+    """A monitor for whoever is at the other end of a chardev.
 
     Args:
         chardev: Where clients are; nobody else uses it.
@@ -23,7 +22,7 @@ class ChardevMonitor:
     def __init__(
         self,
         chardev: Chardev,
-        monitor: Monitor,
+        monitor: Host,
         clock: Clock,
         *,
         pretty: bool = False,

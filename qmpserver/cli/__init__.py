@@ -17,6 +17,7 @@ only when its word was given, so that no door pays for another.
 - :mod:`images`: images by the names and options that tools give them, and in which mode.
 - :mod:`command_line`: how a subcommand describes and reads its options; :mod:`numbers`, :mod:`option_lists`: their values.
 - :mod:`json_text`, :mod:`format_specific`: what is printed of an image; :mod:`tracing`: the detailed log of a tool.
+- :mod:`serving`: what the doors share that let clients in; :mod:`object_help`: what ``-object help`` answers.
 - :mod:`pidfile`, :mod:`event_loop`: what the servers among them need of the process.
 - :mod:`reports`: what is said on standard error, and after which prefix.
 

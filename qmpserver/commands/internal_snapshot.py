@@ -32,14 +32,30 @@ async def blockdev_snapshot_delete_internal_sync(
 async def snapshot_save(daemon: Daemon, *, job_id: str, tag: str, vmstate: str, devices: list[str]) -> None:
     """Start a job that takes a snapshot of several images."""
     await daemon.jobs.launch(
-        SnapshotSaveJob(daemon.jobs, job_id, daemon.graph, tag=tag, devices=devices, vmstate=vmstate)
+        SnapshotSaveJob(
+            daemon.jobs,
+            job_id,
+            daemon.graph,
+            tag=tag,
+            devices=devices,
+            vmstate=vmstate,
+            keeper=daemon.state_keeper,
+        )
     )
 
 
 async def snapshot_load(daemon: Daemon, *, job_id: str, tag: str, vmstate: str, devices: list[str]) -> None:
     """Start a job that takes several images back to a snapshot."""
     await daemon.jobs.launch(
-        SnapshotLoadJob(daemon.jobs, job_id, daemon.graph, tag=tag, devices=devices, vmstate=vmstate)
+        SnapshotLoadJob(
+            daemon.jobs,
+            job_id,
+            daemon.graph,
+            tag=tag,
+            devices=devices,
+            vmstate=vmstate,
+            keeper=daemon.state_keeper,
+        )
     )
 
 

@@ -36,13 +36,15 @@ def qom_get(daemon: Daemon, *, path: str, property: str) -> Any:  # noqa: A002 -
     return item.get_property(property)
 
 
-def qom_set(daemon: Daemon, *, path: str, property: str, value: Any) -> None:  # noqa: A002 - the wire's name
+async def qom_set(daemon: Daemon, *, path: str, property: str, value: Any) -> None:  # noqa: A002 - the wire's name
     """Change a property."""
     item = _find_one(daemon, path)
     tree.check_property(item, property, daemon.object_types)
     if isinstance(item, UserObject) and property != "type":
         _check_value(daemon, item, property, value)
-    item.set_property(property, value)
+    changing = item.set_property(property, value)
+    if changing is not None:
+        await changing
 
 
 def qom_list_types(

@@ -37,6 +37,12 @@ class BlockDriver(ABC):
     is_filter: ClassVar[bool] = False
     """It presents the data of one child unchanged."""
 
+    has_drive: ClassVar[bool] = False
+    """Its medium comes and goes; see :class:`~qmpserver.driver_api.device_requests.SupportsMedium`."""
+
+    is_transparent: ClassVar[bool] = False
+    """It stands for its `file` to whoever asks for a device of the host."""
+
     filtered_child: ClassVar[str] = "file"
     """Of a filter: the child whose data it presents."""
 

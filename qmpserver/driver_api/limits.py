@@ -17,6 +17,8 @@ class Limits:
         max_pdiscard: The most that is discarded at once; 0 for no limit.
         min_mem_alignment: What buffers in memory must be aligned to.
         opt_transfer: The size that is best moved at once; 0 when there is no preference.
+        max_hw_transfer: The most that the host's hardware moves at once; 0 where that is not known.
+        max_hw_iov: The most pieces of memory that it moves at once; 0 where that is not known.
     """
 
     request_alignment: int = 1
@@ -27,6 +29,8 @@ class Limits:
     max_pdiscard: int = 0
     min_mem_alignment: int = 1
     opt_transfer: int = 0
+    max_hw_transfer: int = 0
+    max_hw_iov: int = 0
 
 
 def inherited_limits(limits: Sequence[Limits]) -> Limits:
@@ -36,4 +40,6 @@ def inherited_limits(limits: Sequence[Limits]) -> Limits:
         max_transfer=min((each.max_transfer for each in limits if each.max_transfer), default=0),
         min_mem_alignment=max((each.min_mem_alignment for each in limits), default=1),
         opt_transfer=max((each.opt_transfer for each in limits), default=0),
+        max_hw_transfer=min((each.max_hw_transfer for each in limits if each.max_hw_transfer), default=0),
+        max_hw_iov=min((each.max_hw_iov for each in limits if each.max_hw_iov), default=0),
     )

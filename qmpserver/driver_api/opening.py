@@ -86,6 +86,10 @@ class OpenContext(ImageContext, Protocol):
     """The engine, as seen by a driver while and after it opens."""
 
     @property
+    def stays_read_only(self) -> bool:
+        """Whether the node will never be written, not even once it is activated."""
+
+    @property
     def auto_read_only(self) -> bool:
         """Whether falling back to read-only is wanted rather than an error."""
 

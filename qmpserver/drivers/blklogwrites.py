@@ -6,7 +6,6 @@ done, followed by the data.  Options: `log`, `log-append`, `log-sector-size`, `l
 Source: the Linux kernel's documentation of dm-log-writes, "Log Ordering" and "Log format".
 """
 
-import asyncio
 import enum
 import struct
 from dataclasses import replace
@@ -18,6 +17,7 @@ from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import ChildRole
 from qmpserver.drivers.filter import FILTERED_FILE, FilterDriver, merged_limits
 from qmpserver.errors import QMPError, error_text
+from qmpserver.lock import Lock
 from qmpserver.units import SECTOR_SIZE, align_up
 
 MAGIC = 0x6A736677736872
@@ -57,7 +57,7 @@ class WriteLog:
         self._interval = interval
         self._entries = entries
         self._end_sector = end_sector
-        self._lock = asyncio.Lock()
+        self._lock = Lock()
 
     async def append(self, offset: int, length: int, flags: EntryFlag, data: memoryview | None) -> None:
         """Add an entry.

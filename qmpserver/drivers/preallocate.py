@@ -5,7 +5,6 @@ beyond a write that makes the file larger.  Users see the size without what was 
 may write and resize any more, the file is cut back to that.
 """
 
-import asyncio
 import contextlib
 from typing import Any, ClassVar, Self
 
@@ -17,6 +16,7 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.filter import FilterDriver
 from qmpserver.drivers.sizes import check_size
 from qmpserver.errors import QMPError
+from qmpserver.lock import Lock
 from qmpserver.units import SECTOR_SIZE, MiB, align_up, is_aligned
 
 DEFAULT_ALIGN = MiB
@@ -42,7 +42,7 @@ class PreallocateDriver(FilterDriver):
         super().__init__(file)
         self._align, self._ahead = align, ahead
         self._next = (align, ahead)
-        self._growing = asyncio.Lock()
+        self._growing = Lock()
         self._data_end: int | None = None
         """The size that users see while they may change it."""
         self._zero_start = 0

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.debug_events import DebugHook, debug_event
-from qmpserver.driver_api.driver import MappingDriver
+from qmpserver.driver_api.device_requests import SupportsIoctl
+from qmpserver.driver_api.driver import MappingDriver, not_supported
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.driver_api.measuring import Contents, Measurement
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -35,6 +36,7 @@ class RawDriver(MappingDriver):
 
     format_name: ClassVar[str] = "raw"
     works_in_place: ClassVar[bool] = True
+    is_transparent: ClassVar[bool] = True
     child_specs: ClassVar[tuple[ChildSpec, ...]] = (ChildSpec("file", ChildRole.DATA | ChildRole.PRIMARY),)
     strong_options: ClassVar[tuple[str, ...]] = ("offset", "size")
     changeable_options: ClassVar[frozenset[str]] = frozenset(("offset", "size"))
@@ -158,6 +160,12 @@ class RawDriver(MappingDriver):
         if size > MAX_SIZE - self._offset:
             raise OSError(errno.EINVAL, "Disk size too large for the chosen offset")
         await self._file.truncate(size + self._offset, preallocation)
+
+    async def ioctl(self, request: int, argument: bytearray | int) -> int:
+        """Hand a device's own request on to `file`, unless a window of it is all we show; see :class:`SupportsIoctl`."""
+        if self._is_window or not isinstance(self._file, SupportsIoctl):
+            raise not_supported()
+        return await self._file.ioctl(request, argument)
 
     async def allocated_size(self) -> int | None:
         """Return what `file` occupies."""

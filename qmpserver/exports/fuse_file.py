@@ -1,6 +1,5 @@
 """Carry out what is asked of a node that is shown as a file."""
 
-import asyncio
 import errno
 import os
 import stat
@@ -19,6 +18,7 @@ from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.errors import QMPError
+from qmpserver.lock import Lock
 
 KEEP_SIZE: Final = 0x01
 PUNCH_HOLE: Final = 0x02
@@ -92,7 +92,7 @@ class FuseFile:
         self._write_flags = request_flags.FUA if writethrough else 0
         self.is_private = False
         self.owner = Owner(0o600 if writable else 0o400, os.getuid(), os.getgid())
-        self._resizing = asyncio.Lock()
+        self._resizing = Lock()
 
     @property
     def size(self) -> int:

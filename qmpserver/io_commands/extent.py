@@ -106,16 +106,16 @@ async def _aio_discard(session: Session, words: Words) -> None:
 async def _drop(session: Session, words: Words, offset: int, count: int, *, what: str, called: str) -> None:
     watch = Stopwatch()
     try:
-        await session.opened.backend.pdiscard(offset, count)
+        await session.opened.requests.pdiscard(offset, count)
     except OSError as error:
         raise Complaint(f"{called} failed: {error_text(error)}") from error
-    report(session.say, what, offset, count, watch.elapsed_ns, style_of(words))
+    report(session.say, what, offset, count, watch.elapsed_ns, style=style_of(words))
 
 
 async def _flush(session: Session, words: Words) -> None:
     del words
     try:
-        await session.opened.backend.flush()
+        await session.opened.requests.flush()
     except OSError as error:
         # QEMU: it says nothing, and only its exit status tells.
         raise Complaint from error

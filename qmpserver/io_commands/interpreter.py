@@ -21,20 +21,22 @@ async def run_line(table: Table, session: Session, line: str) -> bool:
         session.voice.remark(f'command "{name}" not found')
         return False
     try:
-        await command.run(session, _prepared(session, command, name, rest))
+        await command.run(session, await _prepared(session, command, name, rest))
     except (Complaint, UsageError, WrongUse, Remark, QMPError) as error:
         _explain(session, command, name, error)
         return False
     return True
 
 
-def _prepared(session: Session, command: Command, called: str, rest: list[str]) -> Words:
+async def _prepared(session: Session, command: Command, called: str, rest: list[str]) -> Words:
     """Read the words behind a command, once it is known that it can be carried out at all."""
     if command.needs_image and session.image is None:
         raise Remark("no file open, try 'help open'")
     command.check_count(called, rest)
-    if command.writes and session.opened.node.read_only:
-        raise QMPError("Block node is read-only")
+    if command.writes and session.opened.backend.root is not None:
+        if session.opened.node.read_only:
+            raise QMPError("Block node is read-only")
+        await session.prepare_to_write()
     return command.read(rest)
 
 

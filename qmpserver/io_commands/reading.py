@@ -103,7 +103,7 @@ def _show(session: Session, words: Words, offset: int, data: memoryview, elapsed
         return
     if words.has("v"):
         dump(session.say, offset, data)
-    report(session.say, "read", offset, len(data), elapsed_ns, style_of(words))
+    report(session.say, "read", offset, len(data), elapsed_ns, style=style_of(words))
 
 
 def style_of(words: Words) -> Style:

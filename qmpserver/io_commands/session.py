@@ -58,6 +58,13 @@ class Session:
         """Say what a command found, or what it complains of."""
         self.voice.say(text)
 
+    async def prepare_to_write(self) -> None:
+        """Hold what is needed to write to the image and to resize it; here that is held anyway.
+
+        Raises:
+            NodeInUse: Another user of the image does not agree.
+        """
+
     def begin(self, request: Coroutine[Any, Any, None]) -> None:
         """Have a request carried out while further commands are read.  It says itself how it ended."""
         task = asyncio.get_running_loop().create_task(request)

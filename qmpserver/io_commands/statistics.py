@@ -26,7 +26,7 @@ class Style:
     for_machines: bool = False
 
 
-def report(say: Say, what: str, offset: int, length: int, elapsed_ns: int, style: Style) -> None:
+def report(say: Say, what: str, offset: int, length: int, elapsed_ns: int, *, style: Style) -> None:
     """Say what one request did.
 
     Args:

@@ -30,7 +30,7 @@ async def _write(session: Session, words: Words) -> None:
         await _store(session, words, offset, count, data)
     except (OSError, QMPError) as error:
         raise Complaint(f"write failed: {reason(error)}") from error
-    report(session.say, "wrote", offset, count, watch.elapsed_ns, style_of(words))
+    report(session.say, "wrote", offset, count, watch.elapsed_ns, style=style_of(words))
 
 
 def _refuse_contradictions(words: Words) -> None:
@@ -124,7 +124,7 @@ async def _fill(
             await image.write(offset, memoryview(bytes([pattern]) * count), _flags(words))
     except OSError as error:
         raise Complaint(f"{called} failed: {error_text(error)}") from error
-    report(session.say, "wrote", offset, count, watch.elapsed_ns, style_of(words))
+    report(session.say, "wrote", offset, count, watch.elapsed_ns, style=style_of(words))
 
 
 def _pattern(words: Words) -> int:

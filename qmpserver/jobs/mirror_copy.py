@@ -6,16 +6,19 @@ block, the writes themselves.  Both hold what they are at in `areas`, so that ne
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
-from typing import Protocol
+from typing import Final, Protocol
 
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.copy import CHUNK, Buffers, CopyEngine
+from qmpserver.block.copy import Buffers, CopyEngine
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.range_copy import RangeCopier
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.driver_api.interception import Change, Writable
 from qmpserver.jobs.mirror_plan import CopyMode, MirrorPlan
-from qmpserver.units import align_down, align_up
+from qmpserver.units import MiB, align_down, align_up
+
+_PIECE: Final = 8 * MiB
+"""Bytes of data that are copied as one: a disk full of data is few pieces for the host to copy by itself."""
 
 
 class MirrorListener(Protocol):
@@ -99,7 +102,7 @@ class MirrorCopy:
         data = 0
         while offset < end:
             status = await self.copier.status(offset, end - offset)
-            piece = min(status.length if status.is_zero else CHUNK, end - offset)
+            piece = min(status.length if status.is_zero else _PIECE, end - offset)
             data += 0 if status.is_zero else piece
             await self._engine.submit(offset, piece)
             offset += piece

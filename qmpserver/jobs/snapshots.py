@@ -10,6 +10,7 @@ from qmpserver.driver_api.extras import SnapshotInfo
 from qmpserver.errors import QMPError, error_text
 from qmpserver.jobs import machine_state
 from qmpserver.jobs.job import JobOwner
+from qmpserver.jobs.machine_state import NO_MACHINE, StateKeeper
 from qmpserver.jobs.one_step import OneStepJob
 
 
@@ -23,6 +24,7 @@ class _SnapshotJob(OneStepJob):
         tag: What the snapshots are called.
         devices: The nodes' names.
         vmstate: The one of them with the machine's state.
+        keeper: Who knows that state.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class _SnapshotJob(OneStepJob):
         tag: str,
         devices: Sequence[str],
         vmstate: str = "",
+        keeper: StateKeeper = NO_MACHINE,
     ) -> None:
         super().__init__(manager, job_id)
         self._graph = graph
         self._tag = tag
         self._devices = tuple(dict.fromkeys(devices))
         self._vmstate = vmstate
+        self._keeper = keeper
 
     async def step(self) -> None:
         """Do it, while the graph stays as it is."""
@@ -86,7 +90,14 @@ class SnapshotSaveJob(_SnapshotJob):
         if any(image.find(name=self._tag) is not None for image in images):
             raise QMPError(f"Snapshot '{self._tag}' already exists in one or more devices")
         with_state = self._vmstate_image(images)
-        record = machine_state.pack({"machine": None})
+        try:
+            await self._take_all(images, with_state, machine_state.pack(self._keeper.stop_to_save()))
+        finally:
+            self._keeper.go_on()
+
+    async def _take_all(
+        self, images: tuple[SnapshotImage, ...], with_state: SnapshotImage, record: bytes
+    ) -> None:
         taken: list[tuple[SnapshotImage, SnapshotInfo]] = []
         try:
             for image in images:
@@ -111,6 +122,15 @@ class SnapshotLoadJob(_SnapshotJob):
 
     job_type: ClassVar[str] = "snapshot-load"
 
+    async def step(self) -> None:
+        """Do it, with the machine stopped.
+
+        QEMU: a machine that could not be taken back does not go on by itself.
+        """
+        self._keeper.stop_to_load()
+        await super().step()
+        self._keeper.go_on()
+
     async def _work(self, images: tuple[SnapshotImage, ...]) -> None:
         wanted: list[tuple[SnapshotImage, SnapshotInfo]] = []
         for image in images:
@@ -119,7 +139,8 @@ class SnapshotLoadJob(_SnapshotJob):
                 raise QMPError(f"Snapshot '{self._tag}' does not exist in one or more devices")
             wanted.append((image, snapshot))
         with_state = self._vmstate_image(images)
-        await self._read_state(next(pair for pair in wanted if pair[0] is with_state))
+        state = await self._read_state(next(pair for pair in wanted if pair[0] is with_state))
+        self._keeper.check(state)
         # All of it is looked at before any image is changed.
         for image in images:
             try:
@@ -131,15 +152,25 @@ class SnapshotLoadJob(_SnapshotJob):
                 await image.apply(snapshot)
             except OSError as error:
                 raise self._failed("load", image, error) from error
+        self._keeper.restore(state)
 
     async def _read_state(self, pair: tuple[SnapshotImage, SnapshotInfo]) -> dict[str, Any]:
-        image, snapshot = pair
+        _, snapshot = pair
         if not snapshot.vm_state_size:
             raise QMPError("This is a disk-only snapshot. Revert to it  offline using qemu-img")
-        record = bytearray(min(snapshot.vm_state_size, machine_state.MAX_RECORD))
-        with memoryview(record) as view:
-            await image.driver.read_snapshot_vm_state(snapshot.snapshot_id, 0, view)
-        return machine_state.parse(bytes(record))
+        head = await self._read_part(pair, 0, min(machine_state.HEAD_LENGTH, snapshot.vm_state_size))
+        if not machine_state.is_ours(head):
+            return machine_state.parse(head)
+        length = min(machine_state.length_of(head), snapshot.vm_state_size - len(head))
+        return machine_state.parse(head + await self._read_part(pair, len(head), length))
+
+    @staticmethod
+    async def _read_part(pair: tuple[SnapshotImage, SnapshotInfo], offset: int, length: int) -> bytes:
+        image, snapshot = pair
+        part = bytearray(length)
+        with memoryview(part) as view:
+            await image.driver.read_snapshot_vm_state(snapshot.snapshot_id, offset, view)
+        return bytes(part)
 
 
 class SnapshotDeleteJob(_SnapshotJob):

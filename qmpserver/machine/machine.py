@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from qmpserver.block.activation import activate, inactivate_all
 from qmpserver.block.opener import Gate
 from qmpserver.clock import Clock
 from qmpserver.daemon import Daemon
@@ -14,6 +13,8 @@ from qmpserver.machine.devices.board import build_board
 from qmpserver.machine.devices.references import References
 from qmpserver.machine.devices.tree import DeviceTree
 from qmpserver.machine.devices.types.table import OBJECT_TYPES
+from qmpserver.machine.hand_io import HandIo
+from qmpserver.machine.handover import MachineHandover
 from qmpserver.machine.media import drive_info, drive_stats
 from qmpserver.machine.media.placement import USUAL_UNITS
 from qmpserver.machine.media.store import DriveStore
@@ -25,6 +26,7 @@ from qmpserver.machine.processors import ProcessorThreads, places
 from qmpserver.machine.random_source import RANDOM_TYPES, RandomSource
 from qmpserver.machine.run_state import MachineState
 from qmpserver.machine.run_states import RunState, ShutdownCause
+from qmpserver.machine.snapshot_keeper import SnapshotKeeper
 from qmpserver.qom.tree import Item
 from qmpserver.qom.types import TypeTable
 from qmpserver.schema.model import Schema
@@ -60,8 +62,10 @@ class Machine(Daemon):
         config: As given.
         state: Whether it runs.
         processor_threads: The threads that its processors would run in.
+        handover: What of it is kept, or passes from one process to another.
         migration: How it is handed to another process.
         drives: What its devices read and write.
+        hand_io: Requests that users make of drives and nodes themselves.
         netdevs: The ids of its network backends, which carry nothing.
         audiodevs: Its audio backends by id, which play nothing.
         devices: Its devices.
@@ -85,14 +89,18 @@ class Machine(Daemon):
         for qom_type in RANDOM_TYPES:
             self.objects.add_maker(qom_type, RandomSource)
         self.processor_threads = ProcessorThreads()
-        self.migration = Migration(self, self.events, clock)
         self.drives = self._make_drives()
         self.graph.devices = self.drives
+        self.hand_io = HandIo(self.graph, schema)
         self.state.on_resume.append(self.drives.resume)
         self.state.on_reset.append(self.drives.reset)
         self.netdevs: set[str] = set()
         self.audiodevs: dict[str, dict[str, Any]] = {}
         self.devices = self._make_devices()
+        self.handover = MachineHandover(self.config, self.state, self, self.drives, self.devices)
+        self.handover.on_given_up = self._give_up
+        self.state_keeper = SnapshotKeeper(self.handover)
+        self.migration = Migration(self.handover, self.events, clock)
 
     def _make_drives(self) -> DriveStore:
         groups = ThrottleGroups(self.objects, self.clock)
@@ -126,7 +134,7 @@ class Machine(Daemon):
         """Return the machine itself, with its devices."""
         config = self.config
         values = {
-            "memory": {"size": config.memory.size},
+            "memory": {"size": self.memory_size},
             "memory-backend": f"/objects/{config.memory.backend or config.board.default_ram_id}",
             "smp": topology_to_wire(config.topology),
         }
@@ -139,6 +147,13 @@ class Machine(Daemon):
     def blockstats(self) -> list[dict[str, Any]]:
         """Shape what is counted of every drive as ``BlockStats``."""
         return drive_stats.blockstats(self.drives)
+
+    @property
+    def memory_size(self) -> int:
+        """Bytes of its memory: as many as was said, or else as the object has that it is of."""
+        memory = self.config.memory
+        backend = None if memory.backend is None or memory.is_given else self.objects.get(memory.backend)
+        return backend.get_property("size") if isinstance(backend, MemoryBackend) else memory.size
 
     @property
     def has_balloon(self) -> bool:
@@ -156,61 +171,7 @@ class Machine(Daemon):
             raise QMPError(f"attempt to add duplicate property '{audiodev_id}' to object (type 'container')")
         self.audiodevs[audiodev_id] = options
 
-    # What migration asks
-
-    def saved_state(self) -> dict[str, Any]:
-        """Return what has to be known elsewhere to go on there."""
-        return {
-            "machine": self.config.board.family,
-            "uuid": str(self.config.uuid),
-            "run-state": self.state.status.value,
-            "trays": {drive.qdev_path: drive.is_tray_open for drive in self.drives if drive.has_tray},
-        }
-
-    def check_saved_state(self, saved: dict[str, Any]) -> None:
-        """See whether a state is one of such a machine as this one.
-
-        Raises:
-            QMPError: It is not.
-        """
-        if saved.get("machine") != self.config.board.family:
-            raise QMPError(
-                f"Machine type received is '{saved.get('machine')}' and local is '{self.config.board.family}'"
-            )
-        if self.migration.capabilities["validate-uuid"] and saved.get("uuid") != str(self.config.uuid):
-            raise QMPError(f"UUID received is {saved.get('uuid')} and local is {self.config.uuid}")
-        for path in saved.get("trays", {}):
-            self.drives.find(qdev_id=path)
-
-    def restore_state(self, saved: dict[str, Any]) -> None:
-        """Take over a state that was checked."""
-        for path, is_open in saved.get("trays", {}).items():
-            self.drives.find(qdev_id=path).is_tray_open = is_open
-
-    async def release_images(self) -> None:
-        """Leave all images to another process.
-
-        Raises:
-            QMPError: One is in use; all are as before.
-        """
-        async with self.graph.lock:
-            try:
-                await inactivate_all(self.graph)
-            except QMPError:
-                await activate(self.graph, *self.graph)
-                raise
-
-    async def take_images(self) -> None:
-        """Use all images.
-
-        Raises:
-            QMPError: One cannot be had.
-        """
-        self.opener.opens_active = True
-        async with self.graph.lock:
-            await activate(self.graph, *self.graph)
-
-    def give_up(self, message: str) -> None:
+    def _give_up(self, message: str) -> None:
         """End the program, because nothing can come of this machine."""
         _log.error("machine given up", reason=message)
         self.on_shutdown(ShutdownCause.HOST_ERROR.value)

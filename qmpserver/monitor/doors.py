@@ -6,15 +6,14 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from qmpserver import sockets
 from qmpserver.clock import Clock
 from qmpserver.errors import QMPError
 from qmpserver.listening import Acceptor, ListeningSockets
+from qmpserver.log import Logger
 from qmpserver.monitor.channel import Channel, SocketChannel, StdioChannel
-from qmpserver.monitor.client import ClientConnection
-from qmpserver.monitor.monitor import Monitor
 from qmpserver.sockets import FdAddress, Peer, SocketAddress, TcpAddress, UnixAddress
 from qmpserver.units import NS_PER_MS
 
@@ -51,6 +50,33 @@ class Endpoint:
     pretty: bool = False
 
 
+class Guest(Protocol):
+    """Somebody who was let in."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is broken."""
+
+    def close(self) -> None:
+        """Break the connection."""
+
+
+class Host(Protocol):
+    """Who serves those who are let in."""
+
+    log: Logger
+
+    def attach(
+        self,
+        channel: Channel,
+        peer: Peer,
+        *,
+        pretty: bool = False,
+        on_end: Callable[[], object] | None = None,
+    ) -> Guest:
+        """Serve somebody new; see :meth:`~qmpserver.monitor.monitor.Monitor.attach`."""
+
+
 class _Admission:
     """Hand clients to the monitor, and know which of them are there.
 
@@ -64,7 +90,7 @@ class _Admission:
     def __init__(
         self,
         endpoint: Endpoint,
-        monitor: Monitor,
+        monitor: Host,
         clock: Clock,
         on_client_end: Callable[[], object] = lambda: None,
     ) -> None:
@@ -72,7 +98,7 @@ class _Admission:
         self._monitor = monitor
         self._clock = clock
         self._on_client_end = on_client_end
-        self._clients: set[ClientConnection] = set()
+        self._clients: set[Guest] = set()
 
     @property
     def has_clients(self) -> bool:
@@ -200,7 +226,7 @@ Door: TypeAlias = Listener | Connector
 
 async def open_door(
     endpoint: Endpoint,
-    monitor: Monitor,
+    monitor: Host,
     clock: Clock,
     on_client_end: Callable[[], object] = lambda: None,
 ) -> Door:

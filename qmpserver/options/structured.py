@@ -79,7 +79,20 @@ class HelpWanted(Exception):
 def json_object(text: str) -> dict[str, Any]:
     """Read an object in QEMU's dialect of JSON, with QEMU's texts for errors.
 
+    Raises:
+        ParameterError: It is malformed.
+    """
+    found: dict[str, Any] = json_value(text)
+    return found
+
+
+def json_value(text: str) -> Any:
+    """Read a value in QEMU's dialect of JSON, with QEMU's texts for errors.
+
     The zero byte put after the text is one that no token goes on with, so what is unfinished ends there.
+
+    Raises:
+        ParameterError: It is malformed.
     """
     lexer, parser = Lexer(), Parser()
     lexer.feed(os.fsencode(text) + _END)
@@ -94,5 +107,4 @@ def json_object(text: str) -> dict[str, Any]:
     if value is INCOMPLETE:
         place = f"{token.line}:{token.column}: " if token else ""
         raise ParameterError(f"{place}JSON parse error, premature end of input")
-    found: dict[str, Any] = value
-    return found
+    return value

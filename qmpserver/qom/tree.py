@@ -4,7 +4,7 @@ The tree is ``/objects/ID`` for what users made, ``/chardevs/LABEL`` for charact
 containers, and what a machine adds.  A path that does not begin with ``/`` is the end of one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -32,8 +32,11 @@ class Item(Protocol):
     def get_property(self, name: str) -> Any:
         """Return the value of a property; of a child or another object, its path."""
 
-    def set_property(self, name: str, value: Any) -> None:
+    def set_property(self, name: str, value: Any) -> Awaitable[None] | None:
         """Change a property that there is.
+
+        Returns:
+            What is to be awaited until it has changed, and raises as below; None when it has.
 
         Raises:
             QMPError: It cannot be changed, or not to this value; it is as before.

@@ -3,7 +3,7 @@
 import errno
 import glob
 import json
-import posixpath
+import os
 from typing import TYPE_CHECKING
 
 from qmpserver.schema.builder import Definition
@@ -21,9 +21,9 @@ _MACHINE = "machine"
 
 def documents_folder() -> str:
     """Return where the documents are: inside an installed package, else at the top of the checkout."""
-    here = posixpath.dirname(__file__)
-    installed = posixpath.join(here, "documents")
-    return installed if posixpath.isdir(installed) else posixpath.join(here, "..", "..", "schema")
+    here = os.path.dirname(__file__)
+    installed = os.path.join(here, "documents")
+    return installed if os.path.isdir(installed) else os.path.join(here, "..", "..", "schema")
 
 
 def load(folder: "Path | str | None" = None, *, with_machine: bool = False) -> Schema:
@@ -39,14 +39,14 @@ def load(folder: "Path | str | None" = None, *, with_machine: bool = False) -> S
     folder = str(folder or documents_folder())
     documents = _read(folder, "")
     if with_machine:
-        documents |= _read(posixpath.join(folder, _MACHINE), f"{_MACHINE}/")
+        documents |= _read(os.path.join(folder, _MACHINE), f"{_MACHINE}/")
     return Schema(documents)
 
 
 def _read(folder: str, prefix: str) -> dict[str, Definition]:
     documents: dict[str, Definition] = {}
-    for path in sorted(glob.glob(posixpath.join(glob.escape(folder), "*.json"))):
-        subject = posixpath.basename(path).removesuffix(".json")
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json"))):
+        subject = os.path.basename(path).removesuffix(".json")
         if subject != _DIALECT:
             with open(path, "rb") as file:
                 # To import orjson takes longer than it would save here.

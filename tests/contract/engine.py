@@ -156,7 +156,7 @@ class Context:
     ) -> None:
         self.children = dict(children)
         self.named = named or {}
-        self.read_only = read_only
+        self.read_only = self.stays_read_only = read_only
         self.discard = discard
         self.options = options or {}
         self.surroundings = surroundings

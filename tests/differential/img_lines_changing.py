@@ -277,5 +277,80 @@ info 'json:{"a":1'
 info 'json:{"driver":"qcow2","file":"x"}'
 info -f raw 'json:{"driver":"qcow2","file":{"driver":"file","filename":"a.raw"}}'
 """,
+    "further options": """
+create -f qcow2 a.qcow2 1M
+create -f raw a.raw 1M
+compare a.raw a.qcow2 --strict
+compare --strict -f raw -F qcow2 a.raw a.qcow2
+compare -s a.raw a.raw
+compare -f nix a.raw a.raw
+compare --image-opts -f raw a b
+compare -U a.raw a.raw
+compare -p a.raw a.qcow2
+compare a b c
+check --repair all a.qcow2
+check --output=human a.qcow2
+check -U a.qcow2
+check -U -r all a.qcow2
+check --image-opts -f qcow2 a.qcow2
+check -f qcow2 -q a.qcow2 b
+map --start-offset 64k --max-length 64k a.qcow2
+map -s 2M a.qcow2
+map -U a.qcow2
+map --image-opts driver=qcow2,file.filename=a.qcow2
+map --limits a.qcow2
+resize a.qcow2 -f qcow2 2M
+resize --image-opts driver=qcow2,file.filename=a.qcow2 3M
+resize a.qcow2 +1k
+resize a.qcow2 +0
+resize a.qcow2 4M 5M
+resize -U a.qcow2 4M
+resize --preallocation=falloc a.qcow2 5M
+resize --preallocation full -f raw a.raw 2M
+resize --shrink a.qcow2 1M
+resize --shrink -f raw a.raw 0
+resize nix 1M
+snapshot -c s1 a.qcow2
+snapshot --create s2 a.qcow2
+snapshot -l a.qcow2
+snapshot --list -U a.qcow2
+snapshot -a s1 a.qcow2
+snapshot -a 2 a.qcow2
+snapshot -d s1 a.qcow2
+snapshot -d 2 a.qcow2
+snapshot -q -c s3 a.qcow2
+snapshot -c '' a.qcow2
+snapshot -l -c x a.qcow2
+snapshot -c x -c y a.qcow2
+snapshot -U -c z a.qcow2
+snapshot --image-opts -l driver=qcow2,file.filename=a.qcow2
+snapshot -c x nix
+snapshot -c x a.qcow2 b
+info --backing-chain --output json a.qcow2
+info -t none a.qcow2
+info -U --object secret,id=a,data=b a.qcow2
+info -q a.qcow2
+amend -f qcow2 -o size=2M,, a.qcow2
+amend -o size=2M -o lazy_refcounts=on a.qcow2
+create -f qcow2 -o backing_file=a,,b,backing_fmt=raw -u x.qcow2 1M
+info x.qcow2
+create -f qcow2 -o preallocation=off,cluster_size=64k,, x.qcow2 1M
+commit --base a.qcow2 --drop a.qcow2
+commit --rate-limit=1M a.qcow2
+measure --output=json --target-format=qcow2 a.qcow2
+measure -s 1M
+measure -s 1M -s 2M
+rebase --backing '' --backing-unsafe a.qcow2
+rebase -b x -b '' a.qcow2
+bitmap --add --granularity 64k a.qcow2 g
+bitmap --add --gran=64k a.qcow2 g2
+bitmap --re a.qcow2 g2
+dd --output-format qcow2 if=a.raw of=y.qcow2
+convert --target-format qcow2 --source-format raw a.raw z.qcow2
+convert --par 2 -O qcow2 a.raw z.qcow2
+--trace nix info a.raw
+-Z
+-- info a.raw
+""",
 }
 """The lines of each story."""

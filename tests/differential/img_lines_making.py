@@ -166,7 +166,7 @@ convert -c -O qcow2 -S 8k a.raw cc.qcow2
 map --output json cc.qcow2
 convert --help-nix
 convert -O qcow2 a.raw nix/x.qcow2
-convert 
+convert
 convert a.raw
 """,
     "dd": """

@@ -29,6 +29,7 @@ from qmpserver.schema.loader import load
 from qmpserver.server import Server
 from qmpserver.units import NS_PER_SECOND
 from tests.differential.duel import Step, _fits, _Names
+from tests.differential.recorded import without_drains
 from tests.peers import need, peer_version, qmp_connection
 
 SCHEMA = load(with_machine=True)
@@ -132,7 +133,7 @@ async def _play_step(server: Server, item: Step, events: list[dict[str, Any]]) -
         if item.until is None or any(_fits(event, item.until) for event in events):
             break
         await asyncio.sleep(0.01)
-    taken = events.copy()
+    taken = without_drains(events)
     events.clear()
     return [item.execute, reply, taken]
 
@@ -182,7 +183,7 @@ def play_theirs(session: Session, folder: Path) -> list[Any]:
                 events.append(reply)
             while item.until is not None and not any(_fits(event, item.until) for event in events):
                 events.append(read())
-            story.append([item.execute, reply, events.copy()])
+            story.append([item.execute, reply, without_drains(events)])
             events.clear()
     return story[1:]
 

@@ -122,19 +122,20 @@ def _peers_story(steps: list[Step], images: Path, folder: Path, ignoring: Ignore
 def _shaped(steps: list[Step], story: list[Any], ignoring: Ignored) -> list[Any]:
     names, ignored = _Names(), ignoring | {"busy"}
     if DRAINS in ignoring:
-        story = [[name, reply, _without_drains(events)] for name, reply, events in story]
+        story = [[name, reply, without_drains(events)] for name, reply, events in story]
     return [
         [item.execute, *names.plain(_shape(part[1:], ignored))]
         for item, part in zip(steps, story, strict=True)
     ]
 
 
-def _without_drains(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_drains(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out where a job has paused and goes on within one step."""
     kept: list[dict[str, Any]] = []
     for event in events:
-        pause = {**event, "data": {**event["data"], "status": "paused"}}
-        if event["data"].get("status") == "running" and pause in kept:
+        data = event.get("data", {})
+        pause = {**event, "data": {**data, "status": "paused"}}
+        if data.get("status") == "running" and pause in kept:
             kept.remove(pause)
         else:
             kept.append(event)

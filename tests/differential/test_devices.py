@@ -54,6 +54,11 @@ def get(path: str, *names: str) -> list[Step]:
     return [Step("qom-get", {"path": path, "property": name}) for name in names]
 
 
+def set_drive(path: str, value: Any) -> list[Step]:
+    """Let a device use another node, and see which it uses."""
+    return [Step("qom-set", {"path": path, "property": "drive", "value": value}), *get(path, "drive")]
+
+
 def chardev(label: str) -> Step:
     return step("chardev-add", id=label, backend={"type": "null", "data": {}})
 
@@ -304,6 +309,20 @@ SESSIONS = {
             *get("d", "bootindex"),
             Step("qom-set", {"path": "d", "property": "nope", "value": 1}),
             Step("qom-set", {"path": "d", "property": "serial", "value": "x"}),
+        ],
+    ),
+    "another drive": Session(
+        blockdevs=NODES,
+        devices=["virtio-scsi,id=s"],
+        steps=[
+            add("virtio-blk", id="v", drive="n"),
+            add("scsi-hd", id="h", drive="m"),
+            *set_drive("/machine/peripheral/v/virtio-backend", "o"),
+            step("blockdev-del", node_name="n"),
+            *(case for name in ("r", "nope", "", "m", 3) for case in set_drive("v", name)),
+            *(case for name in ("o", "p") for case in set_drive("h", name)),
+            *set_drive("v", "m"),
+            step("query-block"),
         ],
     ),
     "what is on PCI": Session(

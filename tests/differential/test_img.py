@@ -80,14 +80,15 @@ def _poke(line: str, folder: Path) -> bool:
     return True
 
 
-def _theirs(peer: str, story: str, folder: Path) -> Iterator[Outcome]:
-    """Play a story on a real qemu-img, in an empty folder."""
+def _theirs(peer: str, story: str, folder: Path, *, looks: bool = True) -> Iterator[Outcome]:
+    """Play a story on a real qemu-img, in an empty folder, with a look at the images or without."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    watch = Watch(folder)
+    watch = Watch(folder) if looks else None
     for line in _lines(story):
         if _poke(line, folder):
-            watch.look()
+            if watch:
+                watch.look()
             continue
         ended = subprocess.run(
             [peer, *shlex.split(line)], cwd=folder, capture_output=True, timeout=60, check=False
@@ -96,7 +97,7 @@ def _theirs(peer: str, story: str, folder: Path) -> Iterator[Outcome]:
             _shaped(text.decode(errors="replace").replace(peer, "qemu-img"))
             for text in (ended.stdout, ended.stderr)
         )
-        yield Outcome(ended.returncode, out, err, watch.look())
+        yield Outcome(ended.returncode, out, err, watch.look() if watch else {})
 
 
 def _ours(
@@ -163,13 +164,13 @@ def test_a_story_goes_as_with_qemu_img(
     theirs: dict[str, str] = {}
     ours: dict[str, str] = {}
     wrong: list[tuple[str, Outcome, Outcome]] = []
-    for row, told in zip(recorded, _ours(story, tmp_path / "ours", monkeypatch, capfd), strict=True):
+    for row, outcome in zip(recorded, _ours(story, tmp_path / "ours", monkeypatch, capfd), strict=True):
         theirs |= row["images"]
-        ours |= told.images
+        ours |= outcome.images
         # QEMU removes what it could not make, whatever it was before; we leave it alone.
-        changed = {*row["images"], *told.images} if not row["status"] else set()
+        changed = {*row["images"], *outcome.images} if not row["status"] else set()
         expected = _row(row, {name: theirs.get(name, "") for name in changed})
-        told = replace(told, images={name: ours.get(name, "") for name in changed})
+        told = replace(outcome, images={name: ours.get(name, "") for name in changed})
         if (told == expected) is ((story, row["line"]) in DIFFERENT):
             wrong.append((row["line"], told, expected))
     assert not wrong, "first ours, then QEMU's; the same where a line of DIFFERENT no longer is"
@@ -182,6 +183,6 @@ def test_what_is_recorded_is_what_the_installed_qemu_img_does(story: str, tmp_pa
     if version != OLDER and version[0] != 11:
         pytest.skip(f"compares with QEMU 7.2 and 11, and this one is {version}")
     recorded = json.loads(RECORDING.read_text())[story]
-    for row, told in zip(recorded, _theirs(peer, story, tmp_path / "theirs"), strict=True):
+    for row, told in zip(recorded, _theirs(peer, story, tmp_path, looks=False), strict=True):
         if row["older"] or version != OLDER:
-            assert (row["line"], told) == (row["line"], _row(row, row["images"]))
+            assert (row["line"], told) == (row["line"], _row(row, {}))

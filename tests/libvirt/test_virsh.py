@@ -7,20 +7,17 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.libvirt.domains import ENCRYPTED, domain_xml, make_disks, make_encrypted
-from tests.libvirt.libvirtd import Libvirt, can_have_namespaces, plain
+from tests.libvirt.libvirtd import Libvirt, plain
 from tests.libvirt.sessions import RESTART, RUN, SESSIONS, WAIT, Session
 from tests.peers import PATIENCE_S, need
 
 RECORDING = Path(__file__).with_name("recorded_virsh.json")
-ROOT = Path(__file__).parents[2]
 MASKS = (
     (r"(_times|\.times|_time)([ =]+)\d+", r"\1\2N"),
     (r"(allocation=|physical=|Allocation: +|Physical: +)\d+", r"\1N"),
@@ -33,24 +30,6 @@ MASKS = (
     (r"-{20,}", "--"),
     (r"[\d.]+ sec \(.*\)", "N sec"),
 )
-
-pytestmark = pytest.mark.skipif(not can_have_namespaces(), reason="mount namespaces cannot be had")
-
-
-@pytest.fixture(scope="module")
-def libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Libvirt]:
-    need("libvirtd")
-    with Libvirt(tmp_path_factory.mktemp("libvirt")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program of the name that libvirt looks for, which is ours."""
-    link = tmp_path_factory.mktemp("bin") / "qemu-system-x86_64"
-    link.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m qmpserver machine "$@"\n')
-    link.chmod(0o755)
-    return link
 
 
 def play(libvirt: Libvirt, emulator: str | Path, session: Session, folder: Path) -> list[list[object]]:

@@ -119,6 +119,14 @@ SAME: list[tuple[str, str]] = [
         "-device virtio-rng-pci,id=d -set device.d.foo=x",
         "-device virtio-rng-pci,id=d: Property 'virtio-rng-pci.foo' not found",
     ),
+    (
+        "-device virtio-rng-pci,id=1x",
+        f"-device virtio-rng-pci,id=1x: Parameter 'id' expects an identifier\n{IDENTIFIERS}",
+    ),
+    (
+        "-device virtio-rng-pci,id=a -device virtio-rng-pci,id=a",
+        "-device virtio-rng-pci,id=a: Duplicate ID 'a' for device",
+    ),
     ("-drive foo=1", "-drive foo=1: Must specify either driver or file"),
     (
         "-drive if=none,id=a,file=nosuch",

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from qmpserver.block.backend import BlockBackend
+from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.drivers.nbd.connection import ConnectionLost, NbdConnection
 from qmpserver.drivers.nbd.handshake import shake_hands
 from qmpserver.errors import NodeInUse, QMPError
+from qmpserver.exports.nbd_export import NbdExport
 from qmpserver.nbd import wire
 from qmpserver.nbd.client_handshake import HandshakeRefused
 from qmpserver.nbd.client_replies import RequestWriter
@@ -61,6 +63,7 @@ class Life:
         self.top = "n0"
         self.layers = 1
         self.is_mirrored = False
+        self.is_over = False
         self.did: dict[str, int] = {}
         self.server = Server()
 
@@ -86,11 +89,10 @@ class Life:
                     await fault(self)
                     await asyncio.sleep(0.005)
             finally:
-                for writer in writers:
-                    writer.cancel()
+                self.is_over = True
                 outcomes = await asyncio.gather(*writers, return_exceptions=True)
-            ended = [outcome for outcome in outcomes if not isinstance(outcome, asyncio.CancelledError)]
-            assert not ended, f"writers ended by themselves: {ended}"
+            failures = [outcome for outcome in outcomes if outcome is not None]
+            assert not failures, failures
             await self._prove()
         return self.did
 
@@ -143,13 +145,13 @@ class Life:
             connection.close(politely=True)
 
     async def _write_on(self, part: int) -> None:
-        """Write to one part of the disk for ever, on a new connection whenever one is lost."""
+        """Write to one part of the disk, on a new connection whenever one is lost."""
         rng = random.Random(self.rng.random())
         begin, length = part * (SIZE // WRITERS // UNIT * UNIT), SIZE // WRITERS // UNIT * UNIT
-        while True:
+        while not self.is_over:
             try:
                 async with self.client() as client:
-                    while True:
+                    while not self.is_over:
                         cuts = sorted(rng.sample(range(0, length, UNIT // 2), 6))
                         ranges = [(begin + a, b - a) for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
                         async with asyncio.TaskGroup() as changes:
@@ -175,6 +177,8 @@ class Life:
         except (ConnectionLost, asyncio.CancelledError):
             self.model[offset : offset + length] = await _settled(self._look(offset, length), old, new)
             raise
+        except OSError as error:
+            raise AssertionError(f"{command!r} at {offset} of {length} failed") from error
         if command is Command.TRIM:
             # What was not whole clusters stays as it was.
             new = await _settled(self._look(offset, length), old, new)
@@ -187,21 +191,28 @@ class Life:
     async def _look(self, offset: int, length: int) -> bytes:
         """Return what a range holds once all requests for it have ended."""
         into = bytearray(length)
-        async with self._user() as user:
-            async with user.node.drained():
-                pass
-            await user.pread(offset, memoryview(into))
+        graph = self.server.daemon.graph
+        backend = BlockBackend(graph)
+        # Also those that wait for a node that is held still, of clients that are gone.
+        requests = [
+            request
+            for export in self.server.daemon.exports
+            if isinstance(export, NbdExport)
+            for request in export.in_flight
+        ]
+        if requests:
+            await asyncio.wait(requests)
+        async with graph.lock:
+            # Where the export is now: it follows a job or a snapshot before the command that asked for it ends.
+            roots = [export.backend.root for export in self.server.daemon.exports]
+            node = next((root.node for root in roots if root is not None), None) or graph.find(self.top)
+            await backend.insert(node, PermissionSet(Permission.CONSISTENT_READ, PERM_ALL))
+        try:
+            await backend.pread(offset, memoryview(into))
+        finally:
+            async with graph.lock:
+                await backend.remove()
         return bytes(into)
-
-    @contextlib.asynccontextmanager
-    async def _user(self) -> AsyncIterator[BlockBackend]:
-        """Use the node as the export does, which follows a job or a snapshot at once; without one, as anybody."""
-        for export in self.server.daemon.exports:
-            if export.backend.root is not None:
-                yield export.backend
-                return
-        async with self.server.backend(self.top) as backend:
-            yield backend
 
     # Faults
 

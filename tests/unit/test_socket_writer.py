@@ -68,3 +68,25 @@ def test_what_is_left_when_it_is_closed_is_forgotten() -> None:
         theirs.close()
 
     asyncio.run(main())
+
+
+def test_each_piece_is_told_of_when_all_of_it_has_been_taken() -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        ours.setblocking(False)
+        sent: list[object] = []
+        drained = asyncio.Event()
+        writer = SocketWriter(ours, drained.set, lambda _: None, lambda piece: sent.append(piece.obj))
+        small, large, last = bytearray(b"few"), bytearray(4 << 20), bytearray(b"end")
+        writer.send([small, large, last])
+        assert sent == [small]
+        left = len(small) + len(large) + len(last)
+        while left:
+            left -= len(await asyncio.get_running_loop().sock_recv(theirs, 1 << 20))
+        await drained.wait()
+        assert sent == [small, large, last]
+        ours.close()
+        theirs.close()
+
+    asyncio.run(main())

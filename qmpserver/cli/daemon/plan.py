@@ -75,12 +75,4 @@ def _plan_tracing(plan: Plan, option: Option, reporter: Reporter) -> None:
     def warn(what: str, instead: str) -> None:
         reporter.warning(what, option.written, instead)
 
-    trace = tracing.parse_trace(option.value, warn)
-    if "help" in trace.patterns:
-        plan.answer = "".join(f"{name}\n" for name in tracing.CATEGORIES)
-    for pattern in trace.patterns:
-        name = pattern.removeprefix("-")
-        if "*" not in name and not tracing.fitting(name):
-            reporter.warning(f"trace event '{name}' does not exist", option.written)
-    plan.trace_patterns += trace.patterns
-    plan.log_path = trace.log_path or plan.log_path
+    plan.answer = tracing.add_trace(plan, option.value, warn)

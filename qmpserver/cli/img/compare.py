@@ -53,7 +53,7 @@ async def run(given: Given) -> int:
     if len(given.operands) != 2:
         expecting("two image file names")
     if given.has("image-opts") and (given.has("a-format") or given.has("b-format")):
-        raise Failure("--image-opts and --format are mutually exclusive")
+        raise Failure("--image-opts and --format are mutually exclusive", status=_NOT_OPENED)
     try:
         cache = cache_mode(given, "cache", "source cache option")
     except Failure as failure:

@@ -12,6 +12,7 @@ from qmpserver.block.backend import BlockBackend
 from qmpserver.cli.command_line import Failure
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption, to_members
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.device_probing import device_driver
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.extras import SupportsCreate, SupportsCreateFile
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
@@ -81,8 +82,7 @@ class NewImage:
             await self._format(engine, driver_class, members)
         except BaseException:
             for filename in made:
-                with contextlib.suppress(OSError):
-                    os.unlink(filename)
+                _unlink(filename)
             raise
 
     async def _make_in_existing(
@@ -161,6 +161,13 @@ class NewImage:
                 await LuksDriver.create(None, {**members, "header": file}, engine.objects.secret)
             else:
                 await driver_class.create(file, members, engine.objects.secret)
+
+
+def _unlink(filename: str) -> None:
+    """Remove a file that was made; a device stays."""
+    with contextlib.suppress(OSError):
+        if device_driver(filename) is None:
+            os.unlink(filename)
 
 
 def _check_preallocation(values: Mapping[str, Value]) -> None:

@@ -11,6 +11,7 @@ from qmpserver.cli.img.creation_options import FORMATS
 from qmpserver.cli.numbers import size_of
 from qmpserver.engine import DRIVERS
 from qmpserver.errors import error_text
+from qmpserver.options.cache_modes import UNSAFE
 
 OPTIONS = table(
     "f=format O=output-format U=force-share",
@@ -66,7 +67,8 @@ async def run(given: Given) -> int:
         start, end = operands.part_of(source.size)
         new = NewImage(operands.target, output_format, {"size": max(end - start, 0)})
         await make(images.engine, new, f"{operands.target}: error while creating output image: ")
-        target = await images.open(ImageName(operands.target, output_format, writable=True))
+        name = ImageName(operands.target, output_format, cache=UNSAFE, writable=True)
+        target = await images.open(name)
         if start > source.size:
             given.tool.reporter.error(f"{operands.source}: cannot skip to specified offset")
         await _copy(source.node, target.node, start, end)

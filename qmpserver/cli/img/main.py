@@ -35,7 +35,7 @@ COMMANDS = {
 }
 """What there is; each is a module of this package."""
 
-_LOOKING = frozenset(("check", "info", "map", "snapshot"))
+_LOOKING = frozenset(("check", "info", "map", "measure", "snapshot"))
 """Those that do one thing after the other, and so need an event loop only for what they open."""
 
 _OPTIONS = OptionTable(

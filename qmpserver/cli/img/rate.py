@@ -36,4 +36,5 @@ class Rate:
             self._began_ns = now
         due = self._began_ns + self._admitted * NS_PER_SECOND // self._limit_bps
         self._admitted += length
-        await self._clock.sleep(max(due - now, 0))
+        if due > now:
+            await self._clock.sleep(due - now)

@@ -5,8 +5,9 @@ run has done no harm.
 """
 
 from qmpserver.block import chain
-from qmpserver.block.copy import CHUNK
+from qmpserver.block.copy import CHUNK, CopyEngine
 from qmpserver.block.node import Node
+from qmpserver.block.range_copy import CopyFailedError, RangeCopier
 from qmpserver.block.zeroes import is_zero
 from qmpserver.cli.command_line import Failure
 from qmpserver.cli.img.progress import Progress
@@ -40,6 +41,8 @@ class Rebasing:
         self._unit = (
             1 if mapping is None else mapping.cluster_size if is_compressed else mapping.subcluster_size
         )
+        self._engine = CopyEngine(self._copy, self._on_copied)
+        self._error: OSError | None = None
         self._buffers = (memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK)))
 
     async def run(self, above_new: str | None) -> None:
@@ -63,6 +66,7 @@ class Rebasing:
                 await self._compare(offset, length)
             offset += length
             self._progress.show(offset, size)
+        await self._settle()
 
     async def _look_at(self, above_new: str | None, offset: int, length: int) -> tuple[bool, int]:
         """Say whether what begins at `offset` may differ, and for how many bytes that holds."""
@@ -92,8 +96,39 @@ class Rebasing:
                 offset += run
                 continue
             stop = min(align_down(offset, CHUNK) + CHUNK, offset + run)
-            await self._compare_piece(offset, stop - offset, is_zero_now=old.is_zero)
+            if new_is_zero and not self._flags:
+                # Nothing need be compared, so several pieces can be on their way.
+                await self._engine.submit(offset, stop - offset)
+            else:
+                await self._settle()
+                await self._compare_piece(offset, stop - offset, is_zero_now=old.is_zero)
+            if self._error is not None:
+                await self._settle()
+            self._progress.show(stop, self._top.size)
             offset = stop
+
+    async def _copy(self, offset: int, length: int) -> None:
+        """Store a piece of the old backing file as it is."""
+        old = chain.skip_filters(self._top).backing
+        assert old is not None
+        copier = RangeCopier(old, self._top, self._engine, may_unmap=False)
+        await copier.copy_data(offset, length)
+
+    def _on_copied(self, _offset: int, _length: int, error: OSError | None) -> None:
+        self._error = self._error or error
+
+    async def _settle(self) -> None:
+        """Wait until nothing is on its way.
+
+        Raises:
+            Failure: Something did not arrive.
+        """
+        await self._engine.settle()
+        if self._error is None:
+            return
+        is_read = isinstance(self._error, CopyFailedError) and self._error.operation == "read"
+        what = "error while reading from old backing file" if is_read else "Error while writing to COW image"
+        raise Failure(f"{what}: {error_text(self._error)}") from self._error
 
     async def _new_is_zero(self, offset: int, length: int) -> tuple[bool, int]:
         new = self._new

@@ -33,6 +33,8 @@ _SHRINKING = (
 
 async def run(given: Given) -> int:
     """Change the size."""
+    if len(given.operands) > 2:
+        raise Failure("Extra argument(s) in command line", hint=True)
     if len(given.operands) != 2:
         raise Failure("Expecting image file name and size", hint=True)
     filename, text = given.operands

@@ -39,9 +39,9 @@ class LineInput:
             self._buffer += data
         if not self._buffer:
             return None
-        line, _, rest = self._buffer.partition(b"\n")
+        found, _, rest = self._buffer.partition(b"\n")
         self._buffer = rest
-        return os.fsdecode(bytes(line))
+        return os.fsdecode(bytes(found))
 
     @staticmethod
     async def _read(descriptor: int) -> bytes:

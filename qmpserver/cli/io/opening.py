@@ -22,7 +22,7 @@ async def open_image(images: Images, wanted: Wanted) -> OpenImage:
         raise QMPError("Can't use copy-on-read on read-only device")
     async with images.engine.graph.lock:
         backend = await open_wanted(images, wanted, READING if wanted.read_only else RESIZING)
-    return OpenImage(backend, wanted.cache.writethrough, wanted.copy_on_read)
+    return OpenImage(backend, backend, wanted.cache.writethrough, wanted.copy_on_read)
 
 
 async def _open(session: Session, words: Words) -> None:

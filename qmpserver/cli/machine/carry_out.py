@@ -5,7 +5,7 @@ last.  Clients are let in when all of it is there.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from qmpserver.chardevs.chardev import Chardev
 from qmpserver.chardevs.options import parse_chardev
@@ -18,11 +18,14 @@ from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.cli.serving.ways_in import open_chardev
 from qmpserver.clock import SystemClock
 from qmpserver.errors import QMPError, error_text
+from qmpserver.machine import snapshots
 from qmpserver.machine.config import MachineConfig
 from qmpserver.machine.devices.board_drives import plug_in_board_drives, plug_in_virtio_disks
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
 from qmpserver.machine.migration.address import parse
+from qmpserver.machine.migration.channel import inherited_fd
+from qmpserver.machine.run_states import ShutdownCause
 from qmpserver.options import structured
 from qmpserver.options.getopt import STRAY, Option
 from qmpserver.schema.loader import load
@@ -46,6 +49,13 @@ _LEGACY_DISKS = {
 _USB_DEVICES = {"tablet": "usb-tablet", "mouse": "usb-mouse", "keyboard": "usb-kbd", "braille": "usb-braille"}
 
 
+class _MonitorKind(NamedTuple):
+    """Whom a monitor is for: programs, or people."""
+
+    is_control: bool
+    pretty: bool
+
+
 class MachineStarter:
     """Makes a machine.
 
@@ -67,7 +77,7 @@ class MachineStarter:
         self.server = Server(daemon=self._machine)
         self._wanted = wanted
         self._reporter = reporter
-        self._monitors: list[tuple[Chardev, bool, str]] = []
+        self._monitors: list[tuple[Chardev, _MonitorKind, str]] = []
 
     async def start(self) -> None:
         """Make everything, let clients in, and run unless told to wait.
@@ -96,6 +106,9 @@ class MachineStarter:
         await self._in_words(defaults.add_ports(self._machine, self._wanted))
         await self._make_devices()
         await self._let_clients_in()
+        self._machine.handover.on_given_up = self._give_up
+        if self._wanted.loadvm is not None:
+            await self._in_words(snapshots.load(self._machine, self._wanted.loadvm))
         self._begin()
 
     async def _make_devices(self) -> None:
@@ -114,8 +127,6 @@ class MachineStarter:
 
     def _refuse_what_is_not_here(self) -> None:
         wanted = self._wanted
-        if wanted.loadvm is not None:
-            raise OptionError("not supported", f"-loadvm {wanted.loadvm}")
         if wanted.qtest is not None:
             raise OptionError("not supported", wanted.qtest.written)
 
@@ -173,7 +184,7 @@ class MachineStarter:
         await open_chardev(self._machine.chardevs, parsed, self._reporter, option.written)
 
     async def _audiodev(self, option: Option) -> None:
-        argument = structured.parse(option.value, "driver")
+        argument = structured.parse(option.value, "driver", lambda _asked: "Available audio drivers:\nnone")
         options = argument.as_type(self._machine.schema.type("Audiodev"))
         try:
             self._machine.add_audiodev(options)
@@ -225,6 +236,10 @@ class MachineStarter:
             await self._machine.devices.add({"driver": driver}, is_text=True, at_start=True)
             return
         options, is_text = defaults.device_options(option, self._warn(option))
+        if is_text and "id" in options:
+            steps.check_id(options["id"])
+            if self._machine.devices.get(options["id"]) is not None:
+                raise QMPError(f"Duplicate ID '{options['id']}' for device")
         await self._machine.devices.add(options, is_text=is_text, at_start=True)
 
     # Ways in
@@ -243,9 +258,10 @@ class MachineStarter:
             label = await self._monitor_chardev(option)
         if self._machine.chardevs.get(label) is None:
             raise QMPError(f'chardev "{label}" not found')
-        if not is_control:
-            raise QMPError("only QMP is supported")
-        self._monitors.append((self._machine.chardevs.take(label), pretty, option.written))
+        if pretty and not is_control:
+            raise QMPError("'pretty' is not compatible with HMP monitors")
+        kind = _MonitorKind(is_control, pretty)
+        self._monitors.append((self._machine.chardevs.take(label), kind, option.written))
 
     async def _monitor_chardev(self, option: Option) -> str:
         if option.value.startswith("chardev:"):
@@ -283,9 +299,12 @@ class MachineStarter:
         await defaults.add_port(self._machine, driver, label)
 
     async def _let_clients_in(self) -> None:
-        for chardev, pretty, written in self._monitors:
+        for chardev, kind, written in self._monitors:
             try:
-                await self.server.add_chardev_monitor(chardev, pretty=pretty)
+                if kind.is_control:
+                    await self.server.add_chardev_monitor(chardev, pretty=kind.pretty)
+                else:
+                    await self.server.add_human_monitor(chardev)
             except QMPError as error:
                 raise OptionError(error.description, written) from error
 
@@ -297,9 +316,14 @@ class MachineStarter:
         elif config.incoming != "defer":
             self._receive(config.incoming)
 
+    def _give_up(self, message: str) -> None:
+        """End the program, because nothing can come of the machine."""
+        self._reporter.error(message)
+        self._machine.on_shutdown(ShutdownCause.HOST_ERROR.value)
+
     def _receive(self, uri: str) -> None:
         try:
-            self._machine.migration.receive(parse(uri), int)
+            self._machine.migration.receive(parse(uri), inherited_fd)
         except QMPError as error:
             raise OptionError(error.description, f"-incoming {uri}") from error
 

@@ -242,7 +242,7 @@ def _changed(actions: Actions, key: str, value: str) -> Actions:
 def _incoming(wanted: Wanted, option: Option, _warn: Warn) -> None:
     kind = option.value.partition(":")[0]
     if not option.value.startswith("{") and kind not in _CHANNELS:
-        raise ParameterError(f"Parameter 'channel-type' does not accept value '{kind}'")
+        raise OptionError(f"unknown migration protocol: {option.value}", option.written)
     wanted.incoming = option
 
 
@@ -350,15 +350,7 @@ def _log_json(wanted: Wanted, _option: Option, _warn: Warn) -> None:
 def _trace(wanted: Wanted, option: Option, warn: Warn) -> None:
     from qmpserver.cli.serving import tracing  # noqa: PLC0415 - few want it
 
-    trace = tracing.parse_trace(option.value, warn)
-    if "help" in trace.patterns:
-        wanted.answer = "".join(f"{name}\n" for name in tracing.CATEGORIES)
-    for pattern in trace.patterns:
-        name = pattern.removeprefix("-")
-        if name != "help" and "*" not in name and not tracing.fitting(name):
-            warn(f"trace event '{name}' does not exist", "")
-    wanted.trace_patterns += trace.patterns
-    wanted.log_path = trace.log_path or wanted.log_path
+    wanted.answer = tracing.add_trace(wanted, option.value, warn)
 
 
 def _help(wanted: Wanted, _option: Option, _warn: Warn) -> None:

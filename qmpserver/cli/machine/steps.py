@@ -20,6 +20,9 @@ _UNEXPECTED = re.compile(r"Parameter '(.*)' is unexpected")
 _NETDEVS = (
     "none nic user tap l2tpv3 socket stream dgram vde bridge hubport netmap vhost-user vhost-vdpa passt"
 )
+_NETDEV_HELP = "\n".join(
+    ["Available netdev backend types:", *(name for name in _NETDEVS.split() if name != "none")]
+)
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
 
 
@@ -68,11 +71,21 @@ def object_options(schema: Schema, option: Option, known: Mapping[str, Any]) -> 
         if found is None:
             raise
         raise ParameterError(f"Invalid parameter '{found[1]}'") from error
-    if not argument.is_json and not _IDENTIFIER.match(options["id"]):
-        raise ParameterError("Parameter 'id' expects an identifier")
+    if not argument.is_json:
+        check_id(options["id"])
     if not argument.is_json and options["id"] in known:
         raise QMPError(f"Duplicate ID '{options['id']}' for object")
     return options
+
+
+def check_id(text: str) -> None:
+    """Refuse an id that nothing on a command line can have.
+
+    Raises:
+        ParameterError: With QEMU's text.
+    """
+    if not _IDENTIFIER.match(text):
+        raise ParameterError("Parameter 'id' expects an identifier")
 
 
 def add_netdev(machine: Machine, option: Option) -> None:
@@ -81,7 +94,7 @@ def add_netdev(machine: Machine, option: Option) -> None:
     Raises:
         QMPError: It is malformed, or its id is taken.
     """
-    tree = structured.parse(option.value, "type").tree
+    tree = structured.parse(option.value, "type", lambda _asked: _NETDEV_HELP).tree
     kind, netdev_id = tree.get("type"), tree.get("id")
     if kind is None:
         raise ParameterError("Parameter 'type' is missing")
@@ -91,8 +104,7 @@ def add_netdev(machine: Machine, option: Option) -> None:
         return
     if not isinstance(netdev_id, str):
         raise ParameterError("Parameter 'id' is missing")
-    if not _IDENTIFIER.match(netdev_id):
-        raise ParameterError("Parameter 'id' expects an identifier")
+    check_id(netdev_id)
     if netdev_id in machine.netdevs:
         raise QMPError(f"Duplicate ID '{netdev_id}' for netdev")
     machine.netdevs.add(netdev_id)

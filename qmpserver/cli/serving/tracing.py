@@ -8,6 +8,7 @@ import fnmatch
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from qmpserver.cli.serving.manner import Manner
 from qmpserver.errors import QMPError, error_text
 from qmpserver.options.flat_options import Kind, parse
 
@@ -86,3 +87,29 @@ def traced_loggers(patterns: Iterable[str]) -> frozenset[str]:
         else:
             on |= fitting(pattern)
     return on
+
+
+def add_trace(manner: Manner, text: str, warn: Callable[[str, str], object]) -> str | None:
+    """Add what one ``--trace`` asks for to the manner in which a process runs.
+
+    Args:
+        manner: Changed.
+        text: What the user wrote.
+        warn: Told of what is deprecated or fits nothing, and of what to write instead.
+
+    Returns:
+        The list of what can be traced, if that is asked for, else None.
+
+    Raises:
+        QMPError: It is malformed, or its file of events cannot be read.
+    """
+    trace = parse_trace(text, warn)
+    if "help" in trace.patterns:
+        return "".join(f"{name}\n" for name in CATEGORIES)
+    for pattern in trace.patterns:
+        name = pattern.removeprefix("-")
+        if "*" not in name and not fitting(name):
+            warn(f"trace event '{name}' does not exist", "")
+    manner.trace_patterns += trace.patterns
+    manner.log_path = trace.log_path or manner.log_path
+    return None

@@ -21,9 +21,17 @@ def device_list_properties(machine: Machine, *, typename: str) -> list[dict[str,
 
 async def device_add(machine: Machine, *, options: dict[str, Any]) -> None:
     """Add a device."""
+    _check_stays(machine, "device_add")
     await machine.devices.add(options)
 
 
 async def device_del(machine: Machine, *, id: str) -> None:  # noqa: A002 - the wire's name
     """Tell a device to go."""
+    _check_stays(machine, "device_del")
     await machine.devices.remove(id)
+
+
+def _check_stays(machine: Machine, command: str) -> None:
+    """Refuse a change of the devices of a machine that is being handed over."""
+    if machine.migration.is_leaving:
+        raise QMPError(f"{command} not allowed while migrating")

@@ -9,7 +9,7 @@ from qmpserver.machine.memory_backend import MemoryBackend
 
 def query_memory_size_summary(machine: Machine) -> dict[str, Any]:
     """Say how much memory it has."""
-    return {"base-memory": machine.config.memory.size, "plugged-memory": 0}
+    return {"base-memory": machine.memory_size, "plugged-memory": 0}
 
 
 def query_memory_devices(machine: Machine) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def query_memdev(machine: Machine) -> list[dict[str, Any]]:
 def query_balloon(machine: Machine) -> dict[str, Any]:
     """Say that a balloon leaves the guest everything."""
     _check_balloon(machine)
-    return {"actual": machine.config.memory.size}
+    return {"actual": machine.memory_size}
 
 
 def balloon(machine: Machine, *, value: int) -> None:

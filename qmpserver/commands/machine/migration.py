@@ -1,12 +1,12 @@
 """Hand the machine to another process."""
 
-import os
 from functools import partial
 from typing import Any
 
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.migration.address import choose
+from qmpserver.machine.migration.channel import inherited_fd
 from qmpserver.monitor.commands import Client
 
 
@@ -17,6 +17,7 @@ def query_migrate_capabilities(machine: Machine) -> list[dict[str, Any]]:
 
 def migrate_set_capabilities(machine: Machine, *, capabilities: list[dict[str, Any]]) -> None:
     """Switch on and off what there is about migration."""
+    machine.migration.check_idle()
     machine.migration.capabilities.set({entry["capability"]: entry["state"] for entry in capabilities})
 
 
@@ -81,9 +82,4 @@ def _claim(client: Client, name: str) -> int:
             return client.fds.claim(name)
         except QMPError as error:
             raise QMPError(f"File descriptor named '{name}' has not been found") from error
-    fd = int(name)
-    try:
-        os.fstat(fd)
-    except OSError as error:
-        raise QMPError(f"File descriptor '{fd}' cannot be used: {error_text(error)}") from error
-    return fd
+    return inherited_fd(name)

@@ -25,7 +25,7 @@ async def cont(machine: Machine) -> None:
         if isinstance(job, BlockJob):
             job.io_status = "ok"
     if machine.state.status is not RunState.INMIGRATE:
-        await machine.take_images()
+        await machine.handover.take_images()
     machine.state.resume()
 
 

@@ -6,6 +6,7 @@
 - :mod:`options`: the options, and what is refused of them.
 - :mod:`locks`: the byte-range locks that QEMU's tools take and honour.
 - :mod:`io`: reads and writes that complete in full, direct ones through aligned memory.
+- :mod:`in_place`: those that the page cache serves at once; :mod:`stalls`: whether it really does.
 - :mod:`creation`: files made for images; :mod:`resizing`: their length, with or without room for it.
 - :mod:`space`: zeroes, holes and early writeback, by the calls that only Linux has.
 - :mod:`runs`: what is known of holes and data.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from qmpserver import threads
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, Permission, PermissionSet
 from qmpserver.drivers.file.handle import Handle, OpenMode, SupportsFdSets, open_handle
+from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.locks import ImageLocked
 
 _WRITING = Permission.WRITE | Permission.WRITE_UNCHANGED | Permission.RESIZE
@@ -54,10 +55,13 @@ class Access:
         fd_sets: SupportsFdSets | None,
         policy: AccessPolicy,
         handle: Handle,
+        *,
+        kind: FileKind,
     ) -> None:
         self._filename = filename
         self._locking = locking
         self._fd_sets = fd_sets
+        self._kind = kind
         self.handle = handle
         self.policy = policy
         self.permissions = PermissionSet(PERM_NONE, PERM_ALL)
@@ -68,22 +72,27 @@ class Access:
 
     @classmethod
     async def open(
-        cls, filename: str, locking: str, fd_sets: SupportsFdSets | None, policy: AccessPolicy
+        cls,
+        filename: str,
+        locking: str,
+        fd_sets: SupportsFdSets | None,
+        policy: AccessPolicy,
+        kind: FileKind = REGULAR,
     ) -> "Access":
         """Open the file for a node without users.
 
         Raises:
             QMPError: It cannot be opened.
         """
-        handle = await threads.run(open_handle, filename, policy.mode(PERM_NONE), locking, fd_sets)
-        return cls(filename, locking, fd_sets, policy, handle)
+        handle = await threads.run(open_handle, filename, policy.mode(PERM_NONE), locking, fd_sets, kind)
+        return cls(filename, locking, fd_sets, policy, handle, kind=kind)
 
     def close(self) -> None:
         """Close the descriptor and let go of the locks."""
         self.handle.close()
 
     async def _open(self, mode: OpenMode) -> Handle:
-        return await threads.run(open_handle, self._filename, mode, self._locking, self._fd_sets)
+        return await threads.run(open_handle, self._filename, mode, self._locking, self._fd_sets, self._kind)
 
     # Permissions
 

@@ -18,6 +18,7 @@ from qmpserver.drivers.file import io
 from qmpserver.drivers.file.access import Access, AccessPolicy
 from qmpserver.drivers.file.handle import Handle, SupportsFdSets
 from qmpserver.drivers.file.in_place import MOST_READ, MOST_WRITTEN, InPlace
+from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.resizing import resize
 from qmpserver.drivers.file.runs import Run, RunCache, find_runs
@@ -40,13 +41,14 @@ class FileDriver(BlockDriver):
     strong_options: ClassVar[tuple[str, ...]] = ("filename",)
     changeable_options: ClassVar[frozenset[str]] = frozenset(("drop-cache", "x-check-cache-dropped"))
     lasting_options: ClassVar[frozenset[str]] = frozenset(("drop-cache",))
+    kind: ClassVar[FileKind] = REGULAR
 
     def __init__(self, context: OpenContext, options: FileOptions, access: Access, size: int) -> None:
         self._no_flush = self._prepared_no_flush = context.no_flush
         self._options = options
         self._access = access
         self._size = size
-        self._space = SpaceCalls()
+        self._space = self._make_space_calls()
         self._runs = RunCache()
         self._hint = WritebackHint()
         self._writes = threads.lane()
@@ -65,16 +67,21 @@ class FileDriver(BlockDriver):
         Raises:
             QMPError: It cannot be opened, is no regular file, or an option cannot be had.
         """
-        options = FileOptions.from_context(context)
-        policy = AccessPolicy(context.read_only, context.auto_read_only, context.direct)
+        options = FileOptions.from_context(context, cls.format_name)
+        policy = AccessPolicy(context.stays_read_only, context.auto_read_only, context.direct)
         fd_sets = context if isinstance(context, SupportsFdSets) else None
-        access = await Access.open(options.filename, options.locking, fd_sets, policy)
+        access = await Access.open(options.filename, options.locking, fd_sets, policy, cls.kind)
         try:
-            size = os.lseek(access.handle.fd, 0, os.SEEK_END)
+            size = cls._measure(access.handle.fd)
         except OSError as error:
             access.close()
             raise QMPError(f"Could not refresh total sector count: {error_text(error)}") from error
         return cls(context, options, access, size)
+
+    @staticmethod
+    def _measure(fd: int) -> int:
+        """Return the length of what is open."""
+        return os.lseek(fd, 0, os.SEEK_END)
 
     @classmethod
     async def create_file(cls, options: dict[str, Any]) -> None:
@@ -123,7 +130,7 @@ class FileDriver(BlockDriver):
         """Return what there is to say: the empty ``ImageInfoSpecificFile``."""
         return {"dirty-flag": False, "format-specific": {"type": "file", "data": {}}}
 
-    def driver_stats(self) -> dict[str, Any]:
+    def driver_stats(self) -> dict[str, Any] | None:
         """Return ``BlockStatsSpecificFile``: what became of discards."""
         return {"driver": self.format_name, **self._discards}
 
@@ -195,7 +202,7 @@ class FileDriver(BlockDriver):
             other.end()
             self._changes -= 1
             self._runs.changed()
-            self._size = max(self._size, offset + length if is_done else os.fstat(handle.fd).st_size)
+            self._size = max(self._size, offset + length if is_done else self._measure(handle.fd))
         if is_done and not self._no_flush and (due := self._hint.note(offset, length)) is not None:
             await self._start_writeback(*due)
         return is_done
@@ -210,15 +217,23 @@ class FileDriver(BlockDriver):
 
     def _write_in_place(self, fd: int, offset: int, buffers: Sequence[memoryview], length: int) -> int:
         """Write what can be written without waiting; return how much that was."""
-        if length > MOST_WRITTEN or self._changes:
-            # The kernel would let it wait for the other change.
+        if length > MOST_WRITTEN or offset + length > self._size or self._changes:
+            # Where the file grows the host makes room, and an image does; others can be made ready meanwhile.
+            # Beside another change the kernel would let this one wait.
             return 0
         self._runs.changed()
         return self._in_place.write(fd, offset, buffers, length)
 
+    def _make_space_calls(self) -> SpaceCalls:
+        return SpaceCalls()
+
+    def _trusts_writes(self) -> bool:
+        """Say whether what goes to the page cache may be written in place."""
+        return self._options.aio != "threads"
+
     def _find_in_place(self) -> InPlace:
-        trusts_writes = self._options.aio != "threads"
-        return InPlace(self._access.handle.fd, direct=self._access.policy.direct, trusts_writes=trusts_writes)
+        handle, direct = self._access.handle, self._access.policy.direct
+        return InPlace(handle.fd, direct=direct, trusts_writes=self._trusts_writes())
 
     async def _run(self, call: Callable[..., T], *args: Any, run: _Run = threads.run) -> T:
         """Make a call on the descriptor in a thread."""
@@ -238,7 +253,7 @@ class FileDriver(BlockDriver):
             await self._run(call, *args, run=run)
         except BaseException:
             # It failed half-way, or nobody waits any more to hear that it did not.
-            self._size = os.fstat(self._access.handle.fd).st_size
+            self._size = self._measure(self._access.handle.fd)
             raise
         finally:
             self._changes -= 1
@@ -260,7 +275,13 @@ class FileDriver(BlockDriver):
 
     async def pdiscard(self, offset: int, length: int) -> None:
         """Make a hole."""
-        await self._change(self._space.punch_hole, offset, length)
+        try:
+            await self._change(self._space.discard, offset, length)
+        except OSError:
+            self._discards["discard-nb-failed"] += 1
+            raise
+        self._discards["discard-nb-ok"] += 1
+        self._discards["discard-bytes-ok"] += length
 
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         """Tell data from holes, which read as zeroes."""
@@ -336,7 +357,7 @@ class FileDriver(BlockDriver):
 
     async def reread(self) -> None:
         """Find out the file's length, and where its data is, again."""
-        self._size = await self._run(os.lseek, 0, os.SEEK_END)
+        self._size = await self._run(self._measure)
         self._runs.changed()
 
     async def prepare_reopen(self, *, read_only: bool, options: dict[str, Any]) -> None:

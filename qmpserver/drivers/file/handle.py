@@ -3,11 +3,10 @@
 import errno
 import os
 import re
-import stat
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from qmpserver.driver_api.limits import Limits
-from qmpserver.drivers.file.io import direct_alignment
+from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.locks import ImageLock, make_lock
 from qmpserver.errors import QMPError, error_text
 
@@ -58,11 +57,11 @@ class Handle:
 
     __slots__ = ("_is_closing", "_requests", "fd", "limits", "lock", "mode")
 
-    def __init__(self, fd: int, mode: OpenMode, lock: ImageLock | None, alignment: int) -> None:
+    def __init__(self, fd: int, mode: OpenMode, lock: ImageLock | None, limits: Limits) -> None:
         self.fd = fd
         self.mode = mode
         self.lock = lock
-        self.limits = Limits(request_alignment=alignment)
+        self.limits = limits
         self._requests = 0
         self._is_closing = False
 
@@ -97,7 +96,9 @@ class Handle:
         os.close(fd)
 
 
-def open_handle(filename: str, mode: OpenMode, locking: str, fd_sets: SupportsFdSets | None) -> Handle:
+def open_handle(
+    filename: str, mode: OpenMode, locking: str, fd_sets: SupportsFdSets | None, kind: FileKind = REGULAR
+) -> Handle:
     """Open an image file.  May block.
 
     Args:
@@ -105,16 +106,16 @@ def open_handle(filename: str, mode: OpenMode, locking: str, fd_sets: SupportsFd
         mode: What the descriptor is for.
         locking: `on`, `off` or `auto`.
         fd_sets: Where passed descriptors are, if anywhere.
+        kind: What it has to be.
 
     Raises:
-        QMPError: It cannot be opened or is no regular file; the text is QEMU's.
+        QMPError: It cannot be opened or is of another kind; the text is QEMU's.
     """
     fd = _open(filename, mode, fd_sets)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise QMPError(f"'file' driver requires '{filename}' to be a regular file")
-        alignment = direct_alignment(fd) if mode.direct else 1
-        return Handle(fd, mode, make_lock(fd, locking), alignment)
+        if not kind.accepts(os.fstat(fd).st_mode):
+            raise QMPError(f"'{kind.driver}' driver requires '{filename}' to be {kind.requirement}")
+        return Handle(fd, mode, make_lock(fd, locking), kind.limits(fd, mode.direct))
     except OSError as error:
         os.close(fd)
         raise QMPError(f"Could not open '{filename}': {error_text(error)}") from error

@@ -7,8 +7,9 @@ is made all the same where it goes to the page cache of a local disk, and measur
 
 import errno
 import os
+import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Final
 
@@ -32,6 +33,12 @@ _LOCAL: Final = frozenset((0xEF53, 0x01021994, 0x794C7630))
 somebody's never has to answer before a write returns."""
 
 
+def _is_local(fd: int) -> bool:
+    """Say whether a file is a regular one of a local file system.  A device's file system says nothing of it."""
+    is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
+    return is_regular and sys.platform == "linux" and file_system_magic(fd) in _LOCAL
+
+
 class InPlace:
     """What can be done in place with one open file.
 
@@ -39,14 +46,16 @@ class InPlace:
         fd: The file.
         direct: It bypasses the page cache, so everything waits for the disk.
         trusts_writes: Writes may be made in place though the file system cannot promise not to wait.
+        now_ns: Tells the time in nanoseconds, since some moment.
     """
 
-    def __init__(self, fd: int, *, direct: bool, trusts_writes: bool) -> None:
+    def __init__(
+        self, fd: int, *, direct: bool, trusts_writes: bool, now_ns: Callable[[], int] = perf_counter_ns
+    ) -> None:
         self._asks_reads = self._asks_writes = bool(_NOWAIT) and not direct
-        self._is_trusted = (
-            self._asks_reads and trusts_writes and sys.platform == "linux" and file_system_magic(fd) in _LOCAL
-        )
+        self._is_trusted = self._asks_reads and trusts_writes and _is_local(fd)
         self._stalls = Stalls()
+        self._now_ns = now_ns
         self._probe = memoryview(bytearray(1))
 
     def read(self, fd: int, offset: int, into: memoryview) -> int:
@@ -79,13 +88,13 @@ class InPlace:
                 self._asks_writes = False
         if not self._is_trusted:
             return 0
-        began = perf_counter_ns()
+        began = self._now_ns()
         if not self._stalls.is_over(began) or not self._has_edges(fd, offset, offset + length):
             return 0
         try:
             return os.pwritev(fd, buffers[:MOST_BUFFERS], offset)
         finally:
-            self._stalls.note(began, perf_counter_ns())
+            self._stalls.note(began, self._now_ns())
 
     def _has_edges(self, fd: int, offset: int, end: int) -> bool:
         """Say whether the pages that are replaced only in part need not be read first."""

@@ -22,10 +22,14 @@ class FileOptions:
     aio: str | None
 
     @classmethod
-    def from_context(cls, context: OpenContext) -> Self:
+    def from_context(cls, context: OpenContext, driver: str = "file") -> Self:
         """Take the options of a node that is being opened.
 
         `aio-max-batch`, `drop-cache` and `x-check-cache-dropped` tune what is not there to be tuned.
+
+        Args:
+            context: Where they are.
+            driver: The driver's name, for refusals.
 
         Raises:
             QMPError: With QEMU's text.
@@ -33,7 +37,7 @@ class FileOptions:
         given = context.options
         filename = given.get("filename", "")
         if not filename:
-            raise QMPError("The 'file' block driver requires a file name")
+            raise QMPError(f"The '{driver}' block driver requires a file name")
         options = cls(filename, given.get("locking", "auto"), given.get("aio"))
         options.check_direct(direct=context.direct)
         manager = given.get("pr-manager")

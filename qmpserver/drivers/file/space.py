@@ -78,6 +78,14 @@ class SpaceCalls:
             self._can_punch = error.errno != errno.ENOTSUP
             raise
 
+    def discard(self, fd: int, offset: int, length: int) -> None:
+        """Give the range's space back, if only as a hint.
+
+        Raises:
+            OSError: ENOTSUP when that cannot be had.
+        """
+        self.punch_hole(fd, offset, length)
+
     def zero(self, fd: int, offset: int, length: int, *, may_unmap: bool) -> None:
         """Make a range inside the file read as zeroes, keeping its space unless it `may_unmap`.
 

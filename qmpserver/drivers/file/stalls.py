@@ -11,7 +11,7 @@ from qmpserver.units import NS_PER_SECOND
 FAIR_NS: Final = 200_000
 """What a write may take time and again."""
 
-MOST_NS: Final = 20_000_000
+MOST_NS: Final = 40_000_000
 """What writes may take beyond that before the next ones are kept off the event loop."""
 
 SHORTEST_NS: Final = NS_PER_SECOND // 2
@@ -26,24 +26,25 @@ class Stalls:
     processor for a moment does not.
     """
 
-    __slots__ = ("_begin_ns", "_end_ns", "_level_ns", "_pause_ns")
+    __slots__ = ("_end_ns", "_level_ns", "_pause_ns")
 
     def __init__(self) -> None:
         self._level_ns = 0
-        self._pause_ns = SHORTEST_NS
-        self._begin_ns = self._end_ns = 0
+        self._pause_ns = 0
+        self._end_ns = 0
 
     def is_over(self, now_ns: int) -> bool:
         """Say whether nothing is known against the next write."""
         return now_ns >= self._end_ns
 
     def note(self, began_ns: int, now_ns: int) -> None:
-        """Take note of a write."""
+        """Take note of a write that began and ended at these times."""
         level = self._level_ns + now_ns - began_ns - FAIR_NS
         if level < MOST_NS:
             self._level_ns = max(level, 0)
             return
         self._level_ns = 0
         was_long_ago = now_ns - self._end_ns > 8 * self._pause_ns
-        self._pause_ns = SHORTEST_NS if was_long_ago else min(2 * self._pause_ns, LONGEST_NS)
+        longer = 0 if was_long_ago else min(2 * self._pause_ns, LONGEST_NS)
+        self._pause_ns = max(longer, SHORTEST_NS)
         self._end_ns = now_ns + self._pause_ns

@@ -30,11 +30,13 @@ State of one open image, each on top of the former:
 - :mod:`subclusters`, :mod:`subcluster_allocation`: the same two for extended L2 entries.
 - :mod:`compressed`: reading and writing compressed clusters.
 - :mod:`bitmaps`: the dirty bitmaps in the image, of :mod:`bitmap_directory` and :mod:`bitmap_tables`.
-- :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work; :mod:`preallocation`: ranges mapped before use.
+- :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work; :mod:`preallocation`: ranges mapped before use;
+  :mod:`measure`: how large a file would be.
 - :mod:`check`: every reference counted and compared, by :mod:`check_walk` (mapping tables, helped by
   :mod:`check_spans` and :mod:`check_counts`), :mod:`check_bitmaps`, :mod:`check_stored` (refcounts) and
   :mod:`check_copied` (flags);
-  :mod:`check_rebuild` makes the refcount structures anew, :mod:`consistency` repairs an unclean image.
+  :mod:`check_rebuild` makes the refcount structures anew, :mod:`consistency` repairs an unclean image;
+  :mod:`findings` counts and tells what is found.
 - :mod:`snapshot_actions`: snapshots taken, applied, deleted, loaded, by a :mod:`snapshot_change` and
   :mod:`switching` to it; :mod:`snapshot_vm_state`: the machine's state.
 - :mod:`amend`: version and width of the reference counts changed, :mod:`amend_zeroes` for version 2;

@@ -205,7 +205,11 @@ async def _make_room(file: BlockChild, length: int) -> None:
     """Empty the file, and make so many bytes of it zero; one of a fixed size must have them already."""
     try:
         await file.truncate(0)
+        is_empty = not file.size
         await file.truncate(length)
+        if not is_empty:
+            # A device says yes, and holds what it held.
+            await file.pwrite_zeroes(0, length)
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise

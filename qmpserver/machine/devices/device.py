@@ -3,12 +3,13 @@
 The two know each other: a bus belongs to a device and holds devices.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.devices.device_type import DeviceType, DeviceTypes
+from qmpserver.machine.devices.properties import DeviceProperty
 from qmpserver.machine.media.drive import Drive
 from qmpserver.qom.tree import Item
 from qmpserver.qom.types import Property
@@ -116,10 +117,12 @@ class Device:
         backend: The device inside it that does its work, which has the same values.
         inner: Further devices that are part of it, by name; a board's only.
         drive: What it reads and writes, or None.
+        passes_to_removable: The disk of the host that it passes commands on to can be taken out.
         hotplugged: It came when the machine was there already.
         is_leaving: It has been told to go.
         check_boot_index: Refuses a place in the order of booting that another device has.
         usb_port: The USB port it is in; empty otherwise.
+        change_drive: Lets its drive use the node of a name.
     """
 
     type: DeviceType
@@ -132,10 +135,12 @@ class Device:
     backend: "Device | None" = None
     inner: dict[str, Item] = field(default_factory=dict)
     drive: Drive | None = None
+    passes_to_removable: bool = False
     hotplugged: bool = False
     is_leaving: bool = False
     usb_port: str = ""
     check_boot_index: Callable[[int], object] = lambda _index: None
+    change_drive: Callable[[Drive, str], Awaitable[None]] | None = None
 
     def is_a(self, type_name: str) -> bool:
         """Say whether its type is, or descends from, another."""
@@ -182,7 +187,8 @@ class Device:
     @property
     def has_tray(self) -> bool:
         """Whether its medium lies in a tray that opens."""
-        return self.type.name in ("scsi-cd", "ide-cd") or bool(self.value("removable"))
+        is_by_type = self.type.name in ("scsi-cd", "ide-cd") or bool(self.value("removable"))
+        return is_by_type or self.passes_to_removable
 
     @property
     def read_only(self) -> bool:
@@ -250,12 +256,18 @@ class Device:
         medium = holder.drive.medium
         return holder.drive.name or (medium.node_name if medium else "")
 
-    def set_property(self, name: str, value: Any) -> None:
+    def set_property(self, name: str, value: Any) -> Awaitable[None] | None:
         """Change one of the few properties that can be changed while the device is there.
+
+        Returns:
+            What is to be awaited until the drive has changed; None for what has changed already.
 
         Raises:
             QMPError: It cannot be changed, or not to this value; it is as before.
         """
+        drive = (self.backend or self).drive
+        if name == "drive" and drive is not None and self.change_drive is not None:
+            return self.change_drive(drive, self._known(name).from_json(value))
         if name not in _CHANGEABLE:
             owner = self.owner_of(name)
             is_named = self.device_id is not None and owner == self.qom_type
@@ -263,13 +275,17 @@ class Device:
             raise QMPError(
                 f"Attempt to set property '{name}' on {who} (type '{owner}') after it was realized"
             )
-        known = self.types.own_properties(self.type)
-        if name not in known and self.backend is not None:
-            known = self.types.own_properties(self.backend.type)
-        read = known[name].from_json(value)
+        read = self._known(name).from_json(value)
         if name == "bootindex":
             self.check_boot_index(read)
         self.values[name] = read
+        return None
+
+    def _known(self, name: str) -> DeviceProperty:
+        known = self.types.own_properties(self.type)
+        if name not in known and self.backend is not None:
+            known = self.types.own_properties(self.backend.type)
+        return known[name]
 
     def owner_of(self, name: str) -> str:
         """Return the type that has a property itself, be it that of the device inside."""

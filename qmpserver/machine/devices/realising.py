@@ -122,10 +122,6 @@ def _check_virtio_blk(device: Device, around: Neighbours) -> None:
         raise QMPError(f"invalid queue-size property ({values['queue-size']}), must be > 2")
 
 
-def _refuse_passing_on(_device: Device, _around: Neighbours) -> None:
-    raise QMPError("cannot get SG_IO version number: Operation not supported")
-
-
 def _check_nvme(device: Device, _around: Neighbours) -> None:
     if not device.value("serial"):
         raise QMPError("serial property not set")
@@ -163,9 +159,6 @@ def _check_expander(device: Device, _around: Neighbours) -> None:
 
 _CHECKS: Mapping[str, Callable[[Device, Neighbours], None]] = {
     "virtio-blk-device": _check_virtio_blk,
-    # No driver here passes SCSI commands on to a device of the host.
-    "scsi-generic": _refuse_passing_on,
-    "scsi-block": _refuse_passing_on,
     "nvme": _check_nvme,
     "isa-serial": _check_isa_serial,
     "pcie-slot": _check_slot,

@@ -1,6 +1,5 @@
 """Keep all devices of a machine: find them, add and remove them."""
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from qmpserver.clock import Clock
 from qmpserver.errors import DeviceNotFound, QMPError
 from qmpserver.events import EventBus
+from qmpserver.lock import Lock
 from qmpserver.machine.devices.admission import check_hotplug, check_id, type_named
 from qmpserver.machine.devices.buses import BusMaker
 from qmpserver.machine.devices.completing import complete, complete_with_drive
@@ -22,6 +22,7 @@ from qmpserver.machine.devices.making import (
     set_properties,
 )
 from qmpserver.machine.devices.objects import MachineObjects
+from qmpserver.machine.devices.passing_on import examine
 from qmpserver.machine.devices.placement import place
 from qmpserver.machine.devices.realising import Neighbours, realise, wants_drive
 from qmpserver.machine.devices.references import References
@@ -30,6 +31,7 @@ from qmpserver.machine.devices.types.table import DEVICE_TYPES
 from qmpserver.machine.devices.unplugging import Unplugging
 from qmpserver.machine.devices.usb_disk import make_disk
 from qmpserver.machine.devices.usb_ports import claim_port
+from qmpserver.machine.media.drive import Drive
 
 NOT_PROPERTIES = ("driver", "bus", "id")
 """What is said of a device that is no property of it."""
@@ -66,7 +68,7 @@ class DeviceTree:
         self._settings = settings
         self._buses = BusMaker()
         self._devices: list[Device] = []
-        self._changes = asyncio.Lock()
+        self._changes = Lock()
 
     def __iter__(self) -> Iterator[Device]:
         """Go through all devices, in the order they were added."""
@@ -187,8 +189,7 @@ class DeviceTree:
             else device.backend or device
         )
         if has_drive:
-            async with self._references.drives.around.graph.lock:
-                user.drive = await self._references.drives.attach(user, user.values["drive"] or None)
+            user.drive = await self._attach(user)
         complete_with_drive(user)
         if user.type.name == "scsi-hd" and user is not device:
             device.values["drive"] = ""
@@ -196,6 +197,17 @@ class DeviceTree:
         if bus is not None and bus.type_name == "usb-bus":
             device.usb_port = self._usb_port(bus, device)
         self._enter(device, bus)
+
+    async def _attach(self, user: Device) -> Drive:
+        drives = self._references.drives
+        async with drives.around.graph.lock:
+            drive = await drives.attach(user, user.values["drive"] or None)
+            try:
+                await examine(user, drive)
+            except BaseException:
+                await drives.detach(drive, keeps_name=True)
+                raise
+        return drive
 
     def _neighbours(self) -> Neighbours:
         return Neighbours(self._devices, self._cpus)
@@ -221,6 +233,7 @@ class DeviceTree:
         device.bus = bus
         for part in filter(None, (device, device.backend)):
             part.check_boot_index = partial(check_boot_index, others=self._devices)
+            part.change_drive = self._references.drives.change
         if not device.buses:
             self._buses.make(device)
         if bus is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from qmpserver.block.info_text import image_text
 from qmpserver.machine.hmp.command import Arguments, HumanCommand
 from qmpserver.machine.hmp.parameters import flag, optional
 from qmpserver.machine.hmp.session import HumanSession
@@ -82,8 +83,12 @@ def _medium_lines(inserted: dict[str, Any]) -> Iterator[str]:
 
 
 def _images_text(image: dict[str, Any] | None) -> str:
-    del image
-    return ""
+    """Return the text about an image and all images below it."""
+    text = "\nImages:\n"
+    while image is not None:
+        text += f"{image_text({'children': [], **image})}\n"
+        image = image.get("backing-image")
+    return text
 
 
 async def _info_block_jobs(session: HumanSession, _arguments: Arguments) -> str:
@@ -101,6 +106,27 @@ def _job_line(job: dict[str, Any]) -> str:
     )
 
 
+_COUNTS = (("Read", "rd"), ("Write", "wr"), ("Flush", "flush"))
+
+
+async def _info_blockstats(session: HumanSession, _arguments: Arguments) -> str:
+    drives = await session.call("query-blockstats")
+    return "\n".join(_counts(drive) for drive in drives if "device" in drive)
+
+
+def _counts(drive: dict[str, Any]) -> str:
+    stats = drive["stats"]
+    lines = [
+        f"{drive['device']}: idle_time_ns={stats.get('idle_time_ns', 0)}",
+        f"{'bytes':>31} {'operations':>16} {'total_time_ns':>24} {'merged':>10}",
+    ]
+    for name, key in _COUNTS:
+        done, time_ns = stats[f"{key}_operations"], stats[f"{key}_total_time_ns"]
+        line = f"{name + ':':6}{stats.get(f'{key}_bytes', ''):>25} {done:>16} {time_ns:>24}"
+        lines.append(line + (f" {stats[f'{key}_merged']:>10}" if f"{key}_merged" in stats else ""))
+    return "\n".join(lines) + "\n"
+
+
 COMMANDS = (
     HumanCommand(
         "block",
@@ -110,4 +136,5 @@ COMMANDS = (
         (flag("nodes", "n"), flag("verbose", "v"), optional("device")),
     ),
     HumanCommand("block-jobs", _info_block_jobs, "show how jobs on drives go on"),
+    HumanCommand("blockstats", _info_blockstats, "show what is counted of drives"),
 )

@@ -59,17 +59,11 @@ class CommandTable:
         return next((command for command in self.commands if name in command.names), None)
 
 
-def calling(name: str, **renamed: str) -> Function:
-    """Return what sends a command of QMP's with the arguments that were typed, and says nothing.
-
-    Args:
-        name: The command.
-        renamed: What arguments are called in QMP, where that is something else; `_` stands for a dash.
-    """
+def calling(name: str) -> Function:
+    """Return what sends a command of QMP's with the arguments that were typed, and says nothing."""
 
     async def run(session: HumanSession, arguments: Arguments) -> str:
-        given = {renamed.get(key, key).replace("_", "-"): value for key, value in arguments.items()}
-        await session.call(name, given)
+        await session.call(name, dict(arguments))
         return ""
 
     return run

@@ -58,25 +58,27 @@ async def run_line(tables: Tables, session: HumanSession, line: str) -> str:
         return ""
     try:
         found = _find(tables, line)
-        arguments = parameters.read(found.command.parameters, _called(found.command), line, found.end)
+        arguments = parameters.read(found.command.parameters, found.command.name, line, found.end)
     except _Unknown as unknown:
         return f"unknown command: '{unknown}'\n"
     except WrongArguments as wrong:
         return f'{wrong}\nTry "help {found.typed}" for more information\n'
     try:
         return await found.command.run(session, arguments)
-    except QMPError as error:
-        return f"Error: {error.description}\n"
-    except OSError as error:
-        return f"Error: {error_text(error)}\n"
     except Exception as error:  # noqa: BLE001 - here a request ends
-        _log.error("command failed", command=found.command.name, exc_info=error)
-        return "Error: internal error\n"
+        return f"Error: {_reason(found.command, error)}\n"
 
 
-def _called(command: HumanCommand) -> str:
-    """Return what a command is called in complaints about what it was given."""
-    return command.name
+def _reason(command: HumanCommand, error: Exception) -> str:
+    """Say what was wrong; what no command should raise is logged and not shown."""
+    match error:
+        case QMPError():
+            return error.description
+        case OSError():
+            return error_text(error)
+        case _:
+            _log.error("command failed", command=command.name, exc_info=error)
+            return "internal error"
 
 
 def _find(tables: Tables, line: str) -> _Found:

@@ -10,7 +10,8 @@ from qmpserver.errors import QMPError
 from qmpserver.machine.hmp.expression import evaluate
 
 _SIZE = re.compile(
-    r"\s*\+?(?:0[xX](?P<hex>[0-9a-fA-F]+)|(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?P<unit>[bkmgtpe]?)", re.I
+    r"\s*\+?(?:0[xX](?P<hex>[0-9a-fA-F]+)|(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?P<unit>[bkmgtpe]?)",
+    re.IGNORECASE,
 )
 _SHIFTS = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 _MOST = (1 << 63) - 1
@@ -43,9 +44,6 @@ class Kind(Enum):
     MEGABYTES = "megabytes"
     SIZE = "size"
     SWITCH = "switch"
-
-
-_TEXTS = (Kind.TEXT, Kind.DEVICE, Kind.FILENAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +131,18 @@ class _Reader:
             return self._flag(parameter.letter)
         if parameter.is_optional and not self.rest:
             return None
-        if parameter.kind in _TEXTS:
-            return self._text(parameter.kind)
-        if parameter.kind is Kind.REST:
-            return self._all()
-        if parameter.kind is Kind.SIZE:
-            return self._size()
-        if parameter.kind is Kind.SWITCH:
-            return self._switch()
-        return self._integer(parameter.kind)
+        match parameter.kind:
+            case Kind.TEXT | Kind.DEVICE | Kind.FILENAME:
+                value: Any = self._text(parameter.kind)
+            case Kind.REST:
+                value = self._all()
+            case Kind.SIZE:
+                value = self._size()
+            case Kind.SWITCH:
+                value = self._switch()
+            case _:
+                value = self._integer(parameter.kind)
+        return value
 
     def _flag(self, letter: str) -> bool:
         if not self.rest.startswith("-"):

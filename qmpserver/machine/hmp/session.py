@@ -19,12 +19,14 @@ class HumanSession:
         client: Whose descriptors they mean.
         commands: QMP's commands by name.
         history: The lines that were typed, the oldest first.
+        is_over: Whoever types has had enough.
     """
 
     machine: Machine
     client: Client
     commands: Mapping[str, BoundCommand]
     history: list[str] = field(default_factory=list)
+    is_over: bool = False
 
     async def call(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
         """Carry out a command of QMP's.

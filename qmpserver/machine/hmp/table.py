@@ -1,6 +1,22 @@
 """Know all commands."""
 
-from qmpserver.machine.hmp import block_text, control, interpreter, state_text
+from qmpserver.machine.hmp import (
+    block_text,
+    chardevs,
+    control,
+    device_text,
+    drives,
+    exports,
+    guest,
+    interpreter,
+    jobs,
+    migration,
+    objects,
+    pci_text,
+    qemu_io,
+    snapshots,
+    state_text,
+)
 from qmpserver.machine.hmp.command import Arguments, CommandTable, HumanCommand
 from qmpserver.machine.hmp.interpreter import Tables
 from qmpserver.machine.hmp.parameters import Kind, optional
@@ -22,8 +38,8 @@ _OWN = (
     HumanCommand("info", _info, "show something of the machine", "[subcommand]"),
 )
 
-_DOING = (control,)
-_SHOWING = (block_text, state_text)
+_DOING = (chardevs, control, drives, exports, guest, jobs, migration, objects, qemu_io, snapshots)
+_SHOWING = (block_text, device_text, pci_text, state_text)
 
 
 def _table(*commands: HumanCommand) -> CommandTable:
@@ -32,6 +48,10 @@ def _table(*commands: HumanCommand) -> CommandTable:
 
 TABLES = Tables(
     _table(*_OWN, *(command for module in _DOING for command in module.COMMANDS)),
-    _table(*(command for module in _SHOWING for command in module.COMMANDS)),
+    _table(
+        *(command for module in _SHOWING for command in module.COMMANDS),
+        *migration.SHOWING,
+        *snapshots.SHOWING,
+    ),
 )
 """All commands."""

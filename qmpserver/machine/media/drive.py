@@ -2,7 +2,7 @@
 
 import errno
 
-from qmpserver.block import chain
+from qmpserver.block import chain, host_medium
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import NOTHING
 from qmpserver.block.node import Node
@@ -87,7 +87,9 @@ class Drive:
     @property
     def is_available(self) -> bool:
         """Whether there is a medium, and no open tray between it and the device."""
-        return self.backend.root is not None and not (self.has_tray and self.is_tray_open)
+        if self.backend.root is None or (self.has_tray and self.is_tray_open):
+            return False
+        return host_medium.is_inserted(self.backend.node)
 
     @property
     def qdev_path(self) -> str:
@@ -192,6 +194,19 @@ class Drive:
         await self.backend.insert(node, held)
         self._name_root()
 
+    async def replace(self, node: Node) -> None:
+        """Take in another medium in the place of the one there is, if there is one.  The graph is locked.
+
+        QEMU: what the device holds stays as it is, so a read-only node is refused where it writes.
+
+        Raises:
+            QMPError: Another user of the node does not agree, or it cannot be used so; nothing has changed.
+        """
+        if self.backend.root is None:
+            await self.insert(node)
+        elif self.backend.node is not node:
+            await self.backend.replace(node)
+
     async def remove(self) -> None:
         """Give the medium up, and close it if nobody else uses it.  The graph is locked.
 
@@ -213,6 +228,20 @@ class Drive:
         self.is_tray_open = is_open
         data = {"device": self.name, "id": self.qdev_path, "tray-open": is_open}
         self.around.events.emit("DEVICE_TRAY_MOVED", data)
+
+    # What the guest asks of the drive
+
+    def eject(self, *, is_open: bool) -> None:
+        """Open or close the tray for the guest, and that of a drive of the host with it."""
+        if self.backend.root is not None:
+            host_medium.move_tray(self.backend.node, is_open=is_open)
+        self.move_tray(is_open=is_open)
+
+    def lock_medium(self, *, is_locked: bool) -> None:
+        """Hold the medium in for the guest, or let it go, in a drive of the host as well."""
+        if self.backend.root is not None:
+            host_medium.lock_medium(self.backend.node, is_locked=is_locked)
+        self.is_locked = is_locked
 
     # Limits
 

@@ -128,6 +128,18 @@ class DriveRequests:
         """Bring everything written so far to stable storage; no limit holds that up."""
         await self._run(_Request(RequestKind.FLUSH, 0, 0, self._owner.backend.flush))
 
+    async def ioctl(self, request: int, argument: bytearray | int) -> int:
+        """Have the device of the host that the medium is carry out a request of its own; see :class:`SupportsIoctl`.
+
+        No limit holds that up, it is not counted, and no policy decides about its errors.
+
+        Raises:
+            OSError: ENOMEDIUM without a medium, ENOTSUP where there is no device of the host.
+        """
+        if not self._owner.is_available:
+            raise _os_error(errno.ENOMEDIUM)
+        return await self._owner.backend.ioctl(request, argument)
+
     @property
     def _durable(self) -> int:
         return 0 if self._owner.write_cache else FUA

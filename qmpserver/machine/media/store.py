@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
 from qmpserver import tasks
+from qmpserver.block import host_medium
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.graph import NOTHING, Graph, check_not_busy, is_well_formed
 from qmpserver.block.node import Node
@@ -209,7 +210,7 @@ class DriveStore:
             raise QMPError(f"Drive '{value}' is already in use {_why(drive)}")
         if drive is not None:
             if drive.backend.root is None and not user.is_removable:
-                raise QMPError("Device needs media, but drive is empty")
+                raise _empty()
             await drive.use(user)
             return drive
         return await self._attach_new(user, value)
@@ -218,6 +219,8 @@ class DriveStore:
         node = self._graph.get(value) if value is not None else None
         if value is not None and node is None:
             raise QMPError(f"Property '{user.drive_owner}.drive' can't find value '{value}'")
+        if node is not None and not user.is_removable and not host_medium.is_inserted(node):
+            raise _empty()
         drive = self.add()
         try:
             if node is not None:
@@ -227,6 +230,15 @@ class DriveStore:
             await self.remove(drive)
             raise
         return drive
+
+    async def change(self, drive: Drive, node_name: str) -> None:
+        """Let a drive's device, which stays, use another node.
+
+        Raises:
+            QMPError: There is no such node, or it cannot be used so; nothing has changed.
+        """
+        async with self._graph.lock:
+            await drive.replace(self._graph.find_either(None, node_name))
 
     async def detach(self, drive: Drive, *, keeps_name: bool = False) -> None:
         """Take a drive from its device.
@@ -287,6 +299,10 @@ class DriveStore:
     @property
     def _graph(self) -> Graph:
         return self.around.graph
+
+
+def _empty() -> QMPError:
+    return QMPError("Device needs media, but drive is empty")
 
 
 def _why(drive: Drive) -> str:

@@ -47,17 +47,17 @@ def choose(uri: str | None, channels: Sequence[Mapping[str, Any]] | None) -> Mig
     Raises:
         QMPError: They name none, more than one, or one of a kind that cannot be had.
     """
-    if uri is not None and channels is not None:
-        raise QMPError(
-            "'uri' and 'channels' arguments are mutually exclusive; exactly one of the two should be present in 'migrate' qmp command "
-        )
+    if uri is not None and channels:
+        raise QMPError("need either 'uri' or 'channels' argument")
     if uri is not None:
         return parse(uri)
-    if channels is None:
+    if not channels:
         raise QMPError("need either 'uri' or 'channels' argument")
     main = [channel for channel in channels if channel["channel-type"] == "main"]
-    if len(main) != len(channels) or len(main) != 1:
-        raise QMPError("Channel list must have exactly one entry, of type 'main'")
+    if len(main) > 1:
+        raise QMPError("Channel list has more than one main entry")
+    if len(main) != len(channels):
+        raise QMPError("Migration over a channel of type 'cpr' is not supported")
     return _from_wire(main[0]["addr"])
 
 
@@ -89,7 +89,7 @@ def _parse_file(rest: str) -> FileAddress:
     try:
         return FileAddress(filename, int(offset, 0))
     except ValueError as error:
-        raise QMPError(f"file URI has bad offset {offset}") from error
+        raise QMPError(f"file URI has bad offset {offset}: Invalid argument") from error
 
 
 _PARSERS: Mapping[str, Callable[[str], MigrationAddress]] = {
@@ -105,6 +105,8 @@ def _from_wire(address: Mapping[str, Any]) -> MigrationAddress:
     match address:
         case {"transport": "file"}:
             return FileAddress(address["filename"], address["offset"])
+        case {"transport": "exec", "args": []}:
+            raise QMPError("Migration over exec needs a program")
         case {"transport": "exec"}:
             return ExecAddress(tuple(address["args"]))
         case {"transport": "socket", "type": "unix"}:

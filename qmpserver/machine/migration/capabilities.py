@@ -34,9 +34,19 @@ UNAVAILABLE = {
     "postcopy-ram": "Postcopy is not supported: there is no guest memory",
     "x-colo": "COLO is not supported",
     "background-snapshot": "Background-snapshot is not supported: there is no guest memory",
-    "postcopy-preempt": "Postcopy preempt is not supported: there is no guest memory",
+    "postcopy-preempt": "Postcopy preempt requires postcopy-ram",
+    "dirty-limit": "dirty-limit requires KVM with accelerator property 'dirty-ring-size' set",
 }
 """What cannot be switched on, with the reason.  What only concerns guest memory otherwise means nothing here."""
+
+NEEDS = {
+    "switchover-ack": ("return-path", "Capability 'switchover-ack' requires capability 'return-path'"),
+    "zero-copy-send": (
+        "multifd",
+        "Zero copy only available for non-compressed non-TLS multifd migration",
+    ),
+}
+"""What can only be on together with another one, and what is said otherwise."""
 
 
 class Capabilities:
@@ -61,4 +71,8 @@ class Capabilities:
         for name, is_on in wanted.items():
             if is_on and name in UNAVAILABLE:
                 raise QMPError(UNAVAILABLE[name])
-        self._on |= wanted
+        changed = {**self._on, **wanted}
+        for name, (needed, message) in NEEDS.items():
+            if changed[name] and not changed[needed]:
+                raise QMPError(message)
+        self._on = changed

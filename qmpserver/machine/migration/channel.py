@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import stat
 from asyncio import subprocess
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from qmpserver import threads
 from qmpserver.errors import QMPError, error_text
@@ -20,10 +21,28 @@ from qmpserver.machine.migration.address import (
 )
 from qmpserver.sockets import TcpAddress, UnixAddress, connect
 
+A = TypeVar("A")
+T = TypeVar("T")
+
 _CHUNK = 1 << 20
 
 ClaimFd = Callable[[str], int]
 """Hands over the descriptor that a name, or a number, stands for; raises QMPError if there is none."""
+
+
+def inherited_fd(number: str) -> int:
+    """Return the descriptor that a number stands for.
+
+    Raises:
+        QMPError: It is no number, or there is no such descriptor.
+    """
+    if not (number.isascii() and number.isdigit()):
+        raise QMPError(f"Invalid file descriptor number '{number}'")
+    try:
+        os.fstat(int(number))
+    except (OSError, OverflowError) as error:
+        raise QMPError(f"File descriptor '{number}' cannot be used: {os.strerror(errno.EBADF)}") from error
+    return int(number)
 
 
 class Channel(Protocol):
@@ -50,92 +69,120 @@ class Channel(Protocol):
             OSError: It did not all arrive.
         """
 
+    async def abandon(self) -> None:
+        """Let go, whatever became of it; harmless when that was done."""
+
 
 class DescriptorChannel:
-    """A descriptor that is read or written where it stands, and closed afterwards."""
+    """A descriptor that is read or written where it stands, and closed afterwards.
+
+    Raises:
+        OSError: It is none.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
-        if not self._is_file:
+        mode = os.fstat(fd).st_mode
+        self._is_disk = stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+        if not self._is_disk:
             os.set_blocking(fd, False)
 
     async def send(self, data: bytes) -> None:
         """Send all of it."""
         rest = memoryview(data)
         while rest:
-            written = await self._write(rest[:_CHUNK])
+            part = rest[:_CHUNK]
+            if self._is_disk:
+                written = await threads.run(os.write, self._fd, part)
+            else:
+                written = await self._when_ready(os.write, part, for_reading=False)
             rest = rest[written:]
-
-    async def _write(self, data: memoryview) -> int:
-        while True:
-            try:
-                return (
-                    await threads.run(os.write, self._fd, data) if self._is_file else os.write(self._fd, data)
-                )
-            except BlockingIOError:
-                await _wait(self._fd, for_reading=False)
 
     async def receive(self, length: int) -> bytes:
         """Return so many bytes, or fewer at the end."""
         received = bytearray()
         while len(received) < length:
-            part = await self._read(min(_CHUNK, length - len(received)))
+            wanted = min(_CHUNK, length - len(received))
+            if self._is_disk:
+                part = await threads.run(os.read, self._fd, wanted)
+            else:
+                part = await self._when_ready(os.read, wanted, for_reading=True)
             if not part:
                 break
             received += part
         return bytes(received)
 
-    async def _read(self, length: int) -> bytes:
+    async def _when_ready(self, call: Callable[[int, A], T], argument: A, *, for_reading: bool) -> T:
         while True:
             try:
-                return (
-                    await threads.run(os.read, self._fd, length)
-                    if self._is_file
-                    else os.read(self._fd, length)
-                )
+                return call(self._fd, argument)
             except BlockingIOError:
-                await _wait(self._fd, for_reading=True)
+                await _wait(self._fd, for_reading=for_reading)
 
     async def close(self) -> None:
         """Close the descriptor; what went into a file is durable."""
+        if self._fd >= 0 and self._is_disk:
+            await threads.run(os.fsync, self._fd)
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Close the descriptor."""
         fd, self._fd = self._fd, -1
-        if fd < 0:
-            return
-        try:
-            if self._is_file:
-                await threads.run(os.fsync, fd)
-        finally:
+        if fd >= 0:
             os.close(fd)
 
 
 class ProgramChannel:
-    """A program's standard input or output."""
+    """The pipe from or to a program.
 
-    def __init__(self, process: subprocess.Process) -> None:
+    Args:
+        pipe: Our end of it.
+        process: The program.
+    """
+
+    def __init__(self, pipe: Channel, process: subprocess.Process) -> None:
+        self._pipe = pipe
         self._process = process
 
     async def send(self, data: bytes) -> None:
         """Send all of it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(data)
-        await self._process.stdin.drain()
+        await self._pipe.send(data)
 
     async def receive(self, length: int) -> bytes:
         """Return so many bytes, or fewer at the end."""
-        assert self._process.stdout is not None
-        try:
-            return await self._process.stdout.readexactly(length)
-        except asyncio.IncompleteReadError as short:
-            return short.partial
+        return await self._pipe.receive(length)
 
     async def close(self) -> None:
         """Wait for the program's end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        await self._pipe.close()
         status = await self._process.wait()
         if status:
-            raise OSError(0, f"the program ended with status {status}")
+            raise OSError(errno.EIO, f"the program ended with status {status}")
+
+    async def abandon(self) -> None:
+        """Have the program end."""
+        await self._pipe.abandon()
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+
+async def _run_program(words: Sequence[str], *, writes_to_it: bool) -> Channel:
+    """Start a program at the other end of a pipe; what else it would read or write is nothing."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    ours, theirs = (writing, reading) if writes_to_it else (reading, writing)
+    null = subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=theirs if writes_to_it else null, stdout=null if writes_to_it else theirs
+        )
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    return ProgramChannel(DescriptorChannel(ours), process)
 
 
 async def _wait(fd: int, *, for_reading: bool) -> None:
@@ -167,12 +214,12 @@ async def open_outgoing(address: MigrationAddress, claim_fd: ClaimFd) -> Channel
         case UnixAddress() | TcpAddress():
             return DescriptorChannel((await connect(address)).detach())
         case DescriptorAddress(name):
-            return DescriptorChannel(claim_fd(name))
+            return _claimed(name, claim_fd)
         case FileAddress():
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if address.offset else os.O_TRUNC)
             return await threads.run(_open_file, address, flags, "create")
         case ExecAddress(words):
-            return ProgramChannel(await subprocess.create_subprocess_exec(*words, stdin=subprocess.PIPE))
+            return await _run_program(words, writes_to_it=True)
 
 
 def _open_file(address: FileAddress, flags: int, verb: str) -> Channel:
@@ -180,8 +227,19 @@ def _open_file(address: FileAddress, flags: int, verb: str) -> Channel:
         fd = os.open(address.filename, flags, 0o660)
     except OSError as error:
         raise QMPError(f"Could not {verb} '{address.filename}': {error_text(error)}") from error
-    os.lseek(fd, address.offset, os.SEEK_SET)
-    return DescriptorChannel(fd)
+    try:
+        os.lseek(fd, address.offset, os.SEEK_SET)
+        return DescriptorChannel(fd)
+    except (OSError, OverflowError) as error:
+        os.close(fd)
+        raise QMPError(f"Failed to seek to offset {address.offset} in '{address.filename}'") from error
+
+
+def _claimed(name: str, claim_fd: ClaimFd) -> Channel:
+    try:
+        return DescriptorChannel(claim_fd(name))
+    except OSError as error:
+        raise QMPError(f"File descriptor '{name}' cannot be used: {error_text(error)}") from error
 
 
 class Door:
@@ -205,7 +263,7 @@ class Door:
             case FileAddress():
                 self._channel = _open_file(address, os.O_RDONLY | os.O_CLOEXEC, "open")
             case DescriptorAddress(name):
-                self._channel = DescriptorChannel(claim_fd(name))
+                self._channel = _claimed(name, claim_fd)
 
     @property
     def names(self) -> list[object]:
@@ -215,8 +273,7 @@ class Door:
     async def channel(self) -> Channel:
         """Wait for somebody to come, and return the way to them; nobody else is let in."""
         if isinstance(self._address, ExecAddress):
-            words = self._address.words
-            return ProgramChannel(await subprocess.create_subprocess_exec(*words, stdout=subprocess.PIPE))
+            return await _run_program(self._address.words, writes_to_it=False)
         if self._channel is not None:
             return self._channel
         assert self._listening is not None

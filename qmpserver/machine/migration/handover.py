@@ -1,8 +1,14 @@
 """Say what migration needs of the machine that is handed over."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from qmpserver.machine.run_state import MachineState
+from qmpserver.machine.run_states import RunState
+from qmpserver.machine.saved_state import SavedState
+
+Mapped = Sequence[Mapping[str, Any]]
+"""``BitmapMigrationNodeAlias``: which bitmaps go along, and by which names."""
 
 
 class Handover(Protocol):
@@ -14,24 +20,42 @@ class Handover(Protocol):
 
     state: MachineState
 
-    def saved_state(self) -> dict[str, Any]:
-        """Return what has to be known elsewhere to go on there."""
+    def claim_bitmaps(self, mapping: Mapped | None) -> None:
+        """Keep the bitmaps that are to go along from being used otherwise.
 
-    def check_saved_state(self, saved: dict[str, Any]) -> None:
+        Raises:
+            QMPError: One cannot go; none is kept.
+        """
+
+    async def release(self, run_state: RunState) -> SavedState:
+        """Leave all images to another process, and return what it has to know; `take_back` or `finish` comes next.
+
+        Raises:
+            QMPError: An image is in use; some may be left already.
+        """
+
+    async def take_back(self) -> None:
+        """Use the images and bitmaps again, whatever had become of them.
+
+        Raises:
+            QMPError: Another process has an image.
+        """
+
+    def finish(self) -> None:
+        """Let go of the bitmaps that went along."""
+
+    def check(self, saved: SavedState, *, same_uuid: bool) -> None:
         """See whether a state is one of such a machine as this one.
 
         Raises:
             QMPError: It is not.
         """
 
-    def restore_state(self, saved: dict[str, Any]) -> None:
-        """Take over a state that was checked."""
-
-    async def release_images(self) -> None:
-        """Leave all images to another process.
+    def restore(self, saved: SavedState, mapping: Mapped | None = None) -> None:
+        """Take over a state that was checked.
 
         Raises:
-            QMPError: One is in use; all are as before.
+            QMPError: A bitmap is no good; nothing has changed.
         """
 
     async def take_images(self) -> None:
@@ -42,4 +66,4 @@ class Handover(Protocol):
         """
 
     def give_up(self, message: str) -> None:
-        """End the program, because nothing can come of this machine."""
+        """Say that nothing can come of this machine."""

@@ -1,14 +1,21 @@
 """Take a machine over: wait for its state, check it, and use its images from then on."""
 
-from contextlib import suppress
-from typing import Any
-
 from qmpserver.errors import QMPError, error_text
 from qmpserver.jobs import machine_state
+from qmpserver.log import get_logger
+from qmpserver.machine import saved_state
+from qmpserver.machine.migration.capabilities import Capabilities
 from qmpserver.machine.migration.channel import Channel, Door
 from qmpserver.machine.migration.handover import Handover
+from qmpserver.machine.migration.parameters import Parameters
 from qmpserver.machine.migration.status import Progress, Status
-from qmpserver.machine.run_states import RunState
+from qmpserver.machine.run_states import TRANSITIONS, RunState
+from qmpserver.machine.saved_state import SavedState
+
+_log = get_logger("migration")
+
+_ARRIVES_IN = TRANSITIONS[RunState.INMIGRATE] - {RunState.FINISH_MIGRATE, RunState.POSTMIGRATE, RunState.COLO}
+"""What a machine can have been in before it was stopped to be sent."""
 
 
 class Incoming:
@@ -32,43 +39,63 @@ class Incoming:
         """Where it is waited for, as the kernel says it."""
         return self._door.names
 
-    async def run(self) -> None:
-        """Wait for the machine and take it over; afterwards the progress says what came of it."""
+    async def run(self, capabilities: Capabilities, parameters: Parameters) -> None:
+        """Wait for the machine and take it over; afterwards the progress says what came of it.
+
+        Args:
+            capabilities: What is on and off about it, when it comes.
+            parameters: Its figures, when it comes.
+        """
         try:
-            channel = await self._door.channel()
-            self._progress.enter(Status.ACTIVE)
-            try:
-                saved = await self._receive(channel)
-            finally:
-                with suppress(OSError):
-                    await channel.close()
-            self._machine.check_saved_state(saved)
-            await self._take_over(saved)
-        except (QMPError, OSError) as error:
-            message = str(error) if isinstance(error, QMPError) else error_text(error)
-            self._progress.fail(message)
-            if self._ends_on_error:
-                self._machine.give_up(f"load of migration failed: {message}")
+            saved = await self._receive()
+            self._machine.check(saved, same_uuid=capabilities["validate-uuid"])
+            self._machine.restore(saved, parameters.bitmap_mapping)
+        except QMPError as error:
+            self._fail(f"Invalid argument: {error}")
+        except OSError as error:
+            self._fail(error_text(error))
+        else:
+            await self._go_on(saved.run_state)
         finally:
             self._door.close()
 
-    async def _receive(self, channel: Channel) -> dict[str, Any]:
-        head = await channel.receive(machine_state.HEAD_LENGTH)
-        body = await channel.receive(machine_state.length_of(head))
-        return machine_state.parse(head + body)
+    def _fail(self, message: str) -> None:
+        self._progress.error = f"load of migration failed: {message}"
+        self._progress.enter(Status.FAILED)
+        if self._ends_on_error:
+            self._machine.give_up(self._progress.error)
 
-    async def _take_over(self, saved: dict[str, Any]) -> None:
+    async def _receive(self) -> SavedState:
+        channel = await self._door.channel()
+        try:
+            self._progress.enter(Status.ACTIVE)
+            record = await _read_record(channel)
+            saved = saved_state.from_document(machine_state.parse(record))
+        finally:
+            await channel.abandon()
+        if saved.run_state not in _ARRIVES_IN:
+            raise QMPError(f"A machine cannot come in state '{saved.run_state}'")
+        return saved
+
+    async def _go_on(self, was: RunState) -> None:
         """Go on where the other process has stopped.
 
         QEMU: images are not touched before the machine runs; `cont` takes them where it does not run yet.
         """
         state = self._machine.state
-        was = RunState(saved["run-state"])
         if was is RunState.RUNNING and state.starts_by_itself:
-            await self._machine.take_images()
-            self._machine.restore_state(saved)
-            state.start()
+            try:
+                await self._machine.take_images()
+                state.start()
+            except QMPError as error:
+                # The other process has let go of the machine, so it is here, and `cont` tries again.
+                _log.error("images not taken over", reason=str(error))
+                state.enter(RunState.PAUSED)
         else:
-            self._machine.restore_state(saved)
             state.enter(RunState.PAUSED if was is RunState.RUNNING else was)
         self._progress.enter(Status.COMPLETED)
+
+
+async def _read_record(channel: Channel) -> bytes:
+    head = await channel.receive(machine_state.HEAD_LENGTH)
+    return head + await channel.receive(machine_state.length_of(head))

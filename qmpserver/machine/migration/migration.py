@@ -6,14 +6,14 @@ from typing import Any
 
 from qmpserver import tasks
 from qmpserver.clock import Clock
-from qmpserver.errors import QMPError
+from qmpserver.errors import QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.machine.migration.address import MigrationAddress
 from qmpserver.machine.migration.capabilities import Capabilities
 from qmpserver.machine.migration.channel import ClaimFd, Door, open_outgoing, waits_for_nobody
 from qmpserver.machine.migration.handover import Handover
 from qmpserver.machine.migration.incoming import Incoming
-from qmpserver.machine.migration.outgoing import Outgoing
+from qmpserver.machine.migration.outgoing import Manner, Outgoing
 from qmpserver.machine.migration.parameters import Parameters
 from qmpserver.machine.migration.status import Progress, Status
 from qmpserver.machine.run_states import RunState
@@ -37,15 +37,15 @@ class Migration:
         self._machine = machine
         self.capabilities = Capabilities()
         self.parameters = Parameters()
-        self.progress = Progress(events, clock)
+        self.progress = Progress(events, clock, lambda: self.capabilities["events"])
         self._outgoing: Outgoing | None = None
         self._incoming: Incoming | None = None
         self._running: set[asyncio.Task[Any]] = set()
 
     @property
-    def is_under_way(self) -> bool:
-        """Whether the machine is being handed over, or comes in."""
-        return not self.progress.is_idle
+    def is_leaving(self) -> bool:
+        """Whether the machine is being handed over."""
+        return not self.progress.is_idle and self._machine.state.status is not RunState.INMIGRATE
 
     async def migrate(self, address: MigrationAddress, claim_fd: ClaimFd) -> None:
         """Begin to hand the machine over.
@@ -61,9 +61,8 @@ class Migration:
             raise QMPError("Guest is waiting for an incoming migration")
         if self._machine.state.status is RunState.POSTMIGRATE:
             raise QMPError("Can't migrate the vm that was paused due to previous migration")
-        if not self.progress.is_idle:
-            raise QMPError("There's a migration process in progress")
-        self._begin()
+        self.check_idle()
+        self.progress.begin()
         channel = None
         if waits_for_nobody(address):
             try:
@@ -71,9 +70,27 @@ class Migration:
             except QMPError as error:
                 self.progress.fail(str(error))
                 raise
-        pauses = self.capabilities["pause-before-switchover"]
-        self._outgoing = Outgoing(self._machine, self.progress, pauses=pauses)
+            except OSError as error:
+                self.progress.fail(error_text(error))
+                raise QMPError(self.progress.error) from error
+        self._outgoing = Outgoing(self._machine, self.progress, self._manner())
         tasks.spawn(self._running, self._outgoing.run(address, claim_fd, channel))
+
+    def _manner(self) -> Manner:
+        return Manner(
+            pauses=self.capabilities["pause-before-switchover"],
+            takes_bitmaps=self.capabilities["dirty-bitmaps"],
+            mapping=self.parameters.bitmap_mapping,
+        )
+
+    def check_idle(self) -> None:
+        """Refuse what cannot be while the machine is handed over.
+
+        Raises:
+            QMPError: With QEMU's text.
+        """
+        if self.is_leaving:
+            raise QMPError("There's a migration process in progress")
 
     def go_on(self, status: str) -> None:
         """Go on with a migration that has paused.
@@ -88,11 +105,8 @@ class Migration:
 
     def cancel(self) -> None:
         """Call off what is under way; harmless when nothing is."""
-        if self.progress.is_idle or self._outgoing is None:
-            return
-        self.progress.enter(Status.CANCELLING)
-        for task in self._running:
-            task.cancel()
+        if self._outgoing is not None and not self.progress.is_idle:
+            self._outgoing.call_off()
 
     def receive(self, address: MigrationAddress, claim_fd: ClaimFd, *, ends_on_error: bool = True) -> None:
         """Begin to wait for a machine.
@@ -111,12 +125,8 @@ class Migration:
             raise QMPError("'-incoming' was not specified on the command line")
         door = Door(address, claim_fd)
         self._incoming = Incoming(self._machine, self.progress, door, ends_on_error=ends_on_error)
-        self._begin()
-        tasks.spawn(self._running, self._incoming.run())
-
-    def _begin(self) -> None:
-        self.progress.tells = self.capabilities["events"]
         self.progress.begin()
+        tasks.spawn(self._running, self._incoming.run(self.capabilities, self.parameters))
 
     def shown(self) -> dict[str, Any]:
         """Shape it as ``MigrationInfo``; empty when there has been none."""
@@ -129,30 +139,17 @@ class Migration:
             if self._incoming.names:
                 shown["socket-address"] = [_address_to_wire(name) for name in self._incoming.names]
             return shown
-        return {**self.progress.shown(), "ram": _no_memory(self.progress.transferred)}
+        return self.progress.shown()
 
     async def close(self) -> None:
-        """Call off what is under way and wait for its end."""
+        """Call off what is under way, at the machine's end, and wait for it."""
+        if self._outgoing is not None and not self.progress.is_idle:
+            self._outgoing.call_off(for_good=True)
+            await asyncio.gather(*self._running)
         for task in tuple(self._running):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-
-def _no_memory(transferred: int) -> dict[str, Any]:
-    """Say as ``MigrationRAMInfo`` that there was no memory to send."""
-    nothing = (
-        "remaining total duplicate normal normal-bytes dirty-pages-rate postcopy-requests multifd-bytes "
-        "pages-per-second downtime-bytes postcopy-bytes dirty-sync-missed-zero-copy"
-    )
-    return {
-        **dict.fromkeys(nothing.split(), 0),
-        "transferred": transferred,
-        "precopy-bytes": transferred,
-        "mbps": 0.0,
-        "dirty-sync-count": 1,
-        "page-size": 4096,
-    }
 
 
 def _address_to_wire(name: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qmpserver.block.graph import is_well_formed
 from qmpserver.errors import QMPError
 from qmpserver.units import GiB, MiB
 
@@ -57,6 +58,7 @@ _RANGES = {
 }
 
 _PAGE = 4096
+_MAX_ALIAS = 255
 
 
 class Parameters:
@@ -128,6 +130,10 @@ def _check_dirty_limit(values: Mapping[str, Any]) -> None:
 def _check_mapping(values: Mapping[str, Any]) -> None:
     """Hold that names on either side stand for one thing each."""
     mapping = values.get("block-bitmap-mapping") or []
+    for entry in mapping:
+        _check_alias("node", entry["alias"])
+        for bitmap in entry["bitmaps"]:
+            _check_alias("bitmap", bitmap["alias"])
     _check_once("The node name", [entry["node-name"] for entry in mapping], "is mapped twice")
     _check_once("The node alias", [entry["alias"] for entry in mapping], "is used twice")
     for entry in mapping:
@@ -137,6 +143,16 @@ def _check_mapping(values: Mapping[str, Any]) -> None:
         _check_once(
             "The bitmap alias", [bitmap["alias"] for bitmap in entry["bitmaps"]], "is used twice", alias
         )
+
+
+def _check_alias(what: str, alias: str) -> None:
+    if len(alias.encode()) > _MAX_ALIAS:
+        wrong = f"is longer than {_MAX_ALIAS} bytes"
+    elif what == "node" and not is_well_formed(alias):
+        wrong = "is not well-formed"
+    else:
+        return
+    raise QMPError(f"Invalid mapping given for block-bitmap-mapping: The {what} alias '{alias}' {wrong}")
 
 
 def _check_once(what: str, names: list[str], wrong: str, place: str = "") -> None:

@@ -25,7 +25,7 @@ MakeEngine = Callable[[], Any]
         ("file:x", True),
         ("json:{}", True),
         ("nbd+unix:///x", True),
-        ("my_protocol:x", False),
+        ("host_device:x", True),
         (":x", False),
         ("", False),
     ],

@@ -14,7 +14,7 @@ import pytest
 from qmpserver.block import gathering
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.gathering import Gathering
-from qmpserver.drivers.file.driver import FileDriver
+from qmpserver.drivers.file import io
 from tests.images import judge, make_qcow2
 from tests.unit.block.conftest import Engine
 from tests.unit.block.memory_drivers import FILES, MemoryFile
@@ -213,13 +213,13 @@ def test_a_stream_of_small_writes_fills_clusters_by_few_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vectors: list[int] = []
-    original = FileDriver.pwritev
+    original = io.write_vector
 
-    async def pwritev(file: FileDriver, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
+    def write_vector(fd: int, offset: int, buffers: Sequence[memoryview]) -> None:
         vectors.append(len(buffers))
-        await original(file, offset, buffers, flags)
+        original(fd, offset, buffers)
 
-    monkeypatch.setattr(FileDriver, "pwritev", pwritev)
+    monkeypatch.setattr(io, "write_vector", write_vector)
     path = tmp_path / "image.qcow2"
     make_qcow2(path, "2M")
 

@@ -47,7 +47,7 @@ REPORTS = [
 @pytest.mark.parametrize(("elapsed_ns", "style", "printed"), REPORTS)
 def test_a_report_is_for_people_or_for_programs(elapsed_ns: int, style: Style, printed: str) -> None:
     said: list[str] = []
-    report(said.append, "read", 8, 1024, elapsed_ns, style)
+    report(said.append, "read", 8, 1024, elapsed_ns, style=style)
     assert "".join(f"{line}\n" for line in said) == printed
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from qmpserver.cli.daemon.plan import Plan, make_plan
 from qmpserver.cli.reports import Reporter
+from qmpserver.cli.serving.tracing import CATEGORIES
 from qmpserver.options.getopt import Option, UsageError
 
 
@@ -64,5 +65,8 @@ def test_a_trace_event_that_fits_nothing_is_warned_about(capfd: pytest.CaptureFi
     assert capfd.readouterr().err == expected
 
 
-def test_trace_help_lists_the_loggers() -> None:
-    assert plan_of("--trace", "help").answer == "block\ndaemon\nexports\nfuse\njobs\nmonitor\nnbd\nserver\ntransaction\n"
+def test_trace_help_lists_the_loggers_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
+    answer = plan_of("--trace", "help").answer
+    assert answer is not None
+    assert answer.splitlines() == sorted(CATEGORIES)
+    assert capfd.readouterr().err == ""

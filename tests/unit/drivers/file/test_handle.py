@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from qmpserver.drivers.file.driver import FileDriver
+from qmpserver.driver_api.limits import Limits
 from qmpserver.drivers.file.handle import Handle, OpenMode, open_handle
 from qmpserver.errors import QMPError
 from tests.unit.drivers.file.context import FileContext, OpenFile
@@ -112,7 +113,7 @@ def test_automatic_read_only_opens_for_reading_first(image: Path, open_file: Ope
 
 def test_a_handle_closes_when_its_last_request_has_ended(image: Path) -> None:
     descriptor = os.open(image, os.O_RDONLY)
-    handle = Handle(descriptor, OpenMode(writable=False, direct=False), None, 1)
+    handle = Handle(descriptor, OpenMode(writable=False, direct=False), None, Limits())
     assert handle.begin() == descriptor
     handle.close()
     os.fstat(descriptor)

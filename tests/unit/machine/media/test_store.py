@@ -204,3 +204,41 @@ async def test_a_job_on_a_drive_is_called_after_it(bench: Bench) -> None:
     assert drive.medium is not None
     assert bench.machine.graph.devices.name_of(drive.medium) == "d"
     assert bench.machine.graph.find("d") is drive.medium
+
+
+@on_bench
+async def test_a_disk_gets_another_node_and_holds_of_it_what_it_held(bench: Bench) -> None:
+    old, new = await bench.node("n"), await bench.node("m")
+    drive = await bench.disk("n")
+    await bench.drives.change(drive, "m")
+    assert drive.backend.root is not None
+    assert drive.backend.root.permissions == (READ | WRITE, READ | UNCHANGED | RESIZE)
+    assert (old.parents, new.parents) == ([], [drive.backend.root])
+    await drive.requests.pwrite(0, memoryview(b"x" * 512))
+    await bench.drives.change(drive, "m")
+    assert new.parents == [drive.backend.root]
+
+
+@on_bench
+async def test_a_disk_keeps_its_node_where_another_cannot_be_had(bench: Bench) -> None:
+    node, other = await bench.node("n"), await bench.node("r", read_only=True)
+    drive, _ = await bench.disk("n"), await bench.node("taken")
+    await bench.attach(FakeDevice("other"), "taken")
+    for name, text in (
+        ("r", "Block node is read-only"),
+        ("nope", "Cannot find device='' nor node-name='nope'"),
+        ("taken", "Permission conflict on node 'taken'"),
+    ):
+        with pytest.raises(QMPError, match=f"^{text}"):
+            await bench.drives.change(drive, name)
+    assert drive.backend.node is node
+    assert (node.parents, other.parents) == ([drive.backend.root], [])
+
+
+@on_bench
+async def test_an_empty_drive_gets_a_node(bench: Bench) -> None:
+    await bench.node("r", read_only=True)
+    drive = await bench.attach(cd("c"), None)
+    await bench.drives.change(drive, "r")
+    assert drive.medium is not None
+    assert drive.medium.node_name == "r"

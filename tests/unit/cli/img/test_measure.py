@@ -1,0 +1,42 @@
+"""What is measured is what an image takes that is really made."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.img.disks import UNIT, fill, img, make
+
+KINDS = ("", "cluster_size=4k", "extended_l2=on", "refcount_bits=64", "compat=0.10")
+
+
+def _measured(capfd: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, int]:
+    capfd.readouterr()
+    assert img("measure", "--output", "json", "-O", "qcow2", *words) == 0
+    found: dict[str, int] = json.loads(capfd.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_preallocated_image_is_as_large_as_was_measured(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "image"
+    asked = ["-o", kind] if kind else []
+    told = _measured(capfd, *asked, "--size", "20M")
+    make(path, 20 * 16, options=f"{kind},preallocation=full".removeprefix(","))
+    assert path.stat().st_size <= told["fully-allocated"] <= path.stat().st_size + 4 * UNIT
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_converted_image_is_no_larger_than_was_measured(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rng = random.Random(kind)
+    base = fill(make(tmp_path / "base", 10), 10, rng)
+    source, target = fill(make(tmp_path / "source", 30, backing=base), 30, rng), tmp_path / "target"
+    asked = ["-o", kind] if kind else []
+    told = _measured(capfd, *asked, source)
+    assert img("convert", *asked, "-O", "qcow2", source, target) == 0
+    assert target.stat().st_size <= told["required"] < target.stat().st_size + 12 * UNIT
