@@ -1,10 +1,10 @@
 """Have the host copy from file to file what need not pass through memory."""
 
 import contextlib
-from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from qmpserver.block.head_guard import GUARDED
+from qmpserver.block.requests import TrackedRequest
 from qmpserver.block.view import NodeView
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.extras import SupportsCopyRange
@@ -77,7 +77,7 @@ async def _find_held(
         length = min(length, node.size - offset)
         if node.mapping is None:
             return _Place(node, offset, length) if isinstance(node.driver, SupportsCopyRange) else None
-        await held.enter_async_context(_as_request(node, offset, offset + length))
+        await held.enter_async_context(_Turn(node, offset, offset + length))
         mapping = await node.mapping.map(offset, length)
         length = mapping.length
         if mapping.kind is MappingKind.DATA:
@@ -89,18 +89,33 @@ async def _find_held(
     return None
 
 
-@contextlib.asynccontextmanager
-async def _as_request(
-    node: NodeView, start: int, end: int, *, is_serialising: bool = False
-) -> AsyncIterator[None]:
-    requests = node.requests
-    async with node.in_flight():
-        request = (requests.begin_serialising if is_serialising else requests.begin)(start, end)
+class _Turn:
+    """A section that counts as a request of a node's, from when it is its turn; a generator would cost much more."""
+
+    __slots__ = ("_in_flight", "_is_serialising", "_range", "_request", "_requests")
+
+    def __init__(self, node: NodeView, start: int, end: int, *, is_serialising: bool = False) -> None:
+        self._in_flight = node.in_flight()
+        self._requests = node.requests
+        self._range = (start, end)
+        self._is_serialising = is_serialising
+        self._request: TrackedRequest | None = None
+
+    async def __aenter__(self) -> None:
+        requests = self._requests
+        await self._in_flight.__aenter__()
+        begin = requests.begin_serialising if self._is_serialising else requests.begin
+        self._request = begin(*self._range)
         try:
-            await requests.turn(request)
-            yield
-        finally:
-            requests.end(request)
+            await requests.turn(self._request)
+        except BaseException:
+            await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *_error: object) -> None:
+        assert self._request is not None
+        self._requests.end(self._request)
+        await self._in_flight.__aexit__(None, None, None)
 
 
 async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: int) -> int:
@@ -111,7 +126,7 @@ async def _store(source: _Place, node: NodeView, driver: MappingDriver, offset: 
     """
     if node.is_held_still:
         return 0
-    async with _as_request(node, offset, offset + source.length):
+    async with _Turn(node, offset, offset + source.length):
         mapping = await driver.map(offset, source.length)
         if mapping.in_place:
             return await _store_in_place(source, node, driver, offset, mapping)
@@ -137,7 +152,7 @@ async def _store_over(source: _Place, node: NodeView, driver: MappingDriver, off
         return 0
     cluster = driver.cluster_size
     start, end = align_down(offset, cluster), align_up(offset + source.length, cluster)
-    async with _as_request(node, start, end, is_serialising=True):
+    async with _Turn(node, start, end, is_serialising=True):
         mapping = await driver.map(offset, source.length)
         if mapping.in_place:
             return 0
@@ -202,7 +217,7 @@ async def _copy(source: _Place, target: _Place, unit: int) -> bool:
     async with source.node.in_flight():
         if node.is_held_still:
             return False
-        async with _as_request(node, target.offset, end):
+        async with _Turn(node, target.offset, end):
             is_done = await node.driver.copy_range(
                 source.node.driver, source.offset, target.offset, target.length, unit
             )

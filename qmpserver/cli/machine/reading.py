@@ -242,7 +242,9 @@ def _changed(actions: Actions, key: str, value: str) -> Actions:
 def _incoming(wanted: Wanted, option: Option, _warn: Warn) -> None:
     kind = option.value.partition(":")[0]
     if not option.value.startswith("{") and kind not in _CHANNELS:
-        raise OptionError(f"unknown migration protocol: {option.value}", option.written)
+        if ":" in option.value:
+            raise OptionError(f"unknown migration protocol: {option.value}", option.written)
+        raise ParameterError(f"Parameter 'channel-type' does not accept value '{kind}'")
     wanted.incoming = option
 
 
