@@ -54,7 +54,7 @@ class Daemon(Engine):
         self.jobs = JobManager(self.events, clock)
         self.exports = ExportStore(self.graph, self.events)
         self.nbd = NbdService(clock)
-        self.chardevs = ChardevStore()
+        self.chardevs = ChardevStore(self.fd_sets.dup)
         self.state_keeper: StateKeeper = NO_MACHINE
         self.on_shutdown: Callable[[str], None] = lambda _cause: None
         self.commands: Mapping[str, BoundCommand] = {}

@@ -77,6 +77,16 @@ def configure(
     _configured = False
 
 
+def detailed() -> frozenset[str]:
+    """Return the names of loggers that log everything, whatever the level."""
+    return frozenset(_settings["detailed"])
+
+
+def set_detailed(names: Collection[str]) -> None:
+    """Choose by name the loggers that log everything, whatever the level."""
+    _settings["detailed"] = frozenset(names)
+
+
 def _structlog() -> Any:
     global _configured  # noqa: PLW0603 - logging is the process's own
     import sys  # noqa: PLC0415

@@ -86,6 +86,7 @@ class Server:
         self._chardev_monitors: list[ChardevMonitor] = []
         self._human_monitor: HumanMonitor | None = None
         self.daemon.objects.add_maker("monitor-qmp", self._make_monitor)
+        self.daemon.objects.add_maker("monitor-hmp", self._make_human_monitor)
         own = Peer(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
         self._embedder = _Embedder(0, own, FdStore(), self.daemon.fd_sets, Features())
 
@@ -144,6 +145,13 @@ class Server:
         Raises:
             QMPError: It cannot be done, or there is no machine.
         """
+        added = self._human_monitor_on(chardev)
+        await added.open()
+        self._chardev_monitors.append(added)
+        return added
+
+    def _human_monitor_on(self, chardev: Chardev) -> ChardevMonitor:
+        """Return a monitor for people, yet to be opened."""
         from qmpserver.machine.hmp.monitor import HumanMonitor  # noqa: PLC0415 - few servers have one
         from qmpserver.machine.machine import Machine  # noqa: PLC0415 - likewise
 
@@ -153,10 +161,17 @@ class Server:
             self._human_monitor = HumanMonitor(self.daemon, self.commands)
         if isinstance(chardev, StdioChardev):
             self._human_monitor.use_terminal(0)
-        added = ChardevMonitor(chardev, self._human_monitor, self.daemon.clock)
-        await added.open()
+        return ChardevMonitor(chardev, self._human_monitor, self.daemon.clock)
+
+    def _make_human_monitor(self, object_id: str, qom_type: str, properties: dict[str, Any]) -> "UserObject":
+        """Make a ``monitor-hmp`` object."""
+        from qmpserver.machine.hmp import monitor_object  # noqa: PLC0415 - few are made
+
+        monitor_object.check_properties(properties)
+        added = self._human_monitor_on(self.daemon.chardevs.take(properties["chardev"]))
         self._chardev_monitors.append(added)
-        return added
+        self._run_beside(added.open())
+        return monitor_object.HumanMonitorObject(object_id, qom_type, properties)
 
     def _make_monitor(self, object_id: str, qom_type: str, properties: dict[str, Any]) -> "UserObject":
         """Make a ``monitor-qmp`` object."""

@@ -5,7 +5,6 @@ from typing import NewType
 KiB = 1 << 10
 MiB = 1 << 20
 GiB = 1 << 30
-TiB = 1 << 40
 
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_img  # type: ignore[import-not-found]
+import bench_machine  # type: ignore[import-not-found]
 import bench_nbd  # type: ignore[import-not-found]
 
 # Bytecode is kept, as it is of any program that is installed.
@@ -183,6 +184,9 @@ GOALS = {
     "nbd: 64 clients, reads/s in sum": at_least(1),
     "nbd: 64 clients, the slowest to the mean": Goal(">= 0.5", lambda ours, _theirs: ours >= 0.5),
     "nbd: QMP under load, 99th percentile, ms": at_most(20, "ms"),
+    "machine: start to running, s": at_most(0.5, "s"),
+    "machine: virsh start, s": Goal("<= 1.5x", lambda ours, theirs: ours <= 1.5 * theirs),
+    "machine: 100 at once, PSS in MiB": at_most(6144, "MiB"),
     "start to greeting, s": at_most(0.15, "s"),
     "resident when idle, MiB": at_most(45, "MiB"),
     "block-stream, MiB/s": at_least(2),
@@ -222,6 +226,13 @@ def case_start(command: str, folder: Path, _mib: int) -> dict[str, float]:
         "resident when idle, MiB": server.memory_mib("VmRSS"),
     }
     server.close()
+    return figures
+
+
+def case_machine(command: str, folder: Path, _mib: int) -> dict[str, float]:
+    """A machine beside the system emulator, whichever storage daemon the others are measured beside."""
+    ours = [sys.executable, "-m", "qmpserver", "machine", "--log-level", "warning"]
+    figures: dict[str, float] = bench_machine.measure_machine(ours if command == OURS else None, folder)
     return figures
 
 
@@ -462,6 +473,7 @@ CASES = {
     "convert": case_convert,
     "qmp": case_qmp,
     "start": case_start,
+    "machine": case_machine,
     "stream": case_stream,
     "backup": case_backup,
     "mirror": case_mirror,

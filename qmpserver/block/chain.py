@@ -94,17 +94,20 @@ async def status_above(top: NodeView, offset: int, length: int) -> BlockStatus:
         top: The node that is asked.
         offset: First byte, within the node.
         length: Bytes; the answer may be for fewer, never for none.
+
+    Returns:
+        What is neither data nor zeroes is there, but could be anything, as in a `null-co` node.
     """
+    status = BlockStatus(length, is_data=False, is_zero=True, is_allocated=False)
     for layer in nodes(top):
         if layer.driver.is_filter:
             continue
         if offset >= layer.size:
-            break
-        status = await layer.block_status(offset, length)
-        length = status.length
+            return BlockStatus(status.length, is_data=False, is_zero=True, is_allocated=False)
+        status = await layer.block_status(offset, status.length)
         if status.is_allocated or status.is_zero:
-            return status
-    return BlockStatus(length, is_data=False, is_zero=True, is_allocated=False)
+            break
+    return status
 
 
 def find_backing_image(top: N, name: str) -> N | None:

@@ -148,14 +148,16 @@ class NewOverlay:
     Attributes:
         filename: Its file.
         image_format: Its format.
-        node_name: What to call its node.
+        node_name: What to call its node, or None to leave that to the graph.
         is_existing: It is there already.
+        needs_name: Its node has to be given a name.
     """
 
     filename: str
     image_format: str
     node_name: str | None
     is_existing: bool
+    needs_name: bool
 
 
 class SnapshotByFile(ExternalSnapshot):
@@ -179,17 +181,24 @@ class SnapshotByFile(ExternalSnapshot):
 
     async def _find_overlay(self) -> Node:
         wanted = self._wanted
-        if wanted.node_name is None:
-            raise QMPError("New overlay node-name missing")
-        if self._graph.get(wanted.node_name) is not None:
-            raise QMPError("New overlay node-name already in use")
-        self._graph.check_new_name(wanted.node_name)
+        self._check_name(wanted)
         file = filenames.protocol_options(wanted.filename)
         if not wanted.is_existing:
             await self._create(wanted, file.get("filename", wanted.filename))
         flags = replace(self._node.flags, force_share=False, detect_zeroes="off")
-        options = {"driver": wanted.image_format, "node-name": wanted.node_name, "file": file}
+        options = {"driver": wanted.image_format, "file": file}
+        if wanted.node_name is not None:
+            options["node-name"] = wanted.node_name
         return await self._opener.open_overlay(options, flags)
+
+    def _check_name(self, wanted: NewOverlay) -> None:
+        if wanted.node_name is None:
+            if wanted.needs_name:
+                raise QMPError("New overlay node-name missing")
+            return
+        if self._graph.get(wanted.node_name) is not None:
+            raise QMPError("New overlay node-name already in use")
+        self._graph.check_new_name(wanted.node_name)
 
     async def _create(self, wanted: NewOverlay, path: str) -> None:
         node = self._node

@@ -278,11 +278,6 @@ def filename_of(node: NodeView) -> str:
     return Names().filename(node)
 
 
-def exact_filename_of(node: NodeView) -> str | None:
-    """Return the plain name that opens the node again, or None; see :meth:`Names.exact_filename`."""
-    return Names().exact_filename(node)
-
-
 def image_filename_of(node: NodeView) -> str | None:
     """Return the plain name of a format node's image, or None; see :meth:`Names.image_filename`."""
     return Names().image_filename(node)

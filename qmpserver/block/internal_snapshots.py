@@ -118,12 +118,14 @@ class InternalSnapshot(TransactionAction):
 
     Args:
         node: The node, which has no other above it.
+        called: What the client called it.
         name: What to call the snapshot.
         now_us: Microseconds since 1970.
     """
 
-    def __init__(self, node: Node, name: str, now_us: int) -> None:
+    def __init__(self, node: Node, called: str, name: str, now_us: int) -> None:
         self._node = node
+        self._called = called
         self._name = name
         self._now_us = now_us
         self._image: SnapshotImage | None = None
@@ -141,26 +143,26 @@ class InternalSnapshot(TransactionAction):
             self._taken = await image.take(wanted)
         except OSError as error:
             raise QMPError(
-                f"Failed to create snapshot '{self._name}' on device '{self._node.node_name}': "
+                f"Failed to create snapshot '{self._name}' on device '{self._called}': "
                 f"{error.strerror or error_text(error)}"
             ) from error
 
     def _checked(self) -> SnapshotImage:
-        node, name = self._node, self._name
+        node, called, name = self._node, self._called, self._name
         check_not_busy(node)
         if node.read_only:
-            raise QMPError(f"Device '{node.node_name}' is read only")
+            raise QMPError(f"Device '{called}' is read only")
         image = writable_image_of(node)
         if image is None:
             raise QMPError(
-                f"Block format '{node.driver.format_name}' used by device '{node.node_name}' "
+                f"Block format '{node.driver.format_name}' used by device '{called}' "
                 "does not support internal snapshots"
             )
         if not name:
             raise QMPError("Name is empty")
         _check_list(image)
         if image.find(name=name) is not None:
-            raise QMPError(f"Snapshot with name '{name}' already exists on device '{node.node_name}'")
+            raise QMPError(f"Snapshot with name '{name}' already exists on device '{called}'")
         return image
 
     async def abort(self) -> None:
@@ -190,8 +192,14 @@ def describe(name: str, now_us: int, *, vm_state_size: int = 0) -> SnapshotInfo:
     )
 
 
-async def delete(node: Node, snapshot_id: str | None, name: str | None) -> SnapshotInfo:
+async def delete(node: Node, device: str, snapshot_id: str | None, name: str | None) -> SnapshotInfo:
     """Delete the first snapshot of that id and that name, as far as they are given, and return what it was.
+
+    Args:
+        node: The node.
+        device: What the client called it.
+        snapshot_id: The id.
+        name: The name.
 
     Raises:
         QMPError: There is none, or it cannot be deleted; it is still there.
@@ -199,7 +207,6 @@ async def delete(node: Node, snapshot_id: str | None, name: str | None) -> Snaps
     if snapshot_id is None and name is None:
         raise QMPError("Name or id must be provided")
     check_not_busy(node)
-    device = node.node_name
     image = image_of(node)
     _check_list(image)
     assert image is not None

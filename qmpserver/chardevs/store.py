@@ -6,7 +6,14 @@ from typing import Any
 from qmpserver.chardevs.chardev import Chardev, NullChardev
 from qmpserver.chardevs.ringbuf import DEFAULT_SIZE, RingbufChardev
 from qmpserver.chardevs.socket_chardev import SocketSpec, make_socket
-from qmpserver.chardevs.streams import FileChardev, PipeChardev, PtyChardev, StdioChardev
+from qmpserver.chardevs.streams import (
+    DescriptorChardev,
+    DuplicateFd,
+    FileChardev,
+    PipeChardev,
+    PtyChardev,
+    StdioChardev,
+)
 from qmpserver.errors import QMPError
 from qmpserver.sockets import FdAddress, SocketAddress, TcpAddress, UnixAddress
 
@@ -24,10 +31,15 @@ _LOG = ("logfile", "logappend", "logtimestamp")
 
 
 class ChardevStore:
-    """All chardevs, by label."""
+    """All chardevs, by label.
 
-    def __init__(self) -> None:
+    Args:
+        duplicate_fd: Supplies what ``/dev/fdset/N`` stands for; without it, that is a file's name like others.
+    """
+
+    def __init__(self, duplicate_fd: DuplicateFd | None = None) -> None:
         self._chardevs: dict[str, Chardev] = {}
+        self._duplicate_fd = duplicate_fd
 
     def __iter__(self) -> Iterator[Chardev]:
         """Go through the chardevs, the oldest first."""
@@ -44,7 +56,7 @@ class ChardevStore:
             QMPError: It cannot be opened.
         """
         self._check_stdio(chardev, None)
-        await chardev.open()
+        await self._open(chardev)
         self._chardevs[chardev.label] = chardev
 
     def check_free(self, chardev: Chardev) -> None:
@@ -63,9 +75,14 @@ class ChardevStore:
             QMPError: It cannot be opened; the old one stays.
         """
         self._check_stdio(new, old)
-        await new.open()
+        await self._open(new)
         self._chardevs[old.label] = new
         old.close()
+
+    async def _open(self, chardev: Chardev) -> None:
+        if isinstance(chardev, DescriptorChardev):
+            chardev.duplicate_fd = self._duplicate_fd
+        await chardev.open()
 
     def _check_stdio(self, chardev: Chardev, but: Chardev | None) -> None:
         if isinstance(chardev, StdioChardev):

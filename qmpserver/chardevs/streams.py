@@ -4,11 +4,17 @@ import contextlib
 import os
 import tty
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 from qmpserver.chardevs.chardev import Chardev
 from qmpserver.errors import QMPError, error_text
 from qmpserver.monitor.doors import Endpoint, Stream
+
+DuplicateFd = Callable[[int, int], int]
+"""Opens a set of passed descriptors, by its number and the flags of ``open``."""
+
+_FDSET_PREFIX = "/dev/fdset/"
 
 
 class StdioChardev(Chardev):
@@ -26,11 +32,13 @@ class DescriptorChardev(Chardev, ABC):
 
     Attributes:
         fds: To read from, to write to, and any that are only to be kept.
+        duplicate_fd: Supplies what ``/dev/fdset/N`` stands for, if anything does.
     """
 
     def __init__(self, label: str) -> None:
         super().__init__(label)
         self.fds: list[int] = []
+        self.duplicate_fd: DuplicateFd | None = None
 
     async def open(self) -> None:
         """Open the descriptors.
@@ -70,9 +78,15 @@ class DescriptorChardev(Chardev, ABC):
             QMPError: It cannot be opened.
         """
         try:
-            self.fds.append(os.open(filename, flags | os.O_CLOEXEC, 0o666))
+            self.fds.append(self._open(filename, flags))
         except OSError as error:
             raise QMPError(f"Could not open '{filename}': {error_text(error)}") from error
+
+    def _open(self, filename: str, flags: int) -> int:
+        number = filename.removeprefix(_FDSET_PREFIX)
+        if self.duplicate_fd is not None and number != filename and number.isascii() and number.isdecimal():
+            return self.duplicate_fd(int(number), flags)
+        return os.open(filename, flags | os.O_CLOEXEC, 0o666)
 
 
 class FileChardev(DescriptorChardev):

@@ -83,12 +83,6 @@ class Given:
         """Return all values of an option."""
         return self.values.get(name, [])
 
-    def one_operand(self) -> str:
-        """Return the image's name, which must be the only operand."""
-        if len(self.operands) != 1:
-            raise Failure("Expecting one image file name", hint=True)
-        return self.operands[0]
-
     @property
     def wants_json(self) -> bool:
         """Whether ``--output`` asks for JSON.

@@ -16,10 +16,14 @@ from qmpserver.jobs.create import CreateJob
 async def blockdev_create(daemon: Daemon, *, job_id: str, options: dict[str, Any]) -> None:
     """Start a job that makes an image."""
     members = dict(options)
+    driver = daemon.registry.find(members.pop("driver"))
+    if not members:
+        # No document says how such an image would be made; what only the tools can make is refused here too.
+        raise QMPError("Driver does not support blockdev-create")
     job = CreateJob(
         daemon.jobs,
         job_id,
-        daemon.registry.find(members.pop("driver")),
+        driver,
         members,
         opener=daemon.opener,
         graph=daemon.graph,

@@ -25,7 +25,7 @@ async def blockdev_snapshot_delete_internal_sync(
     """Delete a snapshot inside an image."""
     async with daemon.graph.lock:
         return snapshot_info(
-            await internal_snapshots.delete(snapshot_actions.find_root(daemon, device), id, name)
+            await internal_snapshots.delete(snapshot_actions.find_root(daemon, device), device, id, name)
         )
 
 

@@ -36,7 +36,9 @@ def by_file(
         QMPError: There is no such node.
     """
     node = daemon.graph.find_either(device, node_name)
-    wanted = NewOverlay(snapshot_file, format, snapshot_node_name, mode == "existing")
+    # QEMU: the overlay of a node that is meant by its own name needs a name, that of a drive's does not.
+    needs_name = node_name is not None
+    wanted = NewOverlay(snapshot_file, format, snapshot_node_name, mode == "existing", needs_name)
     return SnapshotByFile(daemon.graph, node, daemon.opener, partial(_create, daemon), wanted)
 
 
@@ -46,7 +48,7 @@ def internal(daemon: Daemon, *, device: str, name: str) -> InternalSnapshot:
     Raises:
         QMPError: There is no such node, or another one is above it.
     """
-    return InternalSnapshot(find_root(daemon, device), name, daemon.clock.realtime_us())
+    return InternalSnapshot(find_root(daemon, device), device, name, daemon.clock.realtime_us())
 
 
 def find_root(daemon: Daemon, name: str) -> Node:

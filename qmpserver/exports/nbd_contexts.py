@@ -4,7 +4,6 @@ Source: the NBD protocol, "Metadata contexts"; the ``qemu:`` namespace as QEMU's
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from qmpserver.block import chain
 from qmpserver.block.dirty_bitmap import DirtyBitmap
@@ -14,9 +13,6 @@ from qmpserver.nbd.contexts import ALLOCATION_DEPTH, BASE_ALLOCATION, DIRTY_BITM
 
 MAX_EXTENTS = 4096
 """Extents of one reply; a client that wants more asks again."""
-
-DEEPER = 2
-"""What ``qemu:allocation-depth`` says of data that comes from a backing file."""
 
 Extent = tuple[int, int]
 """Bytes, and what is said of them."""
@@ -88,7 +84,6 @@ class DepthContext(_ByStatus):
     """``qemu:allocation-depth``: 0 for what no layer holds, 1 for the top layer, more for deeper ones."""
 
     name: str = ALLOCATION_DEPTH
-    deepest: ClassVar[int] = DEEPER
 
     async def run(self, node: Node, offset: int, length: int) -> Extent:
         """Describe the first run."""

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from qmpserver.block.graph import is_well_formed
 from qmpserver.block.opener import Gate
 from qmpserver.clock import Clock
 from qmpserver.daemon import Daemon
-from qmpserver.errors import QMPError
+from qmpserver.errors import ParameterError, QMPError
 from qmpserver.log import get_logger
 from qmpserver.machine.config import MachineConfig, Topology
 from qmpserver.machine.devices.board import build_board
@@ -159,6 +160,18 @@ class Machine(Daemon):
     def has_balloon(self) -> bool:
         """Whether a device could ask the guest for memory."""
         return any(device.type.name.startswith("virtio-balloon") for device in self.devices)
+
+    def add_netdev(self, netdev_id: str) -> None:
+        """Add a network backend, which carries nothing.
+
+        Raises:
+            QMPError: Its id is malformed, or taken.
+        """
+        if not is_well_formed(netdev_id):
+            raise ParameterError("Parameter 'id' expects an identifier")
+        if netdev_id in self.netdevs:
+            raise QMPError(f"Duplicate ID '{netdev_id}'")
+        self.netdevs.add(netdev_id)
 
     def add_audiodev(self, options: dict[str, Any]) -> None:
         """Add an audio backend, an ``Audiodev``.

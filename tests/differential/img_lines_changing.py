@@ -349,6 +349,9 @@ dd --output-format qcow2 if=a.raw of=y.qcow2
 convert --target-format qcow2 --source-format raw a.raw z.qcow2
 convert --par 2 -O qcow2 a.raw z.qcow2
 --trace nix info a.raw
+-T help=1 info a.raw
+-T nix=1 info a.raw
+-T file=/nix/log info a.raw
 -Z
 -- info a.raw
 """,

@@ -40,7 +40,17 @@ PATIENCE_TURNS = 400
 _HOSTS = frozenset(("limits", "actual-size", "driver-specific", "timestamp", "regions"))
 _TIMES = re.compile(r"(idle_time|.*_(total_time|latency))_ns\Z")
 _AUTO = re.compile(r"#auto\d+")
-_OVERLAY = re.compile(r"vl\.\w+")
+_MASKED = tuple(
+    (re.compile(pattern), shown)
+    for pattern, shown in (
+        (r"vl\.\w+", "vl.X"),
+        (r"(thread_id=|idle_time_ns=)\d+", r"\1N"),
+        (r"(disk size: ).*", r"\1N\r"),
+        (r"vm-\d{14}", "vm-TIME"),
+        (r" +\S+ \S+ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \d{4}:\d\d:\d\d\.\d{3} ", " SIZE DATE CLOCK "),
+    )
+)
+"""What in texts depends on the host, the time, or on how much state there is."""
 _REGISTERS = re.compile(r"(child|link)<(memory-region|irq)>\Z")
 """Properties of QEMU's devices that are what a guest would use."""
 
@@ -239,7 +249,9 @@ def _shape(part: Any) -> Any:
         case float():
             return int(part) if part.is_integer() else part
         case str():
-            return _OVERLAY.sub("vl.X", part)
+            for pattern, shown in _MASKED:
+                part = pattern.sub(shown, part)
+            return part
         case _:
             return part
 

@@ -278,6 +278,19 @@ SESSIONS: dict[str, list[Step]] = {
         *JOBS,
         step("job-dismiss", DONE, id="j"),
     ],
+    "what is neither data nor zeroes is read": [
+        step(
+            "blockdev-add",
+            driver="blkdebug",
+            node_name="s",
+            image={"driver": "null-co", "size": 4 << 20},
+            inject_error=[{"event": "none", "iotype": "read"}],
+        ),
+        add("out", "dst.raw", "raw"),
+        backup(CONCLUDED, target="out", auto_dismiss=False),
+        *JOBS,
+        step("job-dismiss", DONE, id="j"),
+    ],
     "images are made and opened": [
         add("s", "over.qcow2"),
         image_backup(DONE),

@@ -33,7 +33,12 @@ def run_of(level: str, qdev: str) -> Iterator[Step]:
     yield from (step("query-status"), step("query-name"), step("query-block"))
     yield image(TARGET, f"{level}.qcow2", aio="threads")
     yield image(FLEECE, f"{level}-fleece.qcow2")
-    options = {"driver": "copy-before-write", "node-name": FILTER, "file": NODE, "target": FLEECE}
+    options: dict[str, Any] = {
+        "driver": "copy-before-write",
+        "node-name": FILTER,
+        "file": NODE,
+        "target": FLEECE,
+    }
     options |= {"on-cbw-error": "break-snapshot", "cbw-timeout": 45}
     yield Step("blockdev-add", options | ({"bitmap": BITMAP} if level == "INC" else {}))
     yield Step("qom-set", {"path": qdev, "property": "drive", "value": FILTER})
@@ -52,9 +57,7 @@ def actions(level: str) -> list[dict[str, Any]]:
     """Begin a chain with a bitmap and everything, or go on with what that has seen."""
     job = {"device": NODE, "target": TARGET, "job-id": JOB, "speed": 0, "compress": False}
     if level == "INC":
-        return [
-            {"type": "blockdev-backup", "data": {**job, "sync": "incremental", "bitmap": BITMAP["name"]}}
-        ]
+        return [{"type": "blockdev-backup", "data": {**job, "sync": "incremental", "bitmap": BITMAP["name"]}}]
     return [
         {"type": "block-dirty-bitmap-add", "data": {**BITMAP, "persistent": True}},
         {"type": "blockdev-backup", "data": {**job, "sync": "full"}},

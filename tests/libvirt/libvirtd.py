@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -58,6 +58,8 @@ class Libvirt:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._listener: subprocess.Popen[bytes] | None = None
+        self._events = folder
         for name, place in _FOLDERS.items():
             (folder / name).mkdir(parents=True)
             Path(place).mkdir(parents=True, exist_ok=True)
@@ -69,6 +71,9 @@ class Libvirt:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self._listener is not None:
+            self._listener.kill()
+            self._listener.wait()
         self.stop()
         for line in Path("/proc").glob("[0-9]*/cmdline"):
             _kill_if_its(line, str(self.folder))
@@ -86,7 +91,7 @@ class Libvirt:
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
         mounts = [f"mount --bind {self.folder / name} {place}" for name, place in _FOLDERS.items()]
-        script = " && ".join([*mounts, f"exec {need('libvirtd')}"])
+        script = " && ".join([*mounts, f"exec {need('libvirtd')} --pid-file {self.folder}/pid"])
         self._daemon = subprocess.Popen(
             [need("unshare"), "--mount", "--propagation", "private", "sh", "-c", script],
             stdin=subprocess.DEVNULL,
@@ -109,6 +114,39 @@ class Libvirt:
     def virsh(self, *words: str) -> Answer:
         """Run virsh on one command."""
         return self.run(need("virsh"), "-c", self.uri, *words)
+
+    def listen(self, file: Path, domain: Path) -> None:
+        """Have virsh write what domains tell of to a file, a line for each event, until they are :meth:`told`.
+
+        Args:
+            file: Where it writes.
+            domain: A description that a domain has, which is given to it again until virsh tells of that.
+        """
+        words = (need("virsh"), "-c", self.uri, "event", "--all", "--loop", "--timeout", "60")
+        self._events = file
+        with file.open("wb") as out:
+            self._listener = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self._wait(lambda: self.virsh("define", str(domain)).status == 0 and file.stat().st_size > 0)
+
+    def told(self, count: int) -> list[str]:
+        """Wait until so many events were told since :meth:`listen`, and return them."""
+        assert self._listener is not None
+        self._wait(lambda: len(self._told()) >= count)
+        self._listener.terminate()
+        self._listener.wait()
+        self._listener = None
+        return self._told()
+
+    def _told(self) -> list[str]:
+        lines = self._events.read_text().splitlines()
+        return [line for line in lines if line.startswith("event '") and "Defined" not in line]
+
+    @staticmethod
+    def _wait(is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < deadline, "what was waited for has not come"
+            time.sleep(0.05)
 
     def run_inside(self, *words: str | Path) -> Answer:
         """Run a client that finds this libvirtd where the system's would be."""

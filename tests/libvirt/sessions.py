@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 RESTART = "(libvirtd is ended and started again)"
 WAIT = "(the job comes to its end)"
+LISTEN = "(events are listened to)"
+TOLD = "(events were told) "
+GONE = "(the disk is gone) "
 RUN = "(run) "
 """What a line is that is no command of virsh's: a word of ours, or a program to be run."""
 
@@ -20,6 +23,7 @@ class Session:
         has_raw: It has a raw disk and a disc beside the two that are qcow2.
         more_xml: Further elements among its devices.
         is_encrypted: There is an encrypted image beside them.
+        unplug_delay_ms: How long a PCI device of ours takes to go; on QEMU a guest has to agree, which is not there.
         files: What lies beside its disks, by name.
     """
 
@@ -29,6 +33,7 @@ class Session:
     has_raw: bool = True
     more_xml: str = ""
     is_encrypted: bool = False
+    unplug_delay_ms: int = 0
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,6 +89,12 @@ _EACH_BUS = """\
   <iotune><total_bytes_sec>1000000</total_bytes_sec></iotune></disk>
 """
 
+
+def _write(qdev: str, command: str) -> str:
+    """Have a drive written to, as no guest is there to do it."""
+    return f"qemu-monitor-command x --hmp 'qemu-io -d {qdev} \"{command}\"'"
+
+
 SESSIONS = {
     "look": Session(
         (
@@ -113,7 +124,12 @@ SESSIONS = {
             "qemu-monitor-command x --hmp info nonsense",
             'qemu-monitor-command x {"execute":"query-name"}',
             'qemu-monitor-command x {"execute":"nonsense"}',
+            "domblkinfo x --all",
             "set-user-password x root secret",
+            "domfsfreeze x",
+            "domfsinfo x",
+            "guestinfo x",
+            "domtime x",
             "domblkstat x nonsense",
         )
     ),
@@ -166,9 +182,10 @@ SESSIONS = {
     "pull to a base, slowly": Session(
         (
             f"snapshot-create-as x {_SNAPSHOT} --diskspec sda,snapshot=no --diskspec vda,file=DIR/a1.qcow2",
-            "blockpull x vda 1 --base DIR/base.qcow2",
+            "blockpull x vda 100000 --bytes --base DIR/base.qcow2",
             "blockjob x vda --info",
-            "blockjob x vda 500",
+            "blockjob x vda 200000 --bytes",
+            "blockjob x vda --info",
             "blockpull x vda",
             "blockjob x vda --abort",
             "blockjob x vda --info",
@@ -295,7 +312,7 @@ SESSIONS = {
     "libvirtd comes back": Session(
         (
             f"snapshot-create-as x {_SNAPSHOT} --diskspec sda,snapshot=no --diskspec vda,file=DIR/a1.qcow2",
-            "blockpull x vda 1",
+            "blockpull x vda 100000 --bytes",
             RESTART,
             "domstate x --reason",
             "blockjob x vda --info",
@@ -363,10 +380,61 @@ SESSIONS = {
             "domblklist x",
             "managedsave x",
             "domstate x",
+            "dominfo x",
             "start x",
+            "domstate x --reason",
+            "managedsave x",
+            "managedsave-remove x",
+            "start x --paused",
             "domstate x --reason",
             "reboot x",
             "shutdown x",
         )
+    ),
+    "images that are there already": Session(
+        (
+            RUN + "qemu-img create -q -f qcow2 -F qcow2 -b DIR/a.qcow2 DIR/a1.qcow2",
+            f"snapshot-create-as x {_SNAPSHOT} --reuse-external --diskspec sda,snapshot=no --diskspec vda,file=DIR/a1.qcow2",
+            "domblklist x",
+            f"snapshot-create-as x {_SNAPSHOT} --reuse-external --diskspec sda,snapshot=no --diskspec vda,file=DIR/a2.qcow2",
+            RUN + "qemu-img create -q -f qcow2 DIR/copy.qcow2 16M",
+            "blockcopy x vda DIR/copy.qcow2 --reuse-external --format qcow2 --wait --pivot --transient-job",
+            "blockcopy x vda DIR/none.qcow2 --reuse-external --format qcow2 --wait --transient-job",
+            "blockcopy x sda DIR/block.raw --blockdev --format raw --wait --transient-job",
+            RUN + "qemu-img create -q -f raw DIR/small.raw 4M",
+            "blockcopy x sda DIR/small.raw --reuse-external --format raw --wait --pivot --transient-job",
+            "domblklist x",
+        ),
+        (("copy.qcow2", "a.qcow2"),),
+    ),
+    "events": Session(
+        (
+            LISTEN,
+            "resume x",
+            "suspend x",
+            "domblkthreshold x vda 1M",
+            _write("/machine/peripheral/virtio-disk0/virtio-backend", "write -q 8M 64k"),
+            "change-media x hdc --eject",
+            "change-media x hdc DIR/other.iso --insert",
+            "attach-disk x DIR/spare.qcow2 sdb --subdriver qcow2 --targetbus scsi",
+            "detach-disk x sdb",
+            "blkdeviotune x vda --total-iops-sec 100",
+            f"snapshot-create-as x {_SNAPSHOT} --diskspec vda,snapshot=no --diskspec sda,file=DIR/s1.qcow2",
+            "blockcommit x sda --active --wait --pivot",
+            "reset x",
+            TOLD + "12",
+        )
+    ),
+    "a guest that does not agree": Session(
+        (
+            "attach-disk x DIR/spare.qcow2 vdb --subdriver qcow2",
+            "detach-disk x vdb",
+            "domblklist x",
+            "detach-disk x vdb",
+            "reset x",
+            GONE + "vdb",
+            "domblklist x",
+        ),
+        unplug_delay_ms=3600_000,
     ),
 }

@@ -124,9 +124,11 @@ SHAPES = {
         (
             '-device {"driver":"virtio-scsi-pci","id":"scsi0","bus":"pci.0","addr":"0x2"}',
             *_QCOW2,
-            '-device {"driver":"scsi-hd","bus":"scsi0.0","channel":0,"scsi-id":0,"lun":0,"device_id":"S",'
-            '"drive":"libvirt-1-format","id":"scsi0-0-0-0","bootindex":1,"wwn":5764824127192592810,'
-            '"vendor":"V","product":"P","serial":"S"}',
+            (
+                '-device {"driver":"scsi-hd","bus":"scsi0.0","channel":0,"scsi-id":0,"lun":0,"device_id":"S",'
+                '"drive":"libvirt-1-format","id":"scsi0-0-0-0","bootindex":1,"wwn":5764824127192592810,'
+                '"vendor":"V","product":"P","serial":"S"}'
+            ),
         ),
         ("scsi0-0-0-0",),
         others=("scsi0",),
@@ -151,8 +153,10 @@ SHAPES = {
     ),
     "a part of what NBD offers": Shape(
         (
-            '-blockdev {"driver":"nbd","server":{"type":"unix","path":"DIR/nbd.sock"},"export":"e",'
-            '"node-name":"libvirt-1-storage","auto-read-only":true,"discard":"unmap"}',
+            (
+                '-blockdev {"driver":"nbd","server":{"type":"unix","path":"DIR/nbd.sock"},"export":"e",'
+                '"node-name":"libvirt-1-storage","auto-read-only":true,"discard":"unmap"}'
+            ),
             _format("raw", '"offset":1048576,"size":1048576,', read_only="true"),
             _virtio(),
         ),
@@ -160,8 +164,10 @@ SHAPES = {
     ),
     "a block device and a disc": Shape(
         (
-            '-blockdev {"driver":"host_device","filename":"DEVICE","aio":"native","node-name":"libvirt-2-storage",'
-            f'{_UNCACHED}"auto-read-only":true,"discard":"unmap"}}',
+            (
+                '-blockdev {"driver":"host_device","filename":"DEVICE","aio":"native","node-name":"libvirt-2-storage",'
+                f'{_UNCACHED}"auto-read-only":true,"discard":"unmap"}}'
+            ),
             _format("raw", _UNCACHED, number=2),
             _virtio(node="libvirt-2-format", more=',"write-cache":"on"'),
             _storage("cd.iso"),
@@ -178,8 +184,10 @@ SHAPES = {
             "-chardev pty,id=charserial0",
             '-device {"driver":"isa-serial","chardev":"charserial0","id":"serial0","index":0}',
             "-chardev socket,id=charchannel0,path=DIR/agent.sock,server=on,wait=off",
-            '-device {"driver":"virtserialport","bus":"virtio-serial0.0","nr":1,"chardev":"charchannel0",'
-            '"id":"channel0","name":"org.qemu.guest_agent.0"}',
+            (
+                '-device {"driver":"virtserialport","bus":"virtio-serial0.0","nr":1,"chardev":"charchannel0",'
+                '"id":"channel0","name":"org.qemu.guest_agent.0"}'
+            ),
         ),
         _VIRTIO,
         others=("virtio-serial0", "serial0", "channel0"),
@@ -200,8 +208,10 @@ SHAPES = {
             *_QCOW2,
             _virtio(addr="0x3"),
             '-netdev {"type":"tap","fd":"FD","id":"hostnet0"}',
-            '-device {"driver":"virtio-net-pci","netdev":"hostnet0","id":"net0","mac":"52:54:00:10:59:5d",'
-            '"bus":"pci.0","addr":"0x2"}',
+            (
+                '-device {"driver":"virtio-net-pci","netdev":"hostnet0","id":"net0","mac":"52:54:00:10:59:5d",'
+                '"bus":"pci.0","addr":"0x2"}'
+            ),
         ),
         _VIRTIO,
         others=("net0",),
@@ -210,8 +220,10 @@ SHAPES = {
         (
             '-device {"driver":"qemu-xhci","id":"usb","bus":"pci.0","addr":"0x2"}',
             *_QCOW2,
-            '-device {"driver":"usb-storage","bus":"usb.0","port":"1","drive":"libvirt-1-format","id":"usb-disk0",'
-            '"bootindex":1,"removable":false}',
+            (
+                '-device {"driver":"usb-storage","bus":"usb.0","port":"1","drive":"libvirt-1-format","id":"usb-disk0",'
+                '"bootindex":1,"removable":false}'
+            ),
         ),
         ("/machine/peripheral/usb-disk0/usb-disk0.0/legacy[0]",),
         others=("usb",),

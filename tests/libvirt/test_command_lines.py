@@ -14,7 +14,14 @@ from tests.libvirt.shapes import SHAPES, Shape
 from tests.peers import nbd_peer, need
 from tests.socket.process import Client, DaemonProcess
 
-QUERIES = ("query-version", "query-target", "query-chardev", "query-cpus-fast", "query-iothreads", "query-balloon")
+QUERIES = (
+    "query-version",
+    "query-target",
+    "query-chardev",
+    "query-cpus-fast",
+    "query-iothreads",
+    "query-balloon",
+)
 ASKED_OF_EMPTY = ("query-balloon",)
 """What may be refused, where there is no such device."""
 
@@ -53,7 +60,7 @@ def started(shape: Shape, folder: Path) -> Iterator[Client]:
         listener.listen(1)
         client = stack.enter_context(socket.socket(socket.AF_UNIX))
         client.connect(listener.getsockname())
-        passed = os.open(folder / "serial.log", os.O_CREAT | os.O_RDWR)
+        passed = os.open(folder / "serial.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         stack.callback(os.close, passed)
         device = stack.enter_context(loop_device(folder / "i.raw")) if "DEVICE" in text else ""
         if "nbd" in text:
@@ -83,7 +90,9 @@ def test_a_machine_starts_and_answers(name: str, folder: Path) -> None:
         nodes = client.execute("query-named-block-nodes", flat=True)["return"]
         assert all(node["image"]["virtual-size"] for node in nodes)
         ids = {entry["name"] for entry in client.execute("qom-list", path="/machine/peripheral")["return"]}
-        assert ids - {"type"} == {*shape.others, *(path.split("/")[3] if "/" in path else path for path in shape.disks)}
+        assert ids - {"type"} == {
+            *shape.others,
+            *(path.split("/")[3] if "/" in path else path for path in shape.disks),
+        }
         assert client.execute("cont") == {"return": {}}
         assert client.execute("query-status")["return"]["status"] == "running"
-

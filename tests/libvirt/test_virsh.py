@@ -14,7 +14,7 @@ import pytest
 
 from tests.libvirt.domains import ENCRYPTED, domain_xml, make_disks, make_encrypted
 from tests.libvirt.libvirtd import Libvirt, plain
-from tests.libvirt.sessions import RESTART, RUN, SESSIONS, WAIT, Session
+from tests.libvirt.sessions import GONE, LISTEN, RESTART, RUN, SESSIONS, TOLD, WAIT, Session
 from tests.peers import PATIENCE_S, need
 
 RECORDING = Path(__file__).with_name("recorded_virsh.json")
@@ -29,6 +29,8 @@ MASKS = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+\d{4}", "DATE"),
     (r"-{20,}", "--"),
     (r"[\d.]+ sec \(.*\)", "N sec"),
+    (r"(CPU Affinity: +)[y-]+", r"\1N"),
+    (r"(?m)^( [a-z]+ +\d+ +)\d+ +\d+$", r"\1N"),
 )
 
 
@@ -57,6 +59,14 @@ def _said(libvirt: Libvirt, line: str, folder: Path) -> tuple[int, str]:
         return 0, ""
     if line == WAIT:
         return _wait_for_job(libvirt)
+    if line == LISTEN:
+        libvirt.listen(folder / "events", folder / "x.xml")
+        return 0, ""
+    if line.startswith(TOLD):
+        told = libvirt.told(int(line.removeprefix(TOLD)))
+        return 0, plain("\n".join(told).replace(str(folder), "DIR"), MASKS)
+    if line.startswith(GONE):
+        return _wait_until_gone(libvirt, line.removeprefix(GONE))
     line = line.replace("DIR", str(folder))
     if line.startswith(RUN):
         answer = libvirt.run(*shlex.split(line.removeprefix(RUN)))
@@ -71,7 +81,17 @@ def _wait_for_job(libvirt: Libvirt) -> tuple[int, str]:
         assert time.monotonic() < deadline, "the job does not end"
         time.sleep(0.05)
     answer = libvirt.virsh("domjobinfo", "x", "--completed")
-    return answer.status, plain(answer.text, MASKS)
+    # How much was copied is known only of a job that libvirt could ask about before it ended.
+    kept = [line for line in answer.text.splitlines() if line.startswith(("Job type:", "Operation:"))]
+    return answer.status, plain("\n".join(kept), MASKS)
+
+
+def _wait_until_gone(libvirt: Libvirt, disk: str) -> tuple[int, str]:
+    deadline = time.monotonic() + PATIENCE_S
+    while disk in libvirt.virsh("domblklist", "x").text:
+        assert time.monotonic() < deadline, f"{disk} does not go"
+        time.sleep(0.05)
+    return 0, ""
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -82,8 +102,17 @@ def test_a_session_goes_as_with_qemu(name: str, libvirt: Libvirt, emulator: Path
         stories[name] = play(libvirt, need("qemu-system-x86_64"), session, tmp_path / "theirs")
         RECORDING.write_text(json.dumps(stories, indent=1) + "\n")
         check_disks(session, tmp_path / "theirs")
+    if session.unplug_delay_ms:
+        emulator = _with_delay(emulator, session.unplug_delay_ms, tmp_path)
     assert play(libvirt, emulator, session, tmp_path / "ours") == stories[name]
     check_disks(session, tmp_path / "ours")
+
+
+def _with_delay(emulator: Path, delay_ms: int, folder: Path) -> Path:
+    program = folder / emulator.name
+    program.write_text(f'#!/bin/sh\nexec {emulator} "$@" -machine x-unplug-delay-ms={delay_ms}\n')
+    program.chmod(0o755)
+    return program
 
 
 def check_disks(session: Session, folder: Path) -> None:

@@ -72,5 +72,7 @@ def test_a_backup_and_its_increment_are_restored(libvirt: Libvirt, folder: Path)
     for name in DISKS:
         compare(folder / "whole" / name, folder / f"{name}.as-made")
         compare(folder / "all" / name, folder / name)
-        changed = subprocess.run([need("qemu-img"), "compare", folder / name, folder / f"{name}.as-made"], check=False)
+        changed = subprocess.run(
+            [need("qemu-img"), "compare", folder / name, folder / f"{name}.as-made"], check=False
+        )
         assert changed.returncode == 1

@@ -55,6 +55,10 @@ SAME: list[tuple[list[str], str]] = [
         ["--export", "bogus,id=a,node-name=b"],
         "--export bogus,id=a,node-name=b: Parameter 'type' does not accept value 'bogus'",
     ),
+    (
+        [*MAKE_A, "--export", "fuse,id=a,node-name=a,mountpoint=none"],
+        "--export fuse,id=a,node-name=a,mountpoint=none: Failed to stat 'none': No such file or directory",
+    ),
     (["--export", "id=a"], "--export id=a: Parameter 'type' is missing"),
     (["--export", "help"], "--export help: Help is not available for this option"),
     (
@@ -189,10 +193,6 @@ OTHER_THAN_7_2: list[tuple[list[str], str]] = [
 OUR_OWN: list[tuple[list[str], str]] = [
     (["--bogus"], "unrecognized option '--bogus'"),
     (["--pidfile"], "option '--pidfile' requires an argument"),
-    (
-        [*MAKE_A, "--export", "fuse,id=a,node-name=a,mountpoint=/nonexistent"],
-        "--export fuse,id=a,node-name=a,mountpoint=/nonexistent: Exports of type 'fuse' are not supported",
-    ),
     (["--chardev", "udp,id=a,port=1"], "--chardev udp,id=a,port=1: chardev backend 'udp' is not supported"),
     (["--qmp", "bogus"], "--qmp bogus: 'bogus' is none of unix:PATH, tcp:HOST:PORT, fd:N, stdio and systemd"),
     (["--qmp", "systemd"], "--qmp systemd: no sockets were passed (LISTEN_FDS)"),

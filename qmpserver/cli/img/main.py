@@ -71,6 +71,9 @@ def main(program: str, words: Sequence[str]) -> int:
             return 0
     except UsageError as error:
         return _refuse(reporter, str(error), invoked)
+    except Failure as failure:
+        reporter.error(failure.message)
+        return failure.status
     if not rest:
         return _refuse(reporter, "Not enough arguments", invoked)
     command = rest[0]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from qmpserver.cli.command_line import Failure
 from qmpserver.cli.reports import Reporter
 from qmpserver.options.getopt import STRAY, OptionTable, UsageError, split
 from qmpserver.version import QEMU_VERSION, __version__
@@ -94,9 +95,10 @@ def main(program: str, words: Sequence[str]) -> int:
                 sys.stdout.write(answer)
                 return 0
             given.setdefault(option.name, []).append(option.value)
-    except UsageError as error:
+    except (UsageError, Failure) as error:
         reporter.error(str(error))
-        sys.stdout.write(_HELP.format(name=name))
+        if isinstance(error, UsageError):
+            sys.stdout.write(_HELP.format(name=name))
         return 1
     if len(given.get(STRAY, ())) > 1:
         sys.stdout.write(_HELP.format(name=name))
@@ -139,7 +141,7 @@ def _run(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
 
 
 async def _work(name: str, reporter: Reporter, given: dict[str, list[str]]) -> int:
-    from qmpserver.cli.command_line import Answer, Failure, Given, Tool  # noqa: PLC0415 - see _run
+    from qmpserver.cli.command_line import Answer, Given, Tool  # noqa: PLC0415 - see _run
     from qmpserver.cli.images.images import Images  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.cli.io.session import ToolSession  # noqa: PLC0415 - the answers before need no engine
     from qmpserver.errors import QMPError, error_text  # noqa: PLC0415 - the answers before need no engine

@@ -12,6 +12,7 @@ from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.machine.boards import Board, default_board, find_board
 from qmpserver.machine.config import MachineConfig, Memory
 from qmpserver.machine.option_parameters import board_parameters
+from qmpserver.units import NS_PER_MS
 
 _HINT = "\nUse -machine help to list supported machines"
 _TRUE, _FALSE = ("on", "yes", "true", "y"), ("off", "no", "false", "n")
@@ -21,7 +22,11 @@ _KVM_DEVICE = "/dev/kvm"
 _MOST_SLOTS = 256
 _BOOT_DEVICES = "abcdefghijklmnop"
 _ADAPTERS = "none std cirrus vmware qxl virtio xenfb tcx cg3"
-_NOT_PROPERTIES = ("type", "accel", "smp", "boot", "kernel-irqchip", "kvm-shadow-mem")
+_UNPLUG_DELAY = "x-unplug-delay-ms"
+"""Our own: how long a PCI device takes to go."""
+
+_MOST_DELAY_MS = 24 * 3600 * 1000
+_NOT_PROPERTIES = ("type", "accel", "smp", "boot", "kernel-irqchip", "kvm-shadow-mem", _UNPLUG_DELAY)
 
 
 def make_config(wanted: Wanted, reporter: Reporter) -> MachineConfig:
@@ -52,6 +57,7 @@ def make_config(wanted: Wanted, reporter: Reporter) -> MachineConfig:
         incoming=None if wanted.incoming is None else wanted.incoming.value,
         actions=wanted.actions,
         display=wanted.display or "none",
+        unplug_delay_ns=_unplug_delay_ms(str(wanted.board.get(_UNPLUG_DELAY, 0))) * NS_PER_MS,
         recorded={name: tuple(values) for name, values in wanted.recorded.items()},
     )
 
@@ -117,6 +123,12 @@ def _check_properties(board: Board, given: Mapping[str, Any]) -> None:
             raise OptionError(f"Parameter '{key}' expects 'on' or 'off'")
         if known[key] == "auto" and value not in _AUTO:
             raise OptionError(f"Parameter '{key}' does not accept value '{value}'")
+
+
+def _unplug_delay_ms(written: str) -> int:
+    if not (written.isascii() and written.isdecimal() and int(written) <= _MOST_DELAY_MS):
+        raise OptionError(f"Parameter '{_UNPLUG_DELAY}' expects a number from 0 to {_MOST_DELAY_MS}")
+    return int(written)
 
 
 def _check_boot(boot: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ from qmpserver.options.getopt import STRAY, Option
 from qmpserver.schema.loader import load
 from qmpserver.server import Server
 
-_LATE_OBJECTS = (*MEMORY_TYPES, "monitor-qmp")
+_LATE_OBJECTS = (*MEMORY_TYPES, "monitor-hmp", "monitor-qmp")
 """Types of objects that may need what other options make."""
 
 _LEGACY_DISKS = {

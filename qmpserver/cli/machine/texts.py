@@ -24,6 +24,7 @@ Options are QEMU's, with one dash or two.  Those without an effect here are chec
 
 The machine:
   -machine|-M [type=]NAME[,PROPERTY=VALUE...]    its board; -machine help lists them
+      x-unplug-delay-ms=N                        how long a PCI device takes to go, for want of a guest
   -accel NAME  -enable-kvm                       recorded; nothing runs
   -cpu MODEL[,FEATURE=on|off...]  -smp [cpus=]N[,maxcpus=N][,sockets=N][,cores=N][,threads=N]
   -m [size=]MEGABYTES[,slots=N,maxmem=SIZE]

@@ -9,7 +9,7 @@ from qmpserver import log
 from qmpserver.cli.event_loop import loop_factory
 from qmpserver.cli.pidfile import PidFile
 from qmpserver.cli.reports import Reporter
-from qmpserver.cli.serving import notify, privileges, tracing
+from qmpserver.cli.serving import notify, privileges
 from qmpserver.cli.serving.background import Background
 from qmpserver.cli.serving.manner import Manner
 from qmpserver.cli.serving.option_error import OptionError
@@ -17,6 +17,7 @@ from qmpserver.cli.serving.starting import Starter
 from qmpserver.errors import QMPError, error_text
 from qmpserver.options.structured import HelpWanted
 from qmpserver.server import Server
+from qmpserver.traced import traced_loggers
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Each ends the daemon in order."""
@@ -47,7 +48,7 @@ def run_server(
 
 def _configure_log(manner: Manner) -> None:
     stream = open(manner.log_path, "a", encoding="utf-8", buffering=1) if manner.log_path else None  # noqa: SIM115
-    detailed = tracing.traced_loggers(manner.trace_patterns) if manner.trace_patterns else ()
+    detailed = traced_loggers(manner.trace_patterns) if manner.trace_patterns else ()
     log.configure(manner.log_level, as_json=manner.log_json, detailed=detailed, stream=stream)
 
 

@@ -1,34 +1,14 @@
-"""Understand ``--trace``: which parts of the program log in detail, and where to.
+"""Understand ``--trace``: which parts of the program log in detail, and where to."""
 
-QEMU has hundreds of trace events; here each part of the program has a logger, and a pattern turns on
-the detail of every logger it fits, by the logger's own name or by the first word of QEMU's events.
-"""
-
-import fnmatch
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qmpserver.cli.serving.manner import Manner
 from qmpserver.errors import QMPError, error_text
 from qmpserver.options.flat_options import Kind, parse
+from qmpserver.traced import CATEGORIES, fitting
 
 KINDS = {"enable": Kind.STRING, "events": Kind.STRING, "file": Kind.STRING}
-
-CATEGORIES = {
-    "block": ("bdrv", "blk", "file", "mirror", "qcow2", "raw"),
-    "daemon": ("blockdev", "object", "qdev", "qom"),
-    "drives": ("scsi", "virtio"),
-    "exports": ("export",),
-    "fuse": ("fuse",),
-    "hmp": ("hmp",),
-    "jobs": ("backup", "commit", "job", "stream"),
-    "machine": ("migration", "runstate", "vm"),
-    "monitor": ("handle", "monitor", "qio", "qmp", "socket"),
-    "nbd": ("export", "nbd"),
-    "server": ("main", "runstate"),
-    "transaction": ("transaction",),
-}
-"""The loggers there are, and the first words of QEMU's trace events that mean them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +47,6 @@ def _read_patterns(path: str) -> list[str]:
     except OSError as error:
         raise QMPError(f"{path}: {error_text(error)}") from error
     return [line for line in stripped if line and not line.startswith("#")]
-
-
-def fitting(pattern: str) -> frozenset[str]:
-    """Return the loggers that a pattern without its sign fits."""
-    found = {name for name in CATEGORIES if fnmatch.fnmatchcase(name, pattern)}
-    for name, words in CATEGORIES.items():
-        if any(pattern.startswith((f"{word}_", f"{word}*")) or pattern == word for word in (name, *words)):
-            found.add(name)
-    return frozenset(found)
-
-
-def traced_loggers(patterns: Iterable[str]) -> frozenset[str]:
-    """Return the loggers that are on after all patterns were applied in order."""
-    on: frozenset[str] = frozenset()
-    for pattern in patterns:
-        if pattern.startswith("-"):
-            on -= fitting(pattern[1:])
-        else:
-            on |= fitting(pattern)
-    return on
 
 
 def add_trace(manner: Manner, text: str, warn: Callable[[str, str], object]) -> str | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from qmpserver.errors import QMPError
+from qmpserver.machine.cpu_expansion import expand, find_model
 from qmpserver.machine.cpu_models import CPU_MODELS, SUFFIX, CpuModel
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.processors import Place, path_of, places
@@ -66,3 +67,9 @@ def _model_info(model: CpuModel) -> dict[str, Any]:
     if model.alias_of is not None:
         info["alias-of"] = model.alias_of
     return info
+
+
+def query_cpu_model_expansion(machine: Machine, *, type: str, model: dict[str, Any]) -> dict[str, Any]:  # noqa: A002 - the wire's name
+    """Say what a model comes to."""
+    del machine
+    return {"model": expand(find_model(model["name"]), type, model.get("props"))}

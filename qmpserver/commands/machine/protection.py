@@ -1,7 +1,8 @@
 """Say that nothing keeps a guest from its host."""
 
-from typing import Any
+from typing import Any, Never
 
+from qmpserver.errors import QMPError
 from qmpserver.machine.machine import Machine
 
 
@@ -36,3 +37,42 @@ def query_sev(machine: Machine) -> dict[str, Any]:
         "policy": 0,
         "handle": 0,
     }
+
+
+# QEMU: each of these has a text of its own where there is nothing to tell.
+
+
+def query_sev_capabilities(machine: Machine) -> Never:
+    """Refuse: nothing here could encrypt memory."""
+    del machine
+    raise QMPError("KVM not enabled")
+
+
+def query_sev_launch_measure(machine: Machine) -> Never:
+    """Refuse: nothing was measured."""
+    del machine
+    raise QMPError("SEV launch measurement is not available")
+
+
+def query_sev_attestation_report(machine: Machine, *, mnonce: str) -> Never:
+    """Refuse: memory is not encrypted."""
+    del machine, mnonce
+    raise QMPError("SEV is not enabled")
+
+
+def query_sgx(machine: Machine) -> Never:
+    """Refuse: there is no memory for enclaves."""
+    del machine
+    raise QMPError("No EPC regions defined, SGX not available")
+
+
+def query_sgx_capabilities(machine: Machine) -> Never:
+    """Refuse: no enclave would run here, whatever the host has."""
+    del machine
+    raise QMPError("SGX is not available: no processor runs here")
+
+
+def query_gic_capabilities(machine: Machine) -> Never:
+    """Refuse: processors here are not ARM's."""
+    del machine
+    raise QMPError("GIC hardware is not available on this target")

@@ -21,7 +21,7 @@ from qmpserver.drivers.file.in_place import MOST_READ, MOST_WRITTEN, InPlace
 from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.resizing import resize
-from qmpserver.drivers.file.runs import Run, RunCache, find_runs
+from qmpserver.drivers.file.runs import MAX_RUNS, Run, RunCache, find_runs
 from qmpserver.drivers.file.space import SpaceCalls, start_writeback
 from qmpserver.drivers.file.writeback import WritebackHint
 from qmpserver.errors import QMPError, error_text
@@ -303,11 +303,16 @@ class FileDriver(BlockDriver):
 
     async def _find_run(self, offset: int, length: int) -> Run:
         generation = self._runs.generation
-        if not self._nobody_else_writes():
-            # What others may change meanwhile is asked for again, so more than one run is of no use.
-            return (await self._run(find_runs, offset, offset + length, 1))[0]
-        runs = await self._run(find_runs, offset, offset + length)
-        self._runs.store(runs, generation)
+        may_remember = self._nobody_else_writes()
+        # What others may change meanwhile is asked for again, so more than one run is of no use.
+        most = MAX_RUNS if may_remember else 1
+        runs = None
+        if not self._changes:
+            runs = self._in_place.find_runs(self._access.handle.fd, offset, offset + length, most)
+        if runs is None:
+            runs = await self._run(find_runs, offset, offset + length, most)
+        if may_remember:
+            self._runs.store(runs, generation)
         return runs[0]
 
     def _nobody_else_writes(self) -> bool:

@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from typing import Final
 
 from qmpserver.drivers.file.io import MOST_BUFFERS
+from qmpserver.drivers.file.runs import Run, find_runs
 from qmpserver.drivers.file.space import file_system_magic
 from qmpserver.drivers.file.stalls import Stalls
 from qmpserver.units import KiB
@@ -93,6 +94,16 @@ class InPlace:
             return 0
         try:
             return os.pwritev(fd, buffers[:MOST_BUFFERS], offset)
+        finally:
+            self._stalls.note(began, self._now_ns())
+
+    def find_runs(self, fd: int, start: int, end: int, most: int) -> list[Run] | None:
+        """Find runs as :func:`~qmpserver.drivers.file.runs.find_runs` does, or return None where that may wait."""
+        began = self._now_ns()
+        if not self._is_trusted or not self._stalls.is_over(began):
+            return None
+        try:
+            return find_runs(fd, start, end, most)
         finally:
             self._stalls.note(began, self._now_ns())
 

@@ -170,6 +170,7 @@ class Allocator:
             try:
                 entry = compressed_entry(host, len(packed), bits)
                 await image.child.pwrite(host, memoryview(packed))
+                await image.event("l2_update_compressed")
                 image.check_sound()
             except BaseException:
                 if not image.broken:

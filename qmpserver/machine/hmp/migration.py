@@ -9,7 +9,7 @@ from qmpserver.machine.hmp.parameters import Kind, flag, text
 from qmpserver.machine.hmp.session import HumanSession
 from qmpserver.machine.hmp.state_text import on_off
 from qmpserver.numerals import parse_size
-from qmpserver.units import MiB
+from qmpserver.units import NS_PER_MS, MiB
 
 _UNITS = {
     "announce-initial": "ms",
@@ -32,6 +32,8 @@ _SHOWN = (
     "multifd-compression zero-page-detection xbzrle-cache-size x-vcpu-dirty-limit-period vcpu-dirty-limit mode "
     "direct-io x-rdma-chunk-size"
 )
+_ENDS = ("completed", "failed", "cancelled")
+_LOOK_EVERY_NS = 100 * NS_PER_MS
 _SIZES = ("max-bandwidth", "avail-switchover-bandwidth", "max-postcopy-bandwidth", "xbzrle-cache-size")
 _TEXTS = ("tls-creds", "tls-hostname", "tls-authz")
 
@@ -40,7 +42,11 @@ async def _migrate(session: HumanSession, arguments: Arguments) -> str:
     await session.call("migrate", {"uri": arguments["uri"], "resume": arguments["resume"] or None})
     if arguments["detach"]:
         return ""
-    return "terminal does not allow synchronous migration, continuing detached\n"
+    if not session.is_interactive:
+        return "terminal does not allow synchronous migration, continuing detached\n"
+    while (shown := await session.call("query-migrate"))["status"] not in _ENDS:
+        await session.machine.clock.sleep(_LOOK_EVERY_NS)
+    return f"Error: {shown['error-desc']}\n" if "error-desc" in shown else ""
 
 
 async def _set_capability(session: HumanSession, arguments: Arguments) -> str:

@@ -116,7 +116,7 @@ class HumanClient:
         self._channel = channel
         self._on_end = on_end
         history = History()
-        self._session = HumanSession(owner.machine, self, owner.commands, history.lines)
+        self._session = HumanSession(owner.machine, self, owner.commands, history.lines, is_interactive=True)
         self._editor = LineEditor(PROMPT, lambda line: complete(TABLES, owner.machine, line), history)
         self._running: set[asyncio.Task[Any]] = set()
         self._has_ended = False

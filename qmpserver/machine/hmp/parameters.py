@@ -178,10 +178,10 @@ class _Reader:
                 escaped = next(characters, "")
                 length += 1
                 if escaped not in _ESCAPES:
-                    raise WrongArguments(f"unsupported escape code: '\\{escaped}'\n{expected}")
+                    raise WrongArguments(expected)
                 character = _ESCAPES[escaped]  # noqa: PLW2901 - what was meant by it
             found.append(character)
-        raise WrongArguments(f"unterminated string\n{expected}")
+        raise WrongArguments(expected)
 
     def _all(self) -> str:
         if not self.rest:

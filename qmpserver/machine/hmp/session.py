@@ -20,6 +20,7 @@ class HumanSession:
         commands: QMP's commands by name.
         history: The lines that were typed, the oldest first.
         is_over: Whoever types has had enough.
+        is_interactive: Somebody types the lines, and may wait for long.
     """
 
     machine: Machine
@@ -27,6 +28,7 @@ class HumanSession:
     commands: Mapping[str, BoundCommand]
     history: list[str] = field(default_factory=list)
     is_over: bool = False
+    is_interactive: bool = False
 
     async def call(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
         """Carry out a command of QMP's.

@@ -48,7 +48,7 @@ async def _info(session: HumanSession, _arguments: Arguments) -> str:
         for image in images:
             partial = [one for one in image.driver.snapshots if one.name not in names]
             if partial:
-                name = snapshots.named(machine, image.node)
+                name = machine.drives.name_of(image.node)
                 lines += ["", f"List of partial (non-loadable) snapshots on '{name}':", header_row()]
                 lines += [_row(one, one.snapshot_id) for one in partial]
     return "".join(f"{line}\n" for line in lines)

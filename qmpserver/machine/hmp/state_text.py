@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qmpserver.machine.hmp.command import Arguments, Function, HumanCommand
+from qmpserver.machine.hmp.parameters import optional, text
 from qmpserver.machine.hmp.session import HumanSession
 
 
@@ -142,6 +143,13 @@ async def _generation_id(session: HumanSession, _arguments: Arguments) -> str:
     return f"{(await session.call('query-vm-generation-id'))['guid']}\n"
 
 
+async def _stats(session: HumanSession, arguments: Arguments) -> str:
+    del session
+    target = arguments["target"]
+    # Nothing is counted of a guest.
+    return "" if target in ("vm", "vcpu", "cryptodev") else f"invalid stats target {target}\n"
+
+
 async def _history(session: HumanSession, _arguments: Arguments) -> str:
     return "".join(f"{number}: '{line}'\n" for number, line in enumerate(session.history))
 
@@ -166,6 +174,13 @@ COMMANDS = (
     HumanCommand("replay", always("Record/replay is not active\n"), "say whether the run is recorded"),
     HumanCommand("sev", always("SEV is not enabled\n"), "say whether memory is encrypted"),
     HumanCommand("spice", always("Server: disabled\n"), "say whether SPICE is served"),
+    HumanCommand(
+        "stats",
+        _stats,
+        "show what is counted of a guest, which is nothing",
+        "target [names] [provider]",
+        (text("target"), optional("names"), optional("provider")),
+    ),
     HumanCommand("status", _status, "say whether the machine runs"),
     HumanCommand("tpm", always(""), "show the TPM device, of which there is none"),
     HumanCommand("uuid", _uuid, "show the machine's identity"),

@@ -3,6 +3,7 @@
 from qmpserver.machine.hmp import (
     block_text,
     chardevs,
+    commit,
     control,
     device_text,
     drives,
@@ -38,7 +39,7 @@ _OWN = (
     HumanCommand("info", _info, "show something of the machine", "[subcommand]"),
 )
 
-_DOING = (chardevs, control, drives, exports, guest, jobs, migration, objects, qemu_io, snapshots)
+_DOING = (chardevs, commit, control, drives, exports, guest, jobs, migration, objects, qemu_io, snapshots)
 _SHOWING = (block_text, device_text, pci_text, state_text)
 
 

@@ -67,6 +67,7 @@ class Channel(Protocol):
 
         Raises:
             OSError: It did not all arrive.
+            QMPError: The program that it went to has failed.
         """
 
     async def abandon(self) -> None:
@@ -157,7 +158,7 @@ class ProgramChannel:
         await self._pipe.close()
         status = await self._process.wait()
         if status:
-            raise OSError(errno.EIO, f"the program ended with status {status}")
+            raise QMPError(f"The program ended with status {status}")
 
     async def abandon(self) -> None:
         """Have the program end."""
@@ -290,6 +291,10 @@ class Door:
         self._listening.watch(accept)
         try:
             return DescriptorChannel((await came).detach())
+        except asyncio.CancelledError:
+            if came.done() and not came.cancelled():
+                came.result().close()
+            raise
         finally:
             self._listening.unwatch()
             self.close()

@@ -59,6 +59,10 @@ class Incoming:
         finally:
             self._door.close()
 
+    def close(self) -> None:
+        """Wait no more."""
+        self._door.close()
+
     def _fail(self, message: str) -> None:
         self._progress.error = f"load of migration failed: {message}"
         self._progress.enter(Status.FAILED)

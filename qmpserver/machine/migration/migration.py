@@ -150,6 +150,9 @@ class Migration:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        if self._incoming is not None:
+            # A task that was never begun has closed nothing.
+            self._incoming.close()
 
 
 def _address_to_wire(name: object) -> dict[str, Any]:

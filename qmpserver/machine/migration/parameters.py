@@ -59,6 +59,7 @@ _RANGES = {
 
 _PAGE = 4096
 _MAX_ALIAS = 255
+_MASK = (1 << 64) - 1
 
 
 class Parameters:
@@ -89,12 +90,20 @@ class Parameters:
         Raises:
             QMPError: One of them cannot be so; nothing has changed.
         """
-        changed = {**self._values, **{name: "" if value is None else value for name, value in wanted.items()}}
+        changed = {**self._values, **{name: _kept(value) for name, value in wanted.items()}}
         for name in wanted:
             _check_range(name, changed[name])
         for check in _CHECKS:
             check(changed)
         self._values = changed
+
+
+def _kept(value: Any) -> Any:
+    """Return how a value is shown."""
+    if value is None:
+        return ""
+    # QEMU: a negative size is the unsigned one with the same bits.
+    return value & _MASK if isinstance(value, int) and value < 0 else value
 
 
 def _check_range(name: str, value: Any) -> None:

@@ -139,3 +139,15 @@ def test_a_copy_does_not_hold_its_source_while_its_target_is_held_still(make_eng
             await holding
 
     asyncio.run(scenario())
+
+
+def test_what_shows_through_the_target_itself_is_not_waited_for(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        engine = make_engine()
+        _, target = await make_chain(engine)
+        overlay = await engine.add("overlay", "o", backing="top")
+        async with asyncio.timeout(5):
+            assert await copy_between(overlay, target, 0, SIZE) == 0
+        assert not target.driver.table
+
+    asyncio.run(scenario())

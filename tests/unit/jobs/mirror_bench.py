@@ -42,6 +42,9 @@ class GrowingFormat(SlowFormat):
     """A format whose size can be set."""
 
     async def truncate(self, size: int, preallocation: Any = None) -> None:
+        # What is new reads as zeroes, whatever the backing node has there.
+        for index in range(self._size // CLUSTER, size // CLUSTER):
+            self.table[index] = None
         self._size = size
 
 

@@ -1,5 +1,6 @@
 """Objects are found by path, and their properties read and changed, with QEMU's words."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -24,6 +25,11 @@ def daemon() -> Daemon:
     return made
 
 
+def change(daemon: Daemon, **arguments: Any) -> None:
+    """Carry out ``qom-set``."""
+    asyncio.run(qom.qom_set(daemon, **arguments))
+
+
 @pytest.mark.parametrize(
     ("path", "name", "value"),
     [
@@ -44,7 +50,7 @@ def test_a_property_is_read(daemon: Daemon, path: str, name: str, value: Any) ->
 
 
 def test_the_limits_as_a_whole_are_shown_and_changed_in_part(daemon: Daemon) -> None:
-    qom.qom_set(daemon, path="g", property="limits", value={"bps-total-max": 500, "bps-total-max-length": 4})
+    change(daemon, path="g", property="limits", value={"bps-total-max": 500, "bps-total-max-length": 4})
     limits = qom.qom_get(daemon, path="/objects/g", property="limits")
     assert len(limits) == 19
     assert {name: value for name, value in limits.items() if value and not name.endswith("length")} == {
@@ -96,15 +102,15 @@ def test_what_cannot_be_set_is_refused_and_changes_nothing(
 ) -> None:
     before = qom.qom_list_get(daemon, paths=["g", "io"])
     with pytest.raises(QMPError) as caught:
-        qom.qom_set(daemon, path=path, property=name, value=value)
+        change(daemon, path=path, property=name, value=value)
     assert caught.value.description == text
     assert qom.qom_list_get(daemon, paths=["g", "io"]) == before
 
 
 def test_an_iothread_keeps_what_it_is_told_and_zero_is_the_default(daemon: Daemon) -> None:
-    qom.qom_set(daemon, path="io", property="poll-max-ns", value=0)
-    qom.qom_set(daemon, path="io", property="poll-grow", value=7)
-    qom.qom_set(daemon, path="io", property="poll-grow", value=0)
+    change(daemon, path="io", property="poll-max-ns", value=0)
+    change(daemon, path="io", property="poll-grow", value=7)
+    change(daemon, path="io", property="poll-grow", value=0)
     assert qom.qom_get(daemon, path="io", property="poll-max-ns") == 0
     assert qom.qom_get(daemon, path="io", property="poll-grow") == 2
 

@@ -78,6 +78,12 @@ FURTHER_TYPES = (
     ObjectType("accel", "object", is_abstract=True),
     ObjectType("tcg-accel", "accel", own=_TCG),
     ObjectType("kvm-accel", "accel"),
+    ObjectType(
+        "monitor-hmp",
+        "monitor",
+        is_creatable=True,
+        own=(Property("chardev", "string"), Property("readline", "bool")),
+    ),
     ObjectType("memory-backend", "object", is_abstract=True, own=_MEMORY),
     ObjectType("memory-backend-file", "memory-backend", is_creatable=True, own=_MEMORY_FILE),
     ObjectType("memory-backend-memfd", "memory-backend", is_creatable=True, own=_MEMORY_MEMFD),

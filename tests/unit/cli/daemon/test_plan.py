@@ -4,8 +4,8 @@ import pytest
 
 from qmpserver.cli.daemon.plan import Plan, make_plan
 from qmpserver.cli.reports import Reporter
-from qmpserver.cli.serving.tracing import CATEGORIES
 from qmpserver.options.getopt import Option, UsageError
+from qmpserver.traced import CATEGORIES
 
 
 def plan_of(*words: str) -> Plan:

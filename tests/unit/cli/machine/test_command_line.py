@@ -67,6 +67,17 @@ def test_memory_without_a_unit_is_in_megabytes(text: str, size: int) -> None:
     assert config("-m", text).memory.size == size
 
 
+def test_a_device_may_take_a_while_to_go() -> None:
+    assert config("-machine", "pc,x-unplug-delay-ms=1500").unplug_delay_ns == 1_500_000_000
+    assert config().unplug_delay_ns == 0
+
+
+@pytest.mark.parametrize("written", ["-1", "x", "1.5", "", "\u0663", "86400001"])
+def test_a_delay_that_is_none_is_refused(written: str) -> None:
+    with pytest.raises(OptionError, match="'x-unplug-delay-ms' expects a number from 0 to 86400000"):
+        config("-machine", f"pc,x-unplug-delay-ms={written}")
+
+
 def test_memory_may_be_added_to() -> None:
     memory = config("-m", "64,slots=2,maxmem=1G").memory
     assert (memory.size, memory.slots, memory.max_size) == (64 << 20, 2, 1 << 30)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import qmpserver.log
-from qmpserver.cli.serving.tracing import CATEGORIES, Trace, parse_trace, traced_loggers
+from qmpserver.cli.serving.tracing import Trace, parse_trace
 from qmpserver.errors import QMPError
+from qmpserver.traced import CATEGORIES, traced_loggers
 
 
 def no_warning(what: str, instead: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from qmpserver.drivers.file import in_place
 from qmpserver.drivers.file.in_place import InPlace
+from qmpserver.drivers.file.runs import find_runs
 from qmpserver.drivers.file.space import file_system_magic
 from qmpserver.drivers.file.stalls import MOST_NS
 from qmpserver.units import KiB
@@ -94,3 +95,12 @@ def test_an_error_is_the_writers_own(fd: int, image: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         trusting(fd).write(reader, 0, (memoryview(bytes(PAGE)),), PAGE)
     os.close(reader)
+
+
+def test_runs_are_found_in_place_until_that_is_slow(fd: int) -> None:
+    times = iter(chain((0, 0, 0, 2 * MOST_NS), repeat(3 * MOST_NS)))
+    place = trusting(fd, lambda: next(times))
+    found = [place.find_runs(fd, 0, 64 * KiB, 1) for _ in range(3)]
+    assert found[0] == found[1] == find_runs(fd, 0, 64 * KiB, 1)
+    assert found[2] is None
+    assert InPlace(fd, direct=False, trusts_writes=False).find_runs(fd, 0, 64 * KiB, 1) is None

@@ -1,0 +1,138 @@
+"""Commands of the monitor for people do what they say, where no QEMU is there to compare with."""
+
+import pytest
+
+from qmpserver.errors import QMPError
+from qmpserver.machine.hmp.command import HumanCommand
+from qmpserver.machine.hmp.completion import complete
+from qmpserver.machine.hmp.table import TABLES
+from tests.unit.machine.devices.machines import waits
+from tests.unit.machine.hmp.human import SCHEMA, person
+
+BUSES = """\
+bus: main-system-bus
+  type System
+  dev: ps2-mouse, id ""
+  dev: ps2-kbd, id ""
+"""
+SCSI = """\
+      dev: virtio-scsi-pci, id "vs"
+        bus: virtio-bus
+          type virtio-pci-bus
+          dev: virtio-scsi-device, id ""
+            bus: vs.0
+              type SCSI
+              dev: scsi-hd, id "hd"
+"""
+
+
+@waits
+async def test_the_tree_of_buses_has_the_newest_device_first() -> None:
+    async with person() as somebody:
+        await somebody.node("n")
+        await somebody.device(driver="virtio-scsi-pci", id="vs")
+        await somebody.device(driver="scsi-hd", id="hd", drive="n", serial="abc")
+        brief = await somebody.type("info qtree -b")
+        assert brief.startswith(BUSES)
+        assert SCSI in brief
+        whole = await somebody.type("info qtree")
+        for line in (
+            "        addr = 02.0\n",
+            '                drive = "n"\n',
+            '                serial = "abc"\n',
+            "                logical_block_size = 512 (512 B)\n",
+            "                share-rw = false\n",
+            '                write-cache = "auto"\n',
+            "            max_sectors = 65535 (0xffff)\n",
+        ):
+            assert line in whole, line
+        assert "realized" not in whole
+
+
+@waits
+async def test_the_tree_of_objects_begins_anywhere() -> None:
+    async with person() as somebody:
+        await somebody.device(driver="virtio-scsi-pci", id="vs")
+        assert await somebody.type("info qom-tree /machine/peripheral") == (
+            "/peripheral (container)\n"
+            "  /vs (virtio-scsi-pci)\n"
+            "    /virtio-backend (virtio-scsi-device)\n"
+            "      /vs.0 (SCSI)\n"
+            "    /virtio-bus (virtio-pci-bus)\n"
+        )
+        assert (await somebody.type("info qom-tree")).startswith("/machine (pc-i440fx-")
+        assert await somebody.type("info virtio") == "/machine/peripheral/vs/virtio-backend [virtio-scsi]\n"
+        assert 'name "virtio-blk-pci", bus PCI, alias "virtio-blk"' in await somebody.type("info qdm")
+
+
+@waits
+async def test_help_names_every_command_once_and_in_order() -> None:
+    async with person() as somebody:
+        expected = [command.help() for command in TABLES.top.commands]
+        assert await somebody.type("help") == "".join(sorted(expected))
+        shown = [line.split()[1] for line in (await somebody.type("info")).splitlines()]
+        assert shown == sorted(command.name for command in TABLES.info.commands)
+        assert await somebody.type("help info") == await somebody.type("info")
+        assert (await somebody.type("? cont")).startswith("cont|c  -- ")
+        assert (await somebody.type("help info block")).startswith("info block [-n] [-v] [device] -- ")
+
+
+@pytest.mark.parametrize("command", TABLES.info.commands, ids=lambda command: command.name)
+def test_everything_that_is_shown_can_be_shown(command: HumanCommand) -> None:
+    @waits
+    async def run() -> None:
+        async with person() as somebody:
+            answer = await somebody.type(f"info {command.name}{' vm' if command.name == 'stats' else ''}")
+            assert "internal error" not in answer
+            assert not answer.startswith("unknown command")
+
+    run()
+
+
+@waits
+async def test_a_processor_is_named_by_a_number_that_there_is() -> None:
+    async with person() as somebody:
+        arguments = {"command-line": "info status", "cpu-index": 0}
+        assert (
+            await somebody.server.execute("human-monitor-command", arguments)
+            == "VM status: paused (prelaunch)\r\n"
+        )
+        with pytest.raises(QMPError, match="Parameter 'cpu-index' expects a CPU number"):
+            await somebody.server.execute("human-monitor-command", arguments | {"cpu-index": 1})
+
+
+@waits
+async def test_an_answer_is_what_the_schema_says() -> None:
+    async with person() as somebody:
+        SCHEMA.commands["human-monitor-command"].check_reply(await somebody.type("info status"))
+
+
+COMPLETED = [
+    ("inf", ["info"]),
+    ("info sta", ["stats", "status"]),
+    ("info  bl", ["block", "block-jobs", "blockstats"]),
+    ("help info sna", ["snapshots"]),
+    ("help sav", ["savevm"]),
+    ("eject e", ["empty"]),
+    ("eject -f e", ["empty"]),
+    ("eject empty x", []),
+    ("drive_del ", ["empty", "node"]),
+    ("set_link x o", ["off", "on"]),
+    ("device_del v", ["vs"]),
+    ("nonsense x", []),
+    ("info nonsense x", []),
+    ("zzz", []),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), COMPLETED)
+def test_words_are_completed_by_what_they_stand_for(line: str, words: list[str]) -> None:
+    @waits
+    async def run() -> None:
+        async with person() as somebody:
+            await somebody.node("node")
+            await somebody.type("drive_add 0 if=none,id=empty")
+            await somebody.device(driver="virtio-scsi-pci", id="vs")
+            assert complete(TABLES, somebody.machine, line) == words
+
+    run()
