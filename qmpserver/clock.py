@@ -105,6 +105,13 @@ class ManualClock:
         finally:
             timer.cancel()
 
+    @property
+    def next_ns(self) -> int | None:
+        """The time when the next timer falls due, or None when none is waiting."""
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
     def advance(self, delta_ns: int) -> None:
         """Move time on, running every timer that falls due, in order of its time."""
         target = self._now_ns + delta_ns
@@ -115,3 +122,22 @@ class ManualClock:
             if callback is not None:
                 callback()
         self._now_ns = target
+
+
+class SteppedClock(ManualClock):
+    """A clock that stands still until a client turns it, while events tell the time of the host."""
+
+    def realtime_us(self) -> int:
+        """Return the kernel's wall-clock time."""
+        return time.time_ns() // 1000
+
+    async def advance_to(self, time_ns: int) -> None:
+        """Move time on, timer by timer, and let whom each one wakes go on before the next.
+
+        Args:
+            time_ns: Until when; what is past already changes nothing.
+        """
+        while (next_ns := self.next_ns) is not None and next_ns <= time_ns:
+            self.advance(next_ns - self.monotonic_ns())
+            await asyncio.sleep(0)
+        self.advance(max(time_ns - self.monotonic_ns(), 0))

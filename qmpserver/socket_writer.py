@@ -4,11 +4,14 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 MAX_PIECES: Final = 512
 """Pieces handed to the kernel by one call."""
+
+_JOINED: Final = 4096
+"""Pieces that are no more bytes together are sent as one: to copy them takes less than to name them to the kernel."""
 
 BLOCKED: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket that does not block raises when there is nothing to read, or no room to write."""
@@ -23,7 +26,7 @@ class SocketWriter:
         connection: A socket that does not block; it stays the caller's.
         on_drained: Called when everything has been sent after the socket was full.
         on_lost: Called, never from inside :meth:`send`, when nothing can be sent any more.
-        on_sent: Called with the rest of each piece when the socket has taken all of it.
+        on_sent: Called with the rest of each piece when the socket has taken all of it; short pieces may be joined.
     """
 
     def __init__(
@@ -49,11 +52,11 @@ class SocketWriter:
         """Whether something waits for the other side to read."""
         return bool(self._pieces)
 
-    def send(self, pieces: Iterable[Piece]) -> None:
+    def send(self, pieces: Sequence[Piece]) -> None:
         """Send pieces one after the other; their memory stays lent until the socket has taken them."""
         if self._is_closed:
             return
-        self._pieces.extend(memoryview(piece) for piece in pieces if piece)
+        self._pieces.extend([memoryview(piece) for piece in _join(pieces) if piece])
         if not self._is_watching:
             self._write()
 
@@ -99,3 +102,8 @@ class SocketWriter:
             self._pieces.popleft()
             if self._on_sent is not None:
                 self._on_sent(first)
+
+
+def _join(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """Return several short pieces as one."""
+    return (b"".join(pieces),) if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED else pieces

@@ -33,7 +33,12 @@ class Machine:
             fd = listener.fileno()
             self.began = time.perf_counter()
             self.process = subprocess.Popen(
-                [*command, *_words(fd), "-blockdev", f"raw,node-name=n,file.driver=file,file.filename={image}"],
+                [
+                    *command,
+                    *_words(fd),
+                    "-blockdev",
+                    f"raw,node-name=n,file.driver=file,file.filename={image}",
+                ],
                 pass_fds=[fd],
                 stdin=subprocess.DEVNULL,
             )
@@ -111,7 +116,14 @@ def _virsh_start(command: list[str] | None, folder: Path) -> float:
         make_disks(here / "disks")
         (here / "x.xml").write_text(domain_xml(emulator, here / "disks"))
         seconds = 0.0
-        for line in (f"define {here / 'x.xml'}", "start x", "destroy x", "start x", "destroy x", "undefine x"):
+        for line in (
+            f"define {here / 'x.xml'}",
+            "start x",
+            "destroy x",
+            "start x",
+            "destroy x",
+            "undefine x",
+        ):
             began = time.perf_counter()
             answer = libvirt.virsh(*line.split())
             assert answer.status == 0, answer.text

@@ -22,7 +22,7 @@ The engine owns the bytes and never names a format; it meets drivers through ``d
 - :mod:`activation`: leaving images to another process, and taking them up again.
 - :mod:`external_snapshot`: putting overlays over nodes; :mod:`backing_name`: what an image names as its backing file.
 - :mod:`child_change`: children that come and go; :mod:`write_threshold`: telling of a write beyond an offset.
-- :mod:`resizing`: changing a node's size.
+- :mod:`resizing`: changing a node's size; :mod:`host_medium`: the drive of the host that its bytes come from.
 - :mod:`dirty_bitmap`: which parts of a node were written, in :mod:`bits`; found by :mod:`bitmap_lookup`, refused by
   :mod:`bitmap_checks`, changed by :mod:`bitmap_actions`, brought from and to images by :mod:`bitmap_store`.
 - :mod:`internal_snapshots`: snapshots that images keep inside themselves.

@@ -133,6 +133,12 @@ class BlockBackend:
         """Store `data`; EIO, at once, past the end of the node."""
         return self._checked(offset, len(data)).pwrite(offset, data, flags)
 
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store `data` if that takes no waiting, and say whether it is stored; if not, call :meth:`pwrite`."""
+        root = self.root
+        assert root is not None
+        return 0 <= offset <= root.size - len(data) and root.node.pwrite_at_once(offset, data)
+
     def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Make the range read as zeroes; EIO, at once, past the end of the node."""
         return self._checked(offset, length).pwrite_zeroes(offset, length, flags)

@@ -186,8 +186,8 @@ class BlockCopy:
 
     async def _copy_whole(self, offset: int, length: int) -> None:
         copier = RangeCopier(
-            self.source.node,
-            self.target.node,
+            self.source,
+            self.target,
             self._buffers,
             may_unmap=False,
             is_compressed=self.is_compressed,

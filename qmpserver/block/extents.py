@@ -1,6 +1,6 @@
 """Say which layer of a backing chain holds each part of a disk, run after run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from qmpserver.block import chain
@@ -24,7 +24,7 @@ class Extents(NamedTuple):
     layer: Node
 
 
-async def extents(top: Node, offset: int, end: int) -> AsyncIterator[Extents]:
+async def extents(top: Node, offset: int, end: int) -> AsyncGenerator[Extents, None]:
     """Go through a range of the disk that a chain shows.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from qmpserver.block import chain, copy_on_read, draining, filenames, reading, resizing, writing
+from qmpserver.block import at_once, chain, copy_on_read, draining, filenames, reading, resizing, writing
 from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.gathering import Gathering
 from qmpserver.block.head_guard import GUARDED, HeadGuard
@@ -144,6 +144,10 @@ class Edge:
         if self.node.is_held_still:
             return self._when_resumed(Node.pwrite, offset, data, flags)
         return self.node.pwrite(offset, data, flags)
+
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store `data` if that takes no waiting, and say whether it is stored."""
+        return self.node.pwrite_at_once(offset, data)
 
     def pwritev(
         self, offset: int, buffers: Sequence[memoryview], flags: int = 0
@@ -396,6 +400,17 @@ class Node:
         if self.head_guard is not None and offset < GUARDED:
             write = self.head_guard.write
         return self._change(offset, len(data), partial(write, self, offset, data, flags))
+
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store `data`, within the node's size, if that takes no waiting, and say whether it is stored.
+
+        If not, some of it may be: :meth:`pwrite` is to be called for all of it.
+        """
+        if self._quiesced or self.write_threshold is not None:
+            return False
+        if self.head_guard is not None and offset < GUARDED:
+            return False
+        return at_once.write(self, offset, data)
 
     def pwritev(
         self, offset: int, buffers: Sequence[memoryview], flags: int = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from qmpserver.block import chain, copy_range
 from qmpserver.block.copy import CHUNK, Buffers, CopyEngine
-from qmpserver.block.node import Node
+from qmpserver.block.node import Edge, Node
 from qmpserver.block.zero_map import ZeroMap
 from qmpserver.block.zeroes import zero_runs
 from qmpserver.driver_api import flags as request_flags
@@ -35,8 +35,8 @@ class RangeCopier:
     """Copies ranges of a node, as its users see it, to the same places of another.
 
     Args:
-        source: What is read.
-        target: What is written.
+        source: What is read: a node, or a link that may be led to another one between two requests.
+        target: What is written, likewise.
         engine: Lends the memory.
         may_unmap: Zeroes may give back the room they take in `target`.
         is_compressed: Data is stored compressed; ranges are whole clusters of `target`.
@@ -47,8 +47,8 @@ class RangeCopier:
 
     def __init__(
         self,
-        source: Node,
-        target: Node,
+        source: Node | Edge,
+        target: Node | Edge,
         engine: CopyEngine | Buffers,
         *,
         may_unmap: bool,
@@ -64,7 +64,7 @@ class RangeCopier:
     async def status(self, offset: int, length: int) -> BlockStatus:
         """Say what the source holds in a range; what cannot be found out counts as data."""
         try:
-            return await chain.status_above(self._source, offset, length)
+            return await chain.status_above(_node(self._source), offset, length)
         except OSError:
             return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True)
 
@@ -105,7 +105,7 @@ class RangeCopier:
     async def _copy_by_host(self, offset: int, length: int) -> int:
         # An error comes up again when the bytes are moved through memory, which tells whose it is.
         with contextlib.suppress(OSError):
-            return await copy_range.copy_between(self._source, self._target, offset, length)
+            return await copy_range.copy_between(_node(self._source), _node(self._target), offset, length)
         return 0
 
     async def _copy_through_memory(self, offset: int, length: int) -> None:
@@ -134,7 +134,7 @@ class RangeCopier:
 
     @property
     def _unit(self) -> int:
-        mapping = self._target.mapping
+        mapping = _node(self._target).mapping
         return max(mapping.subcluster_size if mapping is not None else 0, PLAIN_UNIT)
 
     async def write_zeroes(self, offset: int, length: int) -> None:
@@ -156,6 +156,10 @@ class RangeCopier:
             self.target_zeroes.note_data(offset, length)
         with _blamed("write"):
             await self._target.pdiscard(offset, length)
+
+
+def _node(place: Node | Edge) -> Node:
+    return place.node if isinstance(place, Edge) else place
 
 
 @contextlib.contextmanager

@@ -106,8 +106,8 @@ def _creatable_filename(daemon: Daemon, name: str) -> str:
 
 
 async def _create_plain(daemon: Daemon, filename: str, size: int) -> None:
-    """Make a raw image, which is a file of the image's size and nothing else."""
-    protocol = daemon.registry.find("file")
+    """Make a raw image, which is a file of the image's size and nothing else, or a device that has room for it."""
+    protocol = daemon.registry.find(filenames.path_options(filename)["driver"])
     assert issubclass(protocol, SupportsCreateFile)
     await protocol.create_file({"filename": filename, "size": size})
 

@@ -17,6 +17,7 @@
 - :mod:`interception`: how a job takes part in what goes through its filter.
 - :mod:`point_in_time`: how a filter has what it filters kept as it was.
 - :mod:`measuring`: how large the file of an image would be.
+- :mod:`device_probing`: which names are devices of the host; :mod:`device_requests`: what only those can do.
 - :mod:`extras`: small protocols for what only some drivers can do.
 - :mod:`reopening`: what drivers need not write who do not mind being reopened.
 - :mod:`registry`: driver names and how to find the class behind each.

@@ -58,6 +58,9 @@ class BlockChild(Protocol):
     async def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> None:
         """Store `data` at `offset`."""
 
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store `data` if that takes no waiting, and say whether it is stored; if not, some of it may be."""
+
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
         """Store buffers, one behind the other, from `offset` on."""
 

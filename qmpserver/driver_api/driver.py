@@ -163,6 +163,13 @@ class BlockDriver(ABC):
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         """Store `data` at `offset`."""
 
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store `data` if that takes no waiting, and say whether it is stored; if not, `pwrite` is called for all of it.
+
+        A driver with a debug hook never does, nor does one whose requests have to be aligned.
+        """
+        return False
+
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
         """Store buffers, one behind the other, from `offset` on.  A driver that need not join them does better."""
         await self.pwrite(offset, memoryview(b"".join(buffers)), flags)
@@ -244,6 +251,10 @@ class MappingDriver(BlockDriver):
             CorruptImage: The image's tables contradict its format.
             OSError: A table cannot be read.
         """
+
+    def map_at_once(self, offset: int, length: int) -> Mapping | None:
+        """Say what `map` says, or None where that is not known without waiting or is not simple."""
+        return None
 
     async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
         """Say where the range lives, run after run from its beginning, as far as that is known at once.

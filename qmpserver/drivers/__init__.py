@@ -1,6 +1,6 @@
 """Formats, protocols and filters: one room each, side by side on :mod:`qmpserver.driver_api`.
 
-- ``file/``: the `file` protocol, a regular file of the host.
+- ``file/``: the `file` protocol, a regular file of the host; ``host_device/``: `host_device` and `host_cdrom`, built on it.
 - :mod:`null`: the `null-co` and `null-aio` protocols.
 - :mod:`raw`: the `raw` format.
 - ``qcow2/``: the `qcow2` format.

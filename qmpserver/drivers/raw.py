@@ -120,6 +120,10 @@ class RawDriver(MappingDriver):
 
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range lies: always in `file`, in one run."""
+        return self.map_at_once(offset, length)
+
+    def map_at_once(self, offset: int, length: int) -> Mapping:
+        """Say where the range lies."""
         return Mapping(MappingKind.DATA, length, self._file, offset + self._offset, in_place=True)
 
     async def allocate(self, offset: int, length: int) -> Allocation:

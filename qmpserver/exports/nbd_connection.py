@@ -22,6 +22,7 @@ from qmpserver.nbd.request_buffer import BUFFER, RequestBuffer
 from qmpserver.nbd.server_handshake import Negotiated, ServerHandshake, Turn
 from qmpserver.nbd.server_requests import Request
 from qmpserver.nbd.wire import ProtocolError
+from qmpserver.polling import BusyPoll
 from qmpserver.socket_writer import BLOCKED, SocketWriter
 
 MAX_IN_FLIGHT: Final = 64
@@ -44,6 +45,7 @@ class Host(Protocol):
     """What a connection needs of its server."""
 
     log: Logger
+    busy_poll: BusyPoll
 
     def handshake(self) -> ServerHandshake:
         """Return a new client's handshake."""
@@ -157,6 +159,7 @@ class NbdConnection:
             self._lose(error)
             return
         if count:
+            self._host.busy_poll.received()
             self._take_turn()
         else:
             self._end_input()
@@ -192,7 +195,9 @@ class NbdConnection:
                 try:
                     self._run_requests(self._input, out)
                 finally:
-                    self._output.send(out)
+                    if out:
+                        self._output.send(out)
+                        self._host.busy_poll.replied()
         except ProtocolError as error:
             self._host.log.info("nbd client cut off", reason=str(error))
             self.close()
@@ -329,7 +334,8 @@ class NbdConnection:
             out += self._server.refuse(request, problem)
             return
         try:
-            out += tasks.step(self._server.serve(request))
+            reply = self._server.serve_at_once(request)
+            out += tasks.step(self._server.serve(request)) if reply is None else reply
         except tasks.Pending as pending:
             self._run_on(request, pending.rest)
         except Exception as error:  # noqa: BLE001 - here a request ends

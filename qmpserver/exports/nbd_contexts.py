@@ -4,10 +4,13 @@ Source: the NBD protocol, "Metadata contexts"; the ``qemu:`` namespace as QEMU's
 """
 
 from abc import ABC, abstractmethod
+from contextlib import aclosing
 
 from qmpserver.block import chain
 from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver.block.extents import extents
 from qmpserver.block.node import Node
+from qmpserver.driver_api.status import BlockStatus
 from qmpserver.nbd.constants import StateFlag
 from qmpserver.nbd.contexts import ALLOCATION_DEPTH, BASE_ALLOCATION, DIRTY_BITMAP
 
@@ -69,15 +72,43 @@ class AllocationContext(_ByStatus):
 
     name: str = BASE_ALLOCATION
 
+    async def extents(self, node: Node, offset: int, length: int, *, only_one: bool) -> list[Extent]:
+        """Describe the range, by as many runs at a time as a layer knows at once."""
+        if only_one:
+            return await super().extents(node, offset, length, only_one=True)
+        found: list[Extent] = []
+        async with aclosing(extents(node, offset, offset + length)) as layers:
+            async for layer in layers:
+                if not _add(found, layer.statuses):
+                    break
+        return found
+
     async def run(self, node: Node, offset: int, length: int) -> Extent:
         """Describe the first run."""
         status = await chain.status_above(node, offset, length)
-        flags = 0
-        if not status.is_allocated or not status.is_data:
-            flags |= StateFlag.HOLE
-        if status.is_zero:
-            flags |= StateFlag.ZERO
-        return status.length, int(flags)
+        return status.length, _allocation_flags(status)
+
+
+def _add(found: list[Extent], statuses: list[BlockStatus]) -> bool:
+    """Add extents, as many as one reply has room for; say whether that was all."""
+    for status in statuses:
+        flags = _allocation_flags(status)
+        if found and found[-1][1] == flags:
+            found[-1] = (found[-1][0] + status.length, flags)
+        elif len(found) < MAX_EXTENTS:
+            found.append((status.length, flags))
+        else:
+            return False
+    return True
+
+
+_HOLE, _ZERO = StateFlag.HOLE.value, StateFlag.ZERO.value
+"""As plain numbers: there may be thousands of runs."""
+
+
+def _allocation_flags(status: BlockStatus) -> int:
+    flags = 0 if status.is_allocated and status.is_data else _HOLE
+    return flags | _ZERO if status.is_zero else flags
 
 
 class DepthContext(_ByStatus):

@@ -74,6 +74,15 @@ class RequestServer:
         """Return the reply to a request that is forbidden."""
         return [self._writer.failed(request, error)]
 
+    def serve_at_once(self, request: Request) -> Reply | None:
+        """Carry out a request that nothing forbids if it need not wait, and return its reply; else None."""
+        if request.command != _WRITE or self._write_flags(request):
+            return None
+        if not self._backend.pwrite_at_once(request.offset, request.data):
+            return None
+        recycling.give_back(request.data)
+        return [self._writer.done(request)]
+
     async def serve(self, request: Request) -> Reply:
         """Carry out a request that nothing forbids, and return its reply, whatever becomes of it."""
         try:
@@ -192,6 +201,7 @@ class RequestServer:
         return reply
 
 
+_WRITE: Final = Command.WRITE.value
 _FUA: Final = CommandFlag.FUA.value
 _DF: Final = CommandFlag.DF.value
 """As plain numbers: these are looked at for every request."""

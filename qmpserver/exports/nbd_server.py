@@ -16,6 +16,7 @@ from qmpserver.log import get_logger
 from qmpserver.nbd.constants import TransmissionFlag
 from qmpserver.nbd.export_info import ExportInfo
 from qmpserver.nbd.server_handshake import ServerHandshake
+from qmpserver.polling import BusyPoll
 from qmpserver.sockets import SocketAddress
 from qmpserver.units import NS_PER_SECOND
 
@@ -58,6 +59,7 @@ class NbdServer:
         self.options = options
         self.on_last_gone: Callable[[], object] = lambda: None
         self.log = get_logger("nbd")
+        self.busy_poll = BusyPoll()
         self._clock = clock
         self._exports: dict[str, NbdExport] = {}
         self._connections: set[NbdConnection] = set()

@@ -4,7 +4,9 @@ The words are QEMU's.  `machine` is the whole, a daemon that also has devices; `
 `config` is what the command line said of it; `devices/` knows the types of devices, their properties and
 buses, and the tree of those that are there; `media/` is the side of a device that uses a node: its tray, its
 error policy, its limits and what is counted of it; `boards`, `processors`, `cpu_models`, `cpu_features` and
-`option_parameters` are facts of QEMU's; `memory_backend` and `random_source` are objects; `migration/` hands the machine to another process.
+`option_parameters` are facts of QEMU's; `memory_backend` and `random_source` are objects; `saved_state` is what is kept of a machine, `handover` gathers and
+restores it with its images, `travelling_bitmaps` takes dirty bitmaps along, `snapshot_keeper` keeps it in images;
+`migration/` hands the machine to another process; `qtest/` lets a test turn its clock.
 
 `commands.machine` and `cli.machine` stand above it; nothing here speaks QMP.
 """

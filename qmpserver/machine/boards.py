@@ -58,6 +58,11 @@ class Board:
         """The type of its processors when none is named."""
         return f"{self.default_cpu}-x86_64-cpu" if self.default_cpu else None
 
+    @property
+    def has_flash(self) -> bool:
+        """Whether its firmware can lie in flash."""
+        return self.family in ("pc", "q35")
+
 
 _PC = Board(
     "",

@@ -9,11 +9,42 @@ from qmpserver.machine.cpu_features import NUMBERS, SWITCHES, TEXTS
 from qmpserver.machine.cpu_models import CPU_MODELS, CpuModel
 
 _OTHER_SPELLINGS: Mapping[str, str] = {
-    "sse3": "pni", "sse4-1": "sse4.1", "sse4-2": "sse4.2", "sse4_1": "sse4.1", "sse4_2": "sse4.2",
-    "ffxsr": "fxsr-opt", "i64": "lm", "xd": "nx", "pclmuldq": "pclmulqdq", "hv-avic": "hv-apicv",
+    "sse3": "pni",
+    "sse4-1": "sse4.1",
+    "sse4-2": "sse4.2",
+    "sse4_1": "sse4.1",
+    "sse4_2": "sse4.2",
+    "ffxsr": "fxsr-opt",
+    "i64": "lm",
+    "xd": "nx",
+    "pclmuldq": "pclmulqdq",
+    "hv-avic": "hv-apicv",
     **{
         name.replace("-", "_"): name
-        for name in ["cmp-legacy", "ds-cpl", "fxsr-opt", "kvm-asyncpf", "kvm-asyncpf-int", "kvm-mmu", "kvm-nopiodelay", "kvm-poll-control", "kvm-pv-eoi", "kvm-pv-unhalt", "kvm-steal-time", "lahf-lm", "lbr-fmt", "nodeid-msr", "nrip-save", "pause-filter", "perfctr-core", "perfctr-nb", "svm-lock", "tsc-adjust", "tsc-scale", "vmcb-clean"]
+        for name in [
+            "cmp-legacy",
+            "ds-cpl",
+            "fxsr-opt",
+            "kvm-asyncpf",
+            "kvm-asyncpf-int",
+            "kvm-mmu",
+            "kvm-nopiodelay",
+            "kvm-poll-control",
+            "kvm-pv-eoi",
+            "kvm-pv-unhalt",
+            "kvm-steal-time",
+            "lahf-lm",
+            "lbr-fmt",
+            "nodeid-msr",
+            "nrip-save",
+            "pause-filter",
+            "perfctr-core",
+            "perfctr-nb",
+            "svm-lock",
+            "tsc-adjust",
+            "tsc-scale",
+            "vmcb-clean",
+        ]
     },
 }
 """Names that mean the same as others."""
@@ -22,7 +53,17 @@ _LEVELS = ("level", "xlevel", "xlevel2")
 """Each is as its least unless it is said otherwise."""
 
 _READ_ONLY = frozenset(
-    ["crash-information", "feature-words", "filtered-features", "hotpluggable", "hotplugged", "memory", "realized", "type", "unavailable-features"]
+    [
+        "crash-information",
+        "feature-words",
+        "filtered-features",
+        "hotpluggable",
+        "hotplugged",
+        "memory",
+        "realized",
+        "type",
+        "unavailable-features",
+    ]
 )
 """What is no part of a model."""
 
@@ -30,12 +71,64 @@ _ONLY_WHAT_THE_HOST_HAS = frozenset(("host-cache-info", "migratable"))
 """Properties of models that are whatever there is."""
 
 _NOT_STATIC = frozenset(
-    ["apic-id", "avx10-version", "check", "core-id", "cpuid-0xb", "die-id", "enforce", "fill-mtrr-mask", "guest-phys-bits", "host-cache-info", "host-phys-bits", "host-phys-bits-limit", "kvm", "kvm-pv-enforce-cpuid", "l3-cache", "lbr-fmt", "legacy-cache", "legacy-multi-node", "level-func7", "memory", "migratable", "min-xlevel2", "module-id", "node-id", "phys-bits", "pmu", "realized", "socket-id", "start-powered-off", "tcg-cpuid", "thread-id", "tsc-frequency", "ucode-rev", "vmware-cpuid-freq", "xen-vapic"]
+    [
+        "apic-id",
+        "avx10-version",
+        "check",
+        "core-id",
+        "cpuid-0xb",
+        "die-id",
+        "enforce",
+        "fill-mtrr-mask",
+        "guest-phys-bits",
+        "host-cache-info",
+        "host-phys-bits",
+        "host-phys-bits-limit",
+        "kvm",
+        "kvm-pv-enforce-cpuid",
+        "l3-cache",
+        "lbr-fmt",
+        "legacy-cache",
+        "legacy-multi-node",
+        "level-func7",
+        "memory",
+        "migratable",
+        "min-xlevel2",
+        "module-id",
+        "node-id",
+        "phys-bits",
+        "pmu",
+        "realized",
+        "socket-id",
+        "start-powered-off",
+        "tcg-cpuid",
+        "thread-id",
+        "tsc-frequency",
+        "ucode-rev",
+        "vmware-cpuid-freq",
+        "xen-vapic",
+    ]
 )
 """What a static expansion leaves out, apart from what begins with ``hv-`` or ``x-``: it is not the model's."""
 
 _ON = frozenset(
-    ["check", "cpuid-0xb", "fill-mtrr-mask", "kvm", "l3-cache", "legacy-cache", "tcg-cpuid", "vmware-cpuid-freq", "x-amd-topoext-features-only", "x-consistent-cache", "x-l1-cache-per-thread", "x-migrate-error-code", "x-migrate-smi-count", "x-vendor-cpuid-only", "x-vendor-cpuid-only-v2"]
+    [
+        "check",
+        "cpuid-0xb",
+        "fill-mtrr-mask",
+        "kvm",
+        "l3-cache",
+        "legacy-cache",
+        "tcg-cpuid",
+        "vmware-cpuid-freq",
+        "x-amd-topoext-features-only",
+        "x-consistent-cache",
+        "x-l1-cache-per-thread",
+        "x-migrate-error-code",
+        "x-migrate-smi-count",
+        "x-vendor-cpuid-only",
+        "x-vendor-cpuid-only-v2",
+    ]
 )
 """What is on unless a model says otherwise."""
 

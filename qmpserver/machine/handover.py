@@ -147,6 +147,8 @@ class MachineHandover:
         """
         arrived = travelling_bitmaps.unpack(self._engine.graph, saved.bitmaps, mapping)
         travelling_bitmaps.install(arrived)
+        # What is opened from now on is this process's.
+        self._engine.opener.opens_active = True
         for path, is_open in saved.trays.items():
             self._drives.find(qdev_id=path).is_tray_open = is_open
 

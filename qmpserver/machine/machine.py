@@ -1,7 +1,7 @@
 """Hold what a machine is made of: a daemon, its run state, its devices and their media."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from qmpserver.block.graph import is_well_formed
 from qmpserver.block.opener import Gate
@@ -14,7 +14,6 @@ from qmpserver.machine.devices.board import build_board
 from qmpserver.machine.devices.references import References
 from qmpserver.machine.devices.tree import DeviceTree
 from qmpserver.machine.devices.types.table import OBJECT_TYPES
-from qmpserver.machine.hand_io import HandIo
 from qmpserver.machine.handover import MachineHandover
 from qmpserver.machine.media import drive_info, drive_stats
 from qmpserver.machine.media.placement import USUAL_UNITS
@@ -31,6 +30,9 @@ from qmpserver.machine.snapshot_keeper import SnapshotKeeper
 from qmpserver.qom.tree import Item
 from qmpserver.qom.types import TypeTable
 from qmpserver.schema.model import Schema
+
+if TYPE_CHECKING:  # what a start does not need is imported when it is asked for
+    from qmpserver.machine.hand_io import HandIo
 
 _log = get_logger("machine")
 
@@ -66,10 +68,10 @@ class Machine(Daemon):
         handover: What of it is kept, or passes from one process to another.
         migration: How it is handed to another process.
         drives: What its devices read and write.
-        hand_io: Requests that users make of drives and nodes themselves.
         netdevs: The ids of its network backends, which carry nothing.
         audiodevs: Its audio backends by id, which play nothing.
         devices: Its devices.
+        on_close: Called at its end, before anything is parted with.
     """
 
     def __init__(
@@ -92,9 +94,10 @@ class Machine(Daemon):
         self.processor_threads = ProcessorThreads()
         self.drives = self._make_drives()
         self.graph.devices = self.drives
-        self.hand_io = HandIo(self.graph, schema)
+        self._hand_io: HandIo | None = None
         self.state.on_resume.append(self.drives.resume)
         self.state.on_reset.append(self.drives.reset)
+        self.on_close: list[Callable[[], Awaitable[None]]] = []
         self.netdevs: set[str] = set()
         self.audiodevs: dict[str, dict[str, Any]] = {}
         self.devices = self._make_devices()
@@ -127,6 +130,15 @@ class Machine(Daemon):
         return devices
 
     @property
+    def hand_io(self) -> "HandIo":
+        """Requests that users make of drives and nodes themselves."""
+        from qmpserver.machine.hand_io import HandIo  # noqa: PLC0415 - few users do
+
+        if self._hand_io is None:
+            self._hand_io = HandIo(self.graph, self.schema)
+        return self._hand_io
+
+    @property
     def object_types(self) -> TypeTable:
         """The types of objects that there are."""
         return OBJECT_TYPES
@@ -134,11 +146,13 @@ class Machine(Daemon):
     def further_objects(self) -> Mapping[str, Item]:
         """Return the machine itself, with its devices."""
         config = self.config
-        values = {
+        values: dict[str, Any] = {
             "memory": {"size": self.memory_size},
             "memory-backend": f"/objects/{config.memory.backend or config.board.default_ram_id}",
             "smp": topology_to_wire(config.topology),
         }
+        for number, flash in enumerate(device for device in self.devices if device.is_a("cfi.pflash01")):
+            values[f"pflash{number}"] = flash.get_property("drive")
         return {"machine": self.devices.objects.as_object(f"{config.machine_type}-machine", values)}
 
     async def block_info(self, *, flat: bool) -> list[dict[str, Any]]:
@@ -191,6 +205,8 @@ class Machine(Daemon):
 
     async def close(self) -> None:
         """Part with all media, then do what every daemon does at its end."""
+        for close in self.on_close:
+            await close()
         self.processor_threads.close()
         await self.migration.close()
         await self.devices.unplugging.close()

@@ -35,13 +35,15 @@ _PC = _words(
     "fd-bootchk:boolean x-south-bridge hmat:boolean pcspk-audiodev"
 )
 
+_FLASH = _words("pflash0 pflash1")
+
 _MICROVM = _words(
     "rtc:auto pcie:auto ioapic2:auto isa-serial:boolean x-option-roms:boolean auto-kernel-cmdline:boolean"
 )
 
 _FAMILIES: Mapping[str, Parameters] = {
-    "pc": {**_PC_AND_MICROVM, **_PC},
-    "q35": {**_PC_AND_MICROVM, **_PC},
+    "pc": {**_PC_AND_MICROVM, **_PC, **_FLASH},
+    "q35": {**_PC_AND_MICROVM, **_PC, **_FLASH},
     "isapc": {**_PC_AND_MICROVM, **_PC},
     "microvm": {**_PC_AND_MICROVM, **_MICROVM},
 }

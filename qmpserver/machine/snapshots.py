@@ -4,9 +4,8 @@ A snapshot is taken of every image that can be written and that a device uses, o
 state lies in the first of them.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from qmpserver.block import internal_snapshots
 from qmpserver.block.backend import BlockBackend
@@ -16,12 +15,7 @@ from qmpserver.block.node import Node
 from qmpserver.driver_api.extras import SnapshotInfo
 from qmpserver.errors import QMPError, error_text
 from qmpserver.jobs import machine_state
-from qmpserver.machine import saved_state
 from qmpserver.machine.machine import Machine
-from qmpserver.machine.run_states import RunState
-from qmpserver.machine.saved_state import SavedState
-
-T = TypeVar("T")
 
 _NOWHERE: Final = "no block device can store vmstate for snapshot"
 
@@ -70,17 +64,25 @@ async def save(machine: Machine, tag: str | None) -> None:
     Raises:
         QMPError: It cannot be had; what was there of the name may be gone.
     """
-    await _standing_still(machine, lambda state: _save(machine, tag, state))
+    state = machine.state_keeper.stop_to_save()
+    try:
+        async with machine.graph.lock:
+            await _save(machine, tag, machine_state.pack(state))
+    finally:
+        machine.state_keeper.go_on()
 
 
 async def load(machine: Machine, tag: str) -> None:
     """Go back to a snapshot.
 
     Raises:
-        QMPError: There is none that fits; or, once images are changed, one cannot be read, and then the machine
-            stands still.
+        QMPError: There is none that fits, and nothing has changed; or, once images are changed, one cannot be read.
+            The machine stands still.
     """
-    await _standing_still(machine, lambda _state: _load(machine, tag))
+    machine.state_keeper.stop_to_load()
+    async with machine.graph.lock:
+        await _load(machine, tag)
+    machine.state_keeper.go_on()
 
 
 async def delete(machine: Machine, tag: str) -> None:
@@ -99,27 +101,13 @@ async def delete(machine: Machine, tag: str) -> None:
         await _delete(machine, images, tag)
 
 
-async def _standing_still(machine: Machine, work: Callable[[RunState], Awaitable[T]]) -> T:
-    """Do something while the machine does not run."""
-    before = machine.state.status
-    if machine.state.running:
-        machine.state.stop(RunState.SAVE_VM)
-    try:
-        async with machine.graph.lock:
-            return await work(before)
-    finally:
-        if before is RunState.RUNNING:
-            machine.state.resume()
-
-
-async def _save(machine: Machine, tag: str | None, state: RunState) -> None:
+async def _save(machine: Machine, tag: str | None, record: bytes) -> None:
     images = images_of(machine)
     for image in images:
         check_not_busy(image.node)
     now_us = machine.clock.realtime_us()
     name = tag if tag is not None else _name_of_time(now_us)
     await _delete(machine, images, name)
-    record = machine_state.pack(machine.handover.capture(state).to_document())
     taken: list[tuple[SnapshotImage, SnapshotInfo]] = []
     try:
         for image in images:
@@ -159,17 +147,17 @@ async def _load(machine: Machine, tag: str) -> None:
             await image.apply(snapshot)
         except OSError as error:
             raise _failed(machine, image, "load", tag, error) from error
-    machine.handover.restore(state)
+    machine.state_keeper.restore(state)
 
 
-async def _read_state(machine: Machine, image: SnapshotImage, snapshot: SnapshotInfo) -> SavedState:
+async def _read_state(machine: Machine, image: SnapshotImage, snapshot: SnapshotInfo) -> dict[str, Any]:
     """Return the state of the machine that lies in a snapshot, and fits this one."""
     if not snapshot.vm_state_size:
         raise QMPError("This is a disk-only snapshot. Revert to it  offline using qemu-img")
     record = bytearray(min(snapshot.vm_state_size, machine_state.MAX_RECORD))
     await image.driver.read_snapshot_vm_state(snapshot.snapshot_id, 0, memoryview(record))
-    state = saved_state.from_document(machine_state.parse(bytes(record)))
-    machine.handover.check(state, same_uuid=False)
+    state = machine_state.parse(bytes(record))
+    machine.state_keeper.check(state)
     return state
 
 

@@ -5,8 +5,7 @@
 * :mod:`~qmpserver.monitor.client`: one client: its session, its commands under way, its backlog;
 * :mod:`~qmpserver.monitor.monitor`: all clients of one set of commands, and the events they get;
 * :mod:`~qmpserver.monitor.doors`: where clients come in, or are called;
-* :mod:`~qmpserver.monitor.fds`: descriptors that clients passed;
-* :mod:`~qmpserver.monitor.polling`: staying awake for a client whose next command is about to come.
+* :mod:`~qmpserver.monitor.fds`: descriptors that clients passed.
 
 Each file reads bytes, feeds the core in :mod:`qmpserver.qmp`, and writes what it answers; decisions
 of the protocol are made there.  Used by :mod:`qmpserver.server`.

@@ -75,6 +75,9 @@ class MemoryFile:
         self.data[offset : offset + len(data)] = data
         self.log.append(("write", offset, bytes(data)))
 
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        return False
+
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
         await self.pwrite(offset, memoryview(b"".join(buffers)), flags)
 

@@ -22,7 +22,11 @@ SCHEMA = load(with_machine=True)
 EMULATOR = "qemu-system-x86_64"
 PATIENCE_TURNS = 1000
 
-DISK = {"driver": "qcow2", "node-name": "disk", "file": {"driver": "file", "node-name": "f", "filename": "disk"}}
+DISK = {
+    "driver": "qcow2",
+    "node-name": "disk",
+    "file": {"driver": "file", "node-name": "f", "filename": "disk"},
+}
 DEVICE = "virtio-blk-pci,drive=disk,id=device"
 
 _SHOWN = ("status", "error-desc", "socket-address")
@@ -101,7 +105,11 @@ async def _play_step(server: Server, events: list[dict[str, Any]], item: Step) -
     except QMPError as error:
         reply = {"error": {"class": error.wire_class, "desc": error.description}}
     for _turn in range(PATIENCE_TURNS):
-        if item.until is None or item.execute == "query-status" or any(_word(event) == item.until for event in events):
+        if (
+            item.until is None
+            or item.execute == "query-status"
+            or any(_word(event) == item.until for event in events)
+        ):
             break
         await asyncio.sleep(0.01)
     taken = events.copy()
@@ -136,9 +144,13 @@ def play_theirs(session: PairSession, folder: Path) -> list[Any]:
         _emulator(folder, "target", "-incoming", "defer", "-device", DEVICE, *further) as target,
     ):
         sides = {"source": source, "target": target}
-        for side in sides.values():
-            _say(*side, Step("qmp_capabilities"))
-        return [_say(*sides[side], item) for side, item in session.steps]
+        for client, lines in sides.values():
+            _say(client, lines, Step("qmp_capabilities"))
+        story = []
+        for name, item in session.steps:
+            client, lines = sides[name]
+            story.append(_say(client, lines, item))
+        return story
 
 
 def _say(client: Any, lines: Any, item: Step) -> Any:

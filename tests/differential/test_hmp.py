@@ -332,6 +332,9 @@ SESSIONS = {
             savevm first # RESUME
             loadvm first # RESUME
             info status
+            loadvm nothing # STOP
+            info status
+            cont # RESUME
             stop # STOP
             delvm nothing
             delvm

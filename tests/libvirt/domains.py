@@ -91,7 +91,7 @@ def make_encrypted(folder: Path) -> None:
     options = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"
     # qemu-img now and then cannot tell how fast a busy machine is, and gives up.
     ours = (sys.executable, "-m", "qmpserver", "img")
-    words = [*ours, "create", "-q", *secret, "-f", "qcow2", "-o", options, file, "4M"]
+    words: list[str | Path] = [*ours, "create", "-q", *secret, "-f", "qcow2", "-o", options, file, "4M"]
     subprocess.run(words, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     where = f"driver=qcow2,file.filename={file},encrypt.key-secret=s"
     words = [need("qemu-io"), *secret, "-c", "write -q -P 0x66 0 64k", "--image-opts", where]

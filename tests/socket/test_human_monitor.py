@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -37,7 +38,7 @@ class Screen:
         while end not in self._seen:
             assert time.monotonic() < deadline, self._seen
             if select.select([self._fd], [], [], 0.1)[0]:
-                data = os.read(self._fd, 4096)
+                data = os.read(self._fd, 1 << 20)
                 assert data, self._seen
                 self._seen += data
         shown, _, self._seen = self._seen.partition(end)
@@ -46,7 +47,7 @@ class Screen:
     def ends(self) -> bytes:
         """Return the rest, once the other end has gone."""
         with contextlib.suppress(OSError):
-            while data := os.read(self._fd, 4096):
+            while data := os.read(self._fd, 1 << 20):
                 self._seen += data
         return self._seen
 
@@ -102,6 +103,34 @@ def test_somebody_types_lines_over_a_socket(tmp_path: Path) -> None:
         assert process.wait(TIMEOUT_S) == 0
 
 
+def test_much_that_is_typed_at_once_is_worked_off_as_it_is_read(tmp_path: Path) -> None:
+    with at_socket(tmp_path) as (screen, process):
+        screen.until(BANNER)
+        screen.type("x" * 1000 + "\r")
+        for _ in range(20):
+            screen.type("help\r" * 100)
+        assert len(screen.until(b"unknown command: '" + b"x" * 1000 + b"'\r\n(qemu) ")) > 2_000_000
+        memory_kib = int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[0])
+        assert memory_kib < 150_000
+        screen.type("\rquit\r")
+        assert screen.ends().count(b"-- describe a command, or all\r\n") == 2000
+        assert process.wait(TIMEOUT_S) == 0
+
+
+def test_what_was_typed_before_the_end_is_carried_out(tmp_path: Path) -> None:
+    command = [*OURS, *QUIET, "-monitor", "stdio"]
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        input=b"info status\nquit\n",
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert b"VM status: paused (prelaunch)\r\n" in ended.stdout
+
+
 def test_each_person_has_a_line_and_a_history(tmp_path: Path) -> None:
     with at_socket(tmp_path) as (one, process):
         one.until(BANNER)
@@ -148,7 +177,7 @@ def test_a_terminal_hands_over_each_key_and_is_given_back(tmp_path: Path, words:
         before = termios.tcgetattr(slave)
         screen.until(b"(qemu) ")
         assert not termios.tcgetattr(slave)[3] & (termios.ECHO | termios.ICANON)
-        screen.type("info sta\t")
+        screen.type("info statu\t")
         screen.until(b"info status \x1b[K")
         screen.type("\r")
         screen.until(b"VM status: paused (prelaunch)")

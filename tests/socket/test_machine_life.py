@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.images import make_qcow2
-from tests.socket.process import OURS, TIMEOUT_S, Client, DaemonProcess, environment
+from tests.socket.process import OURS, TIMEOUT_S, Client, DaemonProcess, environment, run_to_end
 
 QUIET = ("-display", "none", "-nodefaults", "-no-user-config")
 
@@ -182,3 +183,35 @@ def test_it_has_drives_that_nobody_asked_for_unless_told_not_to(tmp_path: Path) 
         assert names == ["ide1-cd0", "floppy0"]
         labels = {chardev["label"] for chardev in client.execute("query-chardev")["return"]}
         assert labels == {"compat_monitor0", "serial0", "parallel0"}
+
+
+def test_a_second_machine_on_an_image_is_told_that_another_has_it(tmp_path: Path) -> None:
+    make_qcow2(tmp_path / "a.qcow2", 1 << 20)
+    words = ("-S", "-drive", "file=a.qcow2,format=qcow2")
+    with monitored(tmp_path, *words):
+        second = run_to_end("machine", *QUIET, *words, folder=tmp_path)
+    assert (second.returncode, second.stderr) == (
+        1,
+        'qmpserver: -drive file=a.qcow2,format=qcow2: Failed to get "write" lock\n'
+        "Is another process using the image [a.qcow2]?\n",
+    )
+
+
+def test_a_machine_that_was_killed_leaves_its_image_to_the_next(tmp_path: Path) -> None:
+    make_qcow2(tmp_path / "a.qcow2", 1 << 20)
+    words = ("-S", "-drive", "file=a.qcow2,format=qcow2", "-pidfile", "pid")
+    for _ in range(2):
+        with monitored(tmp_path, *words) as started:
+            started.end(signal.SIGKILL)
+
+
+def test_a_person_is_told_of_a_terminal_and_of_a_format_that_was_guessed(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(1 << 20))
+    words = ("-S", "-chardev", "pty,id=c", "-drive", "file=a.raw")
+    with monitored(tmp_path, *words) as started:
+        started.process.terminate()
+        out, complaints = started.process.communicate(timeout=TIMEOUT_S)
+    assert re.fullmatch(rb"char device redirected to /dev/pts/\d+ \(label c\)\n", out)
+    assert complaints.startswith(
+        b"WARNING: Image format was not specified for 'a.raw' and probing guessed raw.\n"
+    )

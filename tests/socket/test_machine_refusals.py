@@ -108,7 +108,15 @@ SAME: list[tuple[str, str]] = [
     ("-smbios type=99", "-smbios type=99: Don't know how to build fields for SMBIOS type 99"),
     ("-acpitable sig=FOO", "-acpitable sig=FOO: '-acpitable' requires one of 'data' or 'file'"),
     ("-usbdevice foo", "-usbdevice foo: could not add USB device 'foo'"),
+    ("-fw_cfg opt/x", "-fw_cfg opt/x: name, plus exactly one of file, string and gen_id, are needed"),
+    ("-fw_cfg name=opt/x,foo=1", "-fw_cfg name=opt/x,foo=1: Invalid parameter 'foo'"),
+    ("-icount foo", "-icount foo: icount: Invalid shift value"),
+    ("-g 800x600", "-g 800x600: Option not supported for this target"),
+    ("-machine q35,pflash0=foo", "Property 'cfi.pflash01.drive' can't find value 'foo'"),
     ("-device", "-device: requires an argument"),
+    ("-device id=x", "-device id=x: Parameter 'driver' is missing"),
+    ('-device {"driver":3}', "-device {{\"driver\":3}}: Parameter 'driver' is missing"),
+    ("-object secret,id=s", "Either 'file' or 'data' must be provided"),
     ("-device foo", "-device foo: 'foo' is not a valid device model name"),
     ("-device virtio-rng-pci,foo=1", "-device virtio-rng-pci,foo=1: Property 'virtio-rng-pci.foo' not found"),
     (
@@ -178,7 +186,7 @@ OTHER_THAN_7_2: list[tuple[str, str]] = [
 ]
 
 OUR_OWN: list[tuple[str, str]] = [
-    ("-vnc :1", "-vnc :1: not supported: there is no such thing here"),
+    ("-vnc :1", "-vnc :1: not supported: only 'none' is, since there is nothing to see or to debug"),
     ("-fsdev local,id=a", "-fsdev local,id=a: not supported: there is no such thing here"),
     ("-display gtk", "-display gtk: Display 'gtk' is not available: there is nothing to see"),
     ("-log-level loud", "-log-level loud: Parameter 'log-level' does not accept value 'loud'"),

@@ -55,11 +55,10 @@ def side(folder: Path, *words: str) -> Iterator[Side]:
     """Start one of the two, which tells of its migration."""
     folder.mkdir()
     with DaemonProcess(*WORDS, *words, folder=folder, door=["machine"]) as process:
-        with Client.at(os.path.relpath(folder / "qmp")) as client:
-            wanted = [
-                {"capability": name, "state": True}
-                for name in ("events", "pause-before-switchover", "dirty-bitmaps")
-            ]
+        client = Client.at(os.path.relpath(folder / "qmp"))
+        with client:
+            names = ("events", "pause-before-switchover", "dirty-bitmaps")
+            wanted = [{"capability": name, "state": True} for name in names]
             assert client.execute("migrate-set-capabilities", capabilities=wanted) == {"return": {}}
             yield Side(process, client)
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 HEADING = "## The origin, accounted for"
 _PLACE = re.compile(r"`([a-z_0-9/]+(?:/[a-z_0-9]+)?(?:\.py)?)(?:::([A-Za-z_0-9.]+))?`")
@@ -39,8 +37,6 @@ block_job_cancel_sync stream_start
 def rows() -> list[list[str]]:
     """Return the cells of the table, row by row."""
     page = (ROOT / "ARCHITECTURE.md").read_text()
-    if HEADING not in page:
-        pytest.skip("the table is not in yet")
     section = page.partition(HEADING)[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

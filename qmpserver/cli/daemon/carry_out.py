@@ -60,7 +60,7 @@ class Startup:
         try:
             await self._actions[option.name](option)
         except QMPError as error:
-            raise OptionError(error.description, option.written) from error
+            raise OptionError(error.description, option.written, error.hint) from error
         except OSError as error:
             raise OptionError(error_text(error), option.written) from error
 
@@ -69,7 +69,7 @@ class Startup:
             try:
                 await self.server.add_chardev_monitor(chardev, pretty=pretty)
             except QMPError as error:
-                raise OptionError(error.description, written) from error
+                raise OptionError(error.description, written, error.hint) from error
 
     async def _stray(self, option: Option) -> None:
         raise QMPError("Unexpected argument")

@@ -1,7 +1,6 @@
 """Open images by the names that stand on the command line."""
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -11,12 +10,14 @@ from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.node import Node
 from qmpserver.cli.command_line import Answer, Failure, Given
+from qmpserver.cli.probing import warn_of_probing
 from qmpserver.clock import SystemClock
 from qmpserver.driver_api.flags import FUA
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.engine import Engine
 from qmpserver.errors import QMPError, error_text
 from qmpserver.options.cache_modes import MODES, WRITEBACK, CacheMode
+from qmpserver.options.protocols import name_protocols
 from qmpserver.schema.loader import load
 
 _UNEXPECTED = re.compile(r"Parameter '(?:.*\.)?([^'.]*)' is unexpected")
@@ -77,7 +78,7 @@ class ImageName:
             options: dict[str, Any] = dict(keyval.parse(self.text).tree)
             if "driver" not in options and "file" not in options:
                 raise QMPError("Must specify either driver or file")
-            name_protocol(options)
+            name_protocols(options)
         else:
             _check_json(self.text)
             options = _of_filename(self.text, self.image_format)
@@ -103,30 +104,6 @@ def _of_filename(text: str, image_format: str | None) -> dict[str, Any]:
     file = options.get("file")
     is_protocol = isinstance(file, dict) and image_format is not None and file.get("driver") == image_format
     return file if is_protocol and isinstance(file, dict) else options
-
-
-def name_protocol(options: dict[str, Any]) -> None:
-    """Name the protocol of each file below of which only the file name is given.
-
-    QEMU: an NBD server may be named by flat options too, which ``blockdev-add`` does not know.
-    """
-    if options.get("driver") == "nbd" and "server" not in options:
-        _name_server(options)
-    for name, below in options.items():
-        if not isinstance(below, dict):
-            continue
-        if "driver" not in below and isinstance(below.get("filename"), str):
-            options[name] = {**below, **filenames.protocol_options(below["filename"])}
-        else:
-            name_protocol(below)
-
-
-def _name_server(options: dict[str, Any]) -> None:
-    if "path" in options:
-        options["server"] = {"type": "unix", "path": options.pop("path")}
-    elif "host" in options:
-        port = options.pop("port", "10809")
-        options["server"] = {"type": "inet", "host": options.pop("host"), "port": port}
 
 
 def _check_json(text: str) -> None:
@@ -307,16 +284,3 @@ def _in_its_words(error: QMPError, options: dict[str, Any]) -> QMPError:
     if (found := _NO_DRIVER.fullmatch(error.description)) is not None:
         return QMPError(f"Unknown driver '{found[1]}'")
     return error
-
-
-def warn_of_probing(node: Node) -> None:
-    """Say on standard error that a writable image was guessed to be raw, if it was."""
-    if node.driver.format_name == "raw":
-        filename = filenames.filename_of(node.children["file"].node)
-        print(
-            f"WARNING: Image format was not specified for '{filename}' and probing guessed raw.\n"
-            "         Automatically detecting the format is dangerous for raw images, write operations on "
-            "block 0 will be restricted.\n"
-            "         Specify the 'raw' format explicitly to remove the restrictions.",
-            file=sys.stderr,
-        )

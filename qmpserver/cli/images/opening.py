@@ -6,8 +6,9 @@ from typing import Any
 
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.node import Node
-from qmpserver.cli.images.images import Images, warn_of_probing
+from qmpserver.cli.images.images import Images
 from qmpserver.cli.images.wanted import Wanted, ask_for_aio, options_of
+from qmpserver.cli.probing import warn_of_probing
 from qmpserver.driver_api.permissions import PermissionSet
 from qmpserver.errors import QMPError, error_text
 

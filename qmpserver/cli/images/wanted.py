@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qmpserver.cli.images.images import ImageName, name_protocol
+from qmpserver.cli.images.images import ImageName
 from qmpserver.errors import QMPError
 from qmpserver.options.cache_modes import WRITEBACK, CacheMode, cache_mode
 from qmpserver.options.host_modes import AIO_MODES, DISCARD_MODES
 from qmpserver.options.option_list import nested
+from qmpserver.options.protocols import name_protocols
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ def options_of(wanted: Wanted) -> dict[str, Any]:
             options["file"] = _with_options(options.get("file", {}), file)
     cache = {**options["cache"], **given.pop("cache", {})}
     options = {**options, "cache": cache, **given}
-    name_protocol(options)
+    name_protocols(options)
     return options
 
 

@@ -17,7 +17,7 @@ from qmpserver.units import NS_PER_MS
 _HINT = "\nUse -machine help to list supported machines"
 _TRUE, _FALSE = ("on", "yes", "true", "y"), ("off", "no", "false", "n")
 _AUTO = (*_TRUE, *_FALSE, "auto")
-_ACCELERATORS = ("tcg", "kvm")
+_ACCELERATORS = ("tcg", "kvm", "qtest")
 _KVM_DEVICE = "/dev/kvm"
 _MOST_SLOTS = 256
 _BOOT_DEVICES = "abcdefghijklmnop"

@@ -12,15 +12,16 @@ from qmpserver.chardevs.options import parse_chardev
 from qmpserver.cli.machine import defaults, steps
 from qmpserver.cli.machine.flat import Warn, read_flat
 from qmpserver.cli.machine.wanted import Wanted
+from qmpserver.cli.probing import warn_of_probing
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving.legacy_chardev import NoSuchDriver, parse_legacy
 from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.cli.serving.ways_in import open_chardev
-from qmpserver.clock import SystemClock
+from qmpserver.clock import Clock, SteppedClock, SystemClock
 from qmpserver.errors import QMPError, error_text
-from qmpserver.machine import snapshots
 from qmpserver.machine.config import MachineConfig
 from qmpserver.machine.devices.board_drives import plug_in_board_drives, plug_in_virtio_disks
+from qmpserver.machine.devices.flash import plug_in_flash
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.memory_backend import MEMORY_TYPES, MemoryBackend
 from qmpserver.machine.migration.address import parse
@@ -42,6 +43,9 @@ _LEGACY_DISKS = {
     "cdrom": {"media": "cdrom", "index": "2"},
     "fda": {"if": "floppy", "index": "0"},
     "fdb": {"if": "floppy", "index": "1"},
+    "mtdblock": {"if": "mtd"},
+    "pflash": {"if": "pflash"},
+    "sd": {"if": "sd"},
     STRAY: {"media": "disk", "index": "0"},
 }
 """What each short way to name an image says besides."""
@@ -54,6 +58,15 @@ class _MonitorKind(NamedTuple):
 
     is_control: bool
     pretty: bool
+
+
+def _clock(wanted: Wanted, config: MachineConfig) -> Clock:
+    """Return the clock that everything follows: one that a test turns, if there is a test.
+
+    QEMU: without one its clock stands still.
+    """
+    is_turned = config.accelerator == "qtest" and wanted.qtest is not None
+    return SteppedClock() if is_turned else SystemClock()
 
 
 class MachineStarter:
@@ -70,10 +83,10 @@ class MachineStarter:
 
     def __init__(self, wanted: Wanted, config: MachineConfig, reporter: Reporter) -> None:
         try:
-            self._machine = Machine(load(with_machine=True), SystemClock(), config)
+            self._machine = Machine(load(with_machine=True), _clock(wanted, config), config)
         except QMPError as error:
             # What `-global` says of a device of the board is of no use.
-            raise OptionError(error.description) from error
+            raise OptionError(error.description, hint=error.hint) from error
         self.server = Server(daemon=self._machine)
         self._wanted = wanted
         self._reporter = reporter
@@ -86,7 +99,6 @@ class MachineStarter:
             OptionError: Something could not be made.
             HelpWanted: An option asks for help.
         """
-        self._refuse_what_is_not_here()
         self._warn_of_settings()
         await self._each(("add-fd",), self._add_fd)
         early, late = self._split_objects()
@@ -105,9 +117,16 @@ class MachineStarter:
         await self._each(("parallel",), self._parallel)
         await self._in_words(defaults.add_ports(self._machine, self._wanted))
         await self._make_devices()
+        if self._wanted.qtest is not None:
+            from qmpserver.cli.machine.qtest import open_qtest  # noqa: PLC0415 - only tests want it
+
+            log = self._wanted.recorded.get("qtest-log", [None])[-1]
+            await open_qtest(self._machine, self._wanted.qtest, log, self._reporter)
         await self._let_clients_in()
         self._machine.handover.on_given_up = self._give_up
         if self._wanted.loadvm is not None:
+            from qmpserver.machine import snapshots  # noqa: PLC0415 - few machines begin so
+
             await self._in_words(snapshots.load(self._machine, self._wanted.loadvm))
         self._begin()
 
@@ -116,19 +135,16 @@ class MachineStarter:
         machine = self._machine
         try:
             await defaults.add_devices(machine, self._wanted)
+            if machine.config.board.has_flash:
+                await plug_in_flash(machine.devices, machine.drives, machine.config.board_options)
             await plug_in_board_drives(self._machine.devices, self._machine.drives)
             await self._each(("device", "usbdevice"), self._device)
             await plug_in_virtio_disks(self._machine.devices, self._machine.drives)
         except QMPError as error:
-            raise OptionError(error.description) from error
+            raise OptionError(error.description, hint=error.hint) from error
         used = {device.values.get("netdev") for device in machine.devices}
         for netdev_id in sorted(machine.netdevs - used):
             self._reporter.warning(f"netdev {netdev_id} has no peer")
-
-    def _refuse_what_is_not_here(self) -> None:
-        wanted = self._wanted
-        if wanted.qtest is not None:
-            raise OptionError("not supported", wanted.qtest.written)
 
     def _warn_of_settings(self) -> None:
         for type_name, key, _value in self._machine.config.settings:
@@ -143,7 +159,7 @@ class MachineStarter:
         try:
             await work
         except QMPError as error:
-            raise OptionError(error.description) from error
+            raise OptionError(error.description, hint=error.hint) from error
 
     async def _each(self, names: Iterable[str], action: Callable[[Option], Awaitable[None]]) -> None:
         await self._of(self._wanted.of(*names), action)
@@ -153,7 +169,7 @@ class MachineStarter:
             try:
                 await action(option)
             except QMPError as error:
-                raise OptionError(error.description, option.written) from error
+                raise OptionError(error.description, option.written, error.hint) from error
             except OSError as error:
                 raise OptionError(error_text(error), option.written) from error
 
@@ -175,7 +191,8 @@ class MachineStarter:
 
     async def _object(self, option: Option) -> None:
         options = steps.object_options(self._machine.schema, option, self._machine.objects.items())
-        await self.server.object_add(options)
+        # QEMU: what is wrong with an object once it is made is told without the option.
+        await self._in_words(self.server.object_add(options))
 
     async def _chardev(self, option: Option) -> None:
         parsed = parse_chardev(option.value, self._warn(option))
@@ -189,7 +206,7 @@ class MachineStarter:
         try:
             self._machine.add_audiodev(options)
         except QMPError as error:
-            raise OptionError(error.description) from error
+            raise OptionError(error.description, hint=error.hint) from error
 
     async def _blockdev(self, option: Option) -> None:
         argument = structured.parse(option.value, "driver")
@@ -203,7 +220,9 @@ class MachineStarter:
         if self._wanted.is_snapshot:
             given.setdefault("snapshot", "on")
         async with self._machine.graph.lock:
-            await self._machine.drives.add_legacy(given)
+            drive = await self._machine.drives.add_legacy(given)
+        if drive.medium is not None and drive.medium.head_guard is not None and not drive.medium.read_only:
+            warn_of_probing(drive.medium)
 
     async def _netdev(self, option: Option) -> None:
         steps.add_netdev(self._machine, option)
@@ -306,7 +325,7 @@ class MachineStarter:
                 else:
                     await self.server.add_human_monitor(chardev)
             except QMPError as error:
-                raise OptionError(error.description, written) from error
+                raise OptionError(error.description, written, error.hint) from error
 
     def _begin(self) -> None:
         config = self._machine.config

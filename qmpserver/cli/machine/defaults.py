@@ -6,6 +6,7 @@ from qmpserver.chardevs.store import make_chardev
 from qmpserver.cli.machine.flat import Warn
 from qmpserver.cli.machine.steps import driver_of
 from qmpserver.cli.machine.wanted import Wanted
+from qmpserver.errors import ParameterError
 from qmpserver.machine.devices import help as device_help
 from qmpserver.machine.devices.types.table import DEVICE_TYPES
 from qmpserver.machine.machine import Machine
@@ -84,7 +85,7 @@ def device_options(option: Option, warn: Warn) -> tuple[dict[str, Any], bool]:
         HelpWanted: It asks for help.
     """
     if option.value.startswith("{"):
-        return structured.json_object(option.value), False
+        return _with_driver(structured.json_object(option.value)), False
     pairs, wants_help = split_pairs(option.value, "driver", warn)
     given = dict(pairs)
     driver = given.get("driver", "")
@@ -93,7 +94,14 @@ def device_options(option: Option, warn: Warn) -> tuple[dict[str, Any], bool]:
         raise structured.HelpWanted(
             device_help.list_properties(driver) if is_type else device_help.list_types()
         )
-    return given, True
+    return _with_driver(given), True
+
+
+def _with_driver(given: dict[str, Any]) -> dict[str, Any]:
+    # QEMU: one that is no string is as good as none.
+    if not isinstance(given.get("driver"), str):
+        raise ParameterError("Parameter 'driver' is missing")
+    return given
 
 
 async def add_drives(machine: Machine, wanted: Wanted) -> None:

@@ -6,6 +6,7 @@ from qmpserver.cli.machine.flat import Warn, one_of, read_flat
 from qmpserver.errors import ParameterError, QMPError, error_text
 from qmpserver.options import keyval
 from qmpserver.options.flat_options import Kind, parse
+from qmpserver.options.structured import HelpWanted
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -26,6 +27,7 @@ _ACCELERATORS = {
         "notify-window": "number",
         "device": "string",
     },
+    "qtest": {},
 }
 """What each accelerator is told."""
 
@@ -37,6 +39,7 @@ _COMPAT = {
 }
 
 _ACPI_TABLE = "sig rev oem_id oem_table_id oem_rev asl_compiler_id asl_compiler_rev data file"
+_MOST_SHIFT = 10
 _SMBIOS_TYPES = ("0", "1", "2", "3", "4", "8", "9", "11", "17", "41")
 
 
@@ -161,8 +164,37 @@ def _seed(value: str, _warn: Warn) -> None:
         raise QMPError(f"Invalid seed number: {value}")
 
 
+def _firmware_item(value: str, warn: Warn) -> None:
+    known = dict.fromkeys(("name", "file", "string", "gen_id"), Kind.STRING)
+    found = parse(value, known, "name", warn).values
+    sources = [key for key in ("file", "string", "gen_id") if found.get(key)]
+    if not found.get("name") or len(sources) != 1:
+        raise QMPError("name, plus exactly one of file, string and gen_id, are needed")
+    if "file" in found:
+        _check_readable(str(found["file"]))
+
+
+def _instruction_count(value: str, warn: Warn) -> None:
+    switches = dict.fromkeys(("align", "sleep"), Kind.BOOLEAN)
+    texts = dict.fromkeys(("shift", "rr", "rrfile", "rrsnapshot"), Kind.STRING)
+    found = parse(value, {**switches, **texts}, "shift", warn).values
+    if "rr" in found:
+        raise QMPError("not supported: nothing runs that could be recorded or replayed")
+    shift = str(found.get("shift", "auto"))
+    if shift != "auto" and not (shift.isdecimal() and int(shift) <= _MOST_SHIFT):
+        raise QMPError("icount: Invalid shift value")
+
+
+def _only_none(value: str, _warn: Warn) -> None:
+    if value != "none":
+        raise QMPError("not supported: only 'none' is, since there is nothing to see or to debug")
+
+
 def _audio(value: str, _warn: Warn) -> None:
-    if keyval.parse(value, "driver").tree.get("driver") != "none":
+    parsed = keyval.parse(value, "driver")
+    if parsed.wants_help:
+        raise HelpWanted("Available audio drivers:\nnone")
+    if parsed.tree.get("driver") != "none":
         raise QMPError("no audio but 'none' is supported")
 
 
@@ -171,10 +203,14 @@ _CHECKERS: Mapping[str, Callable[[str, Warn], None]] = {
     "audio": _audio,
     "compat": _compat,
     "d": _log_items,
+    "fw_cfg": _firmware_item,
+    "gdb": _only_none,
+    "icount": _instruction_count,
     "msg": _msg,
     "overcommit": _overcommit,
     "sandbox": _sandbox,
     "seed": _seed,
     "smbios": _smbios,
+    "vnc": _only_none,
 }
 """What has to be checked; other options mean whatever they say."""

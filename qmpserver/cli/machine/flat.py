@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping
 from qmpserver.errors import ParameterError
 from qmpserver.machine.option_parameters import PARAMETERS, Parameters
 from qmpserver.options.flat_options import FlatOptions, Kind, Value, parse
+from qmpserver.options.structured import HelpWanted
 
 _KINDS = {"string": Kind.STRING, "boolean": Kind.BOOLEAN, "number": Kind.NUMBER, "size": Kind.SIZE}
+
+_SHOWN = {"string": "str", "boolean": "bool (on/off)", "number": "num", "size": "size"}
 
 Warn = Callable[[str, str], object]
 """Told of what is deprecated, and what to write instead."""
@@ -17,8 +20,18 @@ def read_flat(group: str, text: str, implied: str | None, warn: Warn) -> FlatOpt
 
     Raises:
         ParameterError: A parameter is unknown, or its value is none of its type.
+        HelpWanted: It asks what the parameters are.
     """
-    return parse(text, kinds(PARAMETERS[group]), implied, warn)
+    found = parse(text, kinds(PARAMETERS[group]), implied, warn)
+    if found.wants_help:
+        raise HelpWanted(group_help(group))
+    return found
+
+
+def group_help(group: str) -> str:
+    """Return the list of a group's parameters."""
+    lines = [f"  {name}=<{_SHOWN[kind]}>" for name, kind in sorted(PARAMETERS[group].items())]
+    return "\n".join([f"{group} options:", *lines])
 
 
 def kinds(parameters: Parameters) -> Mapping[str, Kind]:

@@ -9,7 +9,8 @@ from qmpserver.options.getopt import STRAY, Option, UsageError
 
 _SWITCHES = (
     "S daemonize enable-kvm help h mem-prealloc no-acpi no-fd-bootchk no-hpet no-reboot no-shutdown no-user-config "
-    "nodefaults nographic only-migratable snapshot usb version win2k-hack log-json"
+    "nodefaults nographic only-migratable snapshot usb version win2k-hack log-json full-screen enable-sync-profile "
+    "jitdump perfmap"
 )
 
 _WITH_ARGUMENT = (
@@ -17,25 +18,25 @@ _WITH_ARGUMENT = (
     "debugcon device dfilter display drive dtb echr fda fdb global hda hdb hdc hdd incoming initrd k kernel loadvm m "
     "machine mem-path mon monitor msg name net netdev nic numa object overcommit parallel pidfile qmp qmp-pretty "
     "qtest qtest-log readconfig rtc run-with runas sandbox seed serial set shim smbios smp trace usbdevice uuid vga "
-    "watchdog-action log-level"
+    "watchdog-action log-level fw_cfg icount mtdblock option-rom pflash sd vnc gdb"
 )
 
-_NOT_HERE = (
-    "dump-vmstate fsdev fw_cfg g gdb icount iscsi mtdblock nvdimm option-rom pflash plugin sd semihosting-config "
-    "spice tpmdev virtfs vnc xen-domid"
-)
-_SWITCHES_NOT_HERE = (
-    "enable-sync-profile full-screen jitdump perfmap preconfig s semihosting xen-attach xen-domid-restrict"
-)
+_NOT_HERE = "dump-vmstate fsdev iscsi plugin spice tpmdev virtfs xen-domid"
+_SWITCHES_NOT_HERE = "preconfig s xen-attach xen-domid-restrict"
+_OTHER_TARGETS = "g semihosting-config"
+_SWITCHES_OTHER_TARGETS = "semihosting"
 
 TAKES_ARGUMENT = {
-    **dict.fromkeys((_SWITCHES + " " + _SWITCHES_NOT_HERE).split(), False),
-    **dict.fromkeys((_WITH_ARGUMENT + " " + _NOT_HERE).split(), True),
+    **dict.fromkeys(f"{_SWITCHES} {_SWITCHES_NOT_HERE} {_SWITCHES_OTHER_TARGETS}".split(), False),
+    **dict.fromkeys(f"{_WITH_ARGUMENT} {_NOT_HERE} {_OTHER_TARGETS}".split(), True),
 }
 """Every option by name, and whether an argument follows it."""
 
-NOT_HERE = frozenset((_NOT_HERE + " " + _SWITCHES_NOT_HERE).split())
-"""Options of QEMU that ask for what there is not here."""
+NOT_HERE = frozenset(f"{_NOT_HERE} {_SWITCHES_NOT_HERE}".split())
+"""Options of QEMU that ask for what there is not here: something would talk to it, or look for it."""
+
+OTHER_TARGETS = frozenset(f"{_OTHER_TARGETS} {_SWITCHES_OTHER_TARGETS}".split())
+"""Options that QEMU has for other processors."""
 
 
 def split(words: Sequence[str]) -> list[Option]:

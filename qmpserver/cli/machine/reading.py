@@ -11,8 +11,8 @@ from uuid import UUID
 
 from qmpserver.cli.machine import effectless, texts
 from qmpserver.cli.machine.config_file import add_to_earlier, read_config
-from qmpserver.cli.machine.flat import Warn, kinds, read_flat
-from qmpserver.cli.machine.options import NOT_HERE
+from qmpserver.cli.machine.flat import Warn, group_help, kinds, read_flat
+from qmpserver.cli.machine.options import NOT_HERE, OTHER_TARGETS
 from qmpserver.cli.machine.wanted import Wanted
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving.option_error import OptionError
@@ -22,6 +22,7 @@ from qmpserver.machine.run_state import Actions
 from qmpserver.options import keyval
 from qmpserver.options.flat_options import parse
 from qmpserver.options.getopt import STRAY, Option
+from qmpserver.options.structured import HelpWanted
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PLAIN_NUMBER = re.compile(r"(size=)?[0-9]+\Z")
@@ -35,8 +36,8 @@ _ACTIONS = {
 """What may follow on each thing that a guest does."""
 
 _MAKING = (
-    "add-fd audiodev blockdev cdrom chardev debugcon device drive fda fdb hda hdb hdc hdd mon monitor netdev net nic "
-    "numa object parallel qmp qmp-pretty usbdevice"
+    "add-fd audiodev blockdev cdrom chardev debugcon device drive fda fdb hda hdb hdc hdd mon monitor mtdblock netdev "
+    "net nic numa object parallel pflash qmp qmp-pretty sd usbdevice"
 )
 _STEPS = frozenset(_MAKING.split())
 """Options that make something on the server."""
@@ -69,6 +70,8 @@ def read(options: list[Option], reporter: Reporter) -> Wanted:
             _read_one(wanted, option, _warning(option, reporter))
         except QMPError as error:
             raise OptionError(error.description, option.written) from error
+        except HelpWanted as help_wanted:
+            wanted.answer = f"{help_wanted}\n"
         if wanted.answer is not None:
             return wanted
     _check_together(wanted)
@@ -83,6 +86,8 @@ def _read_one(wanted: Wanted, option: Option, warn: Warn) -> None:
     name, value = option.name, option.value
     if name in NOT_HERE:
         raise QMPError("not supported: there is no such thing here")
+    if name in OTHER_TARGETS:
+        raise QMPError("Option not supported for this target")
     wanted.recorded.setdefault(name, []).append(value)
     if name in _STEPS or name == STRAY:
         wanted.steps.append(option)
@@ -152,7 +157,10 @@ def _nested(key: str, implied: str) -> Callable[[Wanted, Option, Warn], None]:
     """Return what reads an option that is part of the board's."""
 
     def read_nested(wanted: Wanted, option: Option, _warn: Warn) -> None:
-        _merge(wanted.board, {key: dict(keyval.parse(option.value, implied).tree)})
+        parsed = keyval.parse(option.value, implied)
+        if parsed.wants_help:
+            raise HelpWanted(group_help(f"{key}-opts"))
+        _merge(wanted.board, {key: dict(parsed.tree)})
 
     return read_nested
 

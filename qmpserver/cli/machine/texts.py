@@ -45,6 +45,7 @@ Ways in:
 Running:
   -S  -no-shutdown  -no-reboot  -action ...  -incoming ADDRESS|defer  -loadvm TAG
   -daemonize  -pidfile FILE  -D FILE  -trace PATTERN  -log-level LEVEL  -log-json
+  -accel qtest -qtest ADDRESS  -qtest-log FILE   a test turns the clock
   -readconfig FILE  -set GROUP.ID.ARG=VALUE  -global TYPE.PROPERTY=VALUE
   -version  -help
 """

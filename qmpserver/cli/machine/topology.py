@@ -65,10 +65,11 @@ def _fill_in(counts: dict[str, int], wanted: int, board: Board) -> None:
         counts.update({level: number or 1 for level, number in counts.items()})
         return
     order = ("sockets", "cores", "threads") if board.prefers_sockets else ("cores", "sockets", "threads")
-    for level in order:
-        if not counts[level]:
-            others = math.prod(number or 1 for name, number in counts.items() if name != level)
-            counts[level] = wanted // others
+    open_levels = [level for level in order if not counts[level]]
+    counts.update(dict.fromkeys(open_levels[1:], 1))
+    for level in open_levels[:1]:
+        others = math.prod(number or 1 for name, number in counts.items() if name != level)
+        counts[level] = wanted // others
 
 
 def _check(counts: Mapping[str, int], product: int, most: int, cpus: int, board: Board) -> None:

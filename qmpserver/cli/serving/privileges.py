@@ -37,7 +37,7 @@ def find_identity(text: str) -> Identity:
         return Identity(int(numbers[1]), int(numbers[2]))
     try:
         found = pwd.getpwnam(text)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
         raise QMPError(f'User "{text}" doesn\'t exist (and is not <uid>:<gid>)') from error
     return Identity(found.pw_uid, found.pw_gid, found.pw_name)
 

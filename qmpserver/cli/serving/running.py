@@ -58,7 +58,7 @@ async def _run(
     try:
         starter = make_starter()
     except OptionError as error:
-        reporter.error(error.message, error.about)
+        _tell(reporter, error)
         return 1
     server = starter.server
     pidfile: PidFile | None = None
@@ -70,7 +70,7 @@ async def _run(
         except asyncio.CancelledError:
             return 0
         except OptionError as error:
-            reporter.error(error.message, error.about)
+            _tell(reporter, error)
             return 1
         except HelpWanted as answer:
             print(answer)
@@ -110,3 +110,9 @@ def _end_on_signals(server: Server, starting: "asyncio.Future[PidFile | None]") 
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, end)
+
+
+def _tell(reporter: Reporter, error: OptionError) -> None:
+    reporter.error(error.message, error.about)
+    if error.hint:
+        reporter.advise(error.hint)

@@ -14,6 +14,7 @@ from qmpserver.chardevs.making import make_chardev, make_passed
 from qmpserver.chardevs.options import Chardev
 from qmpserver.chardevs.socket_chardev import ListeningChardev
 from qmpserver.chardevs.store import ChardevStore
+from qmpserver.chardevs.streams import PtyChardev
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError
 
@@ -52,6 +53,8 @@ async def open_chardev(
     """
     made = make_chardev(chardev, finds_direction=finds_direction)
     await store.add(made)
+    if isinstance(made, PtyChardev):
+        print(f"char device redirected to {made.name} (label {made.label})", flush=True)
     if chardev.socket is not None and chardev.socket.wait:
         assert isinstance(made, ListeningChardev)
         reporter.note(f"QEMU waiting for connection on: {made.filename}", written)

@@ -24,7 +24,8 @@ def query_yank(machine: Machine) -> list[dict[str, Any]]:
         for node in machine.graph
         if isinstance(node.driver, SupportsYank)
     ]
-    return [*chardevs, *nodes]
+    migration = [] if machine.migration.progress.is_idle else [{"type": "migration"}]
+    return [*chardevs, *nodes, *migration]
 
 
 def yank(machine: Machine, *, instances: list[dict[str, Any]]) -> None:
@@ -54,4 +55,6 @@ def _cutter(machine: Machine, instance: dict[str, Any]) -> Callable[[], object]:
         chardev = machine.chardevs.get(instance["id"])
         if chardev is not None and _connects(chardev):
             return partial(_disconnect, chardev)
+    elif instance["type"] == "migration" and not machine.migration.progress.is_idle:
+        return machine.migration.cut
     raise DeviceNotFound("Instance not found")

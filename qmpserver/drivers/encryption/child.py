@@ -66,6 +66,10 @@ class EncryptedChild:
                 data = whole
             await self.file.pwrite(start, memoryview(await self._encrypt(start, data)), flags)
 
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store nothing: it has to be encrypted first."""
+        return False
+
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
         """Store buffers, encrypted, one behind the other from `offset` on."""
         await self.pwrite(offset, memoryview(b"".join(buffers)), flags)

@@ -3,6 +3,7 @@
 - :mod:`driver`: :class:`FileDriver`, what the engine sees; requests, size, status.
 - :mod:`access`: which descriptor serves, as permissions and reopening change what it must allow.
 - :mod:`handle`: one open descriptor, with its locks, that closes when its last request has ended.
+- :mod:`kinds`: what a driver that is built on this one opens instead of regular files.
 - :mod:`options`: the options, and what is refused of them.
 - :mod:`locks`: the byte-range locks that QEMU's tools take and honour.
 - :mod:`io`: reads and writes that complete in full, direct ones through aligned memory.

@@ -56,7 +56,7 @@ class FileDriver(BlockDriver):
         self._writeback: asyncio.Future[None] | None = None
         self._in_place = self._find_in_place()
         self._changes = 0
-        """Changes that are under way in threads."""
+        """Changes that are under way in threads, but for writes that are there only for a while."""
         self._lost_writes: int | None = None
         self._discards = {"discard-nb-ok": 0, "discard-nb-failed": 0, "discard-bytes-ok": 0}
 
@@ -158,9 +158,24 @@ class FileDriver(BlockDriver):
             if handle.mode.direct:
                 await self._change(io.write_direct, offset, data)
             else:
-                await self._change(io.write_fully, offset + done, data[done:], run=self._writes.run)
+                await self._write_in_turn(io.write_fully, offset + done, data[done:])
         if (due := self._note_written(offset, length)) is not None:
             await self._start_writeback(*due)
+
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store `data` in place, if the page cache takes all of it."""
+        if self._writeback is not None and not self._writeback.done():
+            return False
+        length = len(data)
+        try:
+            if self._write_in_place(self._access.handle.fd, offset, (data,), length) < length:
+                return False
+        except OSError:
+            # It will show again when it is written in earnest.
+            return False
+        if (due := self._note_written(offset, length)) is not None:
+            self._begin_writeback(*due)
+        return True
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
         """Store buffers by one call, making the file longer where it must."""
@@ -172,7 +187,7 @@ class FileDriver(BlockDriver):
         done = self._write_in_place(handle.fd, offset, buffers, length)
         if done < length:
             _, rest = split(buffers, done)
-            await self._change(io.write_vector, offset + done, rest, run=self._writes.run)
+            await self._write_in_turn(io.write_vector, offset + done, rest)
         if (due := self._note_written(offset, length)) is not None:
             await self._start_writeback(*due)
 
@@ -211,6 +226,9 @@ class FileDriver(BlockDriver):
         """Let the kernel begin, beside the next writes; wait only when it has not taken the last."""
         if self._writeback is not None:
             await self._writeback
+        self._begin_writeback(offset, length)
+
+    def _begin_writeback(self, offset: int, length: int) -> None:
         handle = self._access.handle
         self._writeback = threads.submit(start_writeback, handle.begin(), offset, length)
         self._writeback.add_done_callback(lambda _: handle.end())
@@ -245,10 +263,18 @@ class FileDriver(BlockDriver):
             handle.end()
         return result
 
-    async def _change(self, call: Callable[..., None], *args: Any, run: _Run = threads.run) -> None:
+    async def _write_in_turn(self, call: Callable[..., None], *args: Any) -> None:
+        """Write in a thread, after the writes that are there already."""
+        # A busy client's writes in threads never have all ended.  They must not keep the next ones there for good.
+        weight = 0 if self._in_place.is_held_back else 1
+        await self._change(call, *args, run=self._writes.run, weight=weight)
+
+    async def _change(
+        self, call: Callable[..., None], *args: Any, run: _Run = threads.run, weight: int = 1
+    ) -> None:
         """Make a call that changes the file in a thread."""
         self._runs.changed()
-        self._changes += 1
+        self._changes += weight
         try:
             await self._run(call, *args, run=run)
         except BaseException:
@@ -256,7 +282,7 @@ class FileDriver(BlockDriver):
             self._size = self._measure(self._access.handle.fd)
             raise
         finally:
-            self._changes -= 1
+            self._changes -= weight
             self._runs.changed()
 
     async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:

@@ -115,6 +115,8 @@ def open_handle(
     try:
         if not kind.accepts(os.fstat(fd).st_mode):
             raise QMPError(f"'{kind.driver}' driver requires '{filename}' to be {kind.requirement}")
+        if mode.writable:
+            kind.check_writable(fd)
         return Handle(fd, mode, make_lock(fd, locking), kind.limits(fd, mode.direct))
     except OSError as error:
         os.close(fd)

@@ -16,14 +16,20 @@ from typing import Final
 from qmpserver.drivers.file.io import MOST_BUFFERS
 from qmpserver.drivers.file.runs import Run, find_runs
 from qmpserver.drivers.file.space import file_system_magic
-from qmpserver.drivers.file.stalls import Stalls
-from qmpserver.units import KiB
+from qmpserver.drivers.file.stalls import FAIR_NS, Stalls
+from qmpserver.units import NS_PER_SECOND, KiB
+
+if sys.platform == "linux":
+    import resource
 
 MOST_READ: Final = 256 * KiB
 """Bytes of a read that is tried in place; copying more would hold up the event loop."""
 
 MOST_WRITTEN: Final = 256 * KiB
 """The same of a write."""
+
+WARY_NS: Final = 10 * NS_PER_SECOND
+"""For how long after a slow call it is found out of others whether they wait, or are only kept from the processor."""
 
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _NO_NOWAIT: Final = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
@@ -40,6 +46,11 @@ def _is_local(fd: int) -> bool:
     return is_regular and sys.platform == "linux" and file_system_magic(fd) in _LOCAL
 
 
+def count_sleeps() -> int:
+    """Return how often this thread has given up the processor of its own accord, to wait for something."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw if sys.platform == "linux" else 0
+
+
 class InPlace:
     """What can be done in place with one open file.
 
@@ -48,15 +59,24 @@ class InPlace:
         direct: It bypasses the page cache, so everything waits for the disk.
         trusts_writes: Writes may be made in place though the file system cannot promise not to wait.
         now_ns: Tells the time in nanoseconds, since some moment.
+        sleeps: Tells how often the thread has slept.
     """
 
     def __init__(
-        self, fd: int, *, direct: bool, trusts_writes: bool, now_ns: Callable[[], int] = perf_counter_ns
+        self,
+        fd: int,
+        *,
+        direct: bool,
+        trusts_writes: bool,
+        now_ns: Callable[[], int] = perf_counter_ns,
+        sleeps: Callable[[], int] = count_sleeps,
     ) -> None:
         self._asks_reads = self._asks_writes = bool(_NOWAIT) and not direct
         self._is_trusted = self._asks_reads and trusts_writes and _is_local(fd)
         self._stalls = Stalls()
         self._now_ns = now_ns
+        self._sleeps = sleeps
+        self._wary_until = 0
         self._probe = memoryview(bytearray(1))
 
     def read(self, fd: int, offset: int, into: memoryview) -> int:
@@ -92,20 +112,38 @@ class InPlace:
         began = self._now_ns()
         if not self._stalls.is_over(began) or not self._has_edges(fd, offset, offset + length):
             return 0
+        slept = self._sleeps() if began < self._wary_until else None
         try:
             return os.pwritev(fd, buffers[:MOST_BUFFERS], offset)
         finally:
-            self._stalls.note(began, self._now_ns())
+            self._note(began, slept)
 
     def find_runs(self, fd: int, start: int, end: int, most: int) -> list[Run] | None:
         """Find runs as :func:`~qmpserver.drivers.file.runs.find_runs` does, or return None where that may wait."""
         began = self._now_ns()
         if not self._is_trusted or not self._stalls.is_over(began):
             return None
+        slept = self._sleeps() if began < self._wary_until else None
         try:
             return find_runs(fd, start, end, most)
         finally:
-            self._stalls.note(began, self._now_ns())
+            self._note(began, slept)
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether writes are left to threads only for a while, because they were slow."""
+        return self._is_trusted and not self._stalls.is_over(self._now_ns())
+
+    def _note(self, began: int, slept: int | None) -> None:
+        """Take note of a call that began at that time, when the thread had slept so often, if that is known."""
+        ended = self._now_ns()
+        if ended - began > FAIR_NS:
+            # To ask before each call would cost as much as a part of the call.
+            self._wary_until = ended + WARY_NS
+            if slept is None or self._sleeps() == slept:
+                # Nothing says that it waited: another process may have had the processor, as it would in a thread.
+                ended = began
+        self._stalls.note(began, ended)
 
     def _has_edges(self, fd: int, offset: int, end: int) -> bool:
         """Say whether the pages that are replaced only in part need not be read first."""

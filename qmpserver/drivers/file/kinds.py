@@ -17,12 +17,14 @@ class FileKind:
         requirement: What a file has to be, in words.
         accepts: Says of a file's mode, as ``os.stat`` has it, whether it is that.
         limits: Finds out what requests to an open file must look like, which may bypass the page cache.  May block.
+        check_writable: Refuses an open file that was opened for writing and cannot be written all the same.
     """
 
     driver: str
     requirement: str
     accepts: Callable[[int], bool]
     limits: Callable[[int, bool], Limits]
+    check_writable: Callable[[int], object] = lambda _fd: None
 
 
 def _limits(fd: int, direct: bool) -> Limits:

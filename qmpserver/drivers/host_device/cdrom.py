@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from qmpserver.driver_api.device_probing import DISC_OK, cdrom_status, is_device
 from qmpserver.drivers.file.kinds import FileKind
-from qmpserver.drivers.host_device.device_limits import device_limits
+from qmpserver.drivers.host_device.device_limits import check_writable, device_limits
 from qmpserver.drivers.host_device.driver import DEVICE, HostDeviceDriver
 
 _CDROMEJECT: Final = 0x5309
@@ -21,7 +21,7 @@ class HostCdromDriver(HostDeviceDriver):
 
     format_name: ClassVar[str] = "host_cdrom"
     has_drive: ClassVar[bool] = True
-    kind: ClassVar[FileKind] = FileKind("host_cdrom", DEVICE, is_device, device_limits)
+    kind: ClassVar[FileKind] = FileKind("host_cdrom", DEVICE, is_device, device_limits, check_writable)
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ Source: the block layer's ioctls and ``/sys/dev/block/MAJOR:MINOR/queue`` of Lin
 """
 
 import array
+import errno
 import fcntl
 import os
 import stat
@@ -12,8 +13,10 @@ from typing import Final
 
 from qmpserver.driver_api.limits import Limits
 from qmpserver.drivers.file.io import direct_alignment
+from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, is_aligned
 
+_BLKROGET: Final = 0x125E
 _BLKSSZGET: Final = 0x1268
 _BLKSECTGET: Final = 0x1267
 _SYSFS: Final = Path("/sys/dev/block")
@@ -37,6 +40,20 @@ def device_limits(fd: int, direct: bool) -> Limits:
         max_hw_transfer=_max_hw_transfer(fd),
         max_hw_iov=min(_queue_value(status.st_rdev, "max_segments"), _MOST_IOV),
     )
+
+
+def check_writable(fd: int) -> None:
+    """Refuse a block device that the kernel opens for writing, but does not let write.
+
+    Raises:
+        QMPError: With QEMU's text.
+    """
+    if not stat.S_ISBLK(os.fstat(fd).st_mode):
+        return
+    is_read_only = array.array("i", [0])
+    fcntl.ioctl(fd, _BLKROGET, is_read_only)
+    if is_read_only[0]:
+        raise QMPError(f"The device is not writable: {os.strerror(errno.EACCES)}")
 
 
 def _logical_block_size(fd: int) -> int:

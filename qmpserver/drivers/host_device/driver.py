@@ -15,8 +15,8 @@ from qmpserver.drivers.file.driver import FileDriver
 from qmpserver.drivers.file.kinds import FileKind
 from qmpserver.drivers.file.space import SpaceCalls
 from qmpserver.drivers.host_device.device_calls import DeviceCalls
-from qmpserver.drivers.host_device.device_limits import device_limits
-from qmpserver.drivers.host_device.making import check_length, take_device
+from qmpserver.drivers.host_device.device_limits import check_writable, device_limits
+from qmpserver.drivers.host_device.making import TOO_LARGE, take_device
 
 DEVICE: Final = "either a character or block device"
 
@@ -28,7 +28,7 @@ class HostDeviceDriver(FileDriver):
     """
 
     format_name: ClassVar[str] = "host_device"
-    kind: ClassVar[FileKind] = FileKind("host_device", DEVICE, is_device, device_limits)
+    kind: ClassVar[FileKind] = FileKind("host_device", DEVICE, is_device, device_limits, check_writable)
 
     @staticmethod
     def _measure(fd: int) -> int:
@@ -92,7 +92,8 @@ class HostDeviceDriver(FileDriver):
             text = f"Preallocation mode '{preallocation.value}' unsupported for this non-regular file"
             raise OSError(errno.ENOTSUP, text)
         self._size = await self._run(self._measure)
-        check_length(self._size, size)
+        if size > self._size:
+            raise OSError(errno.EINVAL, TOO_LARGE)
 
     async def ioctl(self, request: int, argument: bytearray | int) -> int:
         """Have the device carry out a request of its own; see :class:`SupportsIoctl`."""

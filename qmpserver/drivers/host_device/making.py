@@ -1,13 +1,15 @@
 """Take a device for a new image.  Everything here may block."""
 
-import errno
 import os
-from typing import Any
+from typing import Any, Final
 
 from qmpserver.driver_api.device_probing import is_device
 from qmpserver.drivers.file.io import write_fully
 from qmpserver.errors import QMPError, error_text
 from qmpserver.units import SECTOR_SIZE
+
+TOO_LARGE: Final = "Cannot grow device files"
+"""What is said of a size that a device does not have."""
 
 
 def take_device(options: dict[str, Any]) -> None:
@@ -16,8 +18,8 @@ def take_device(options: dict[str, Any]) -> None:
     QEMU: what the sector says of a format that the device held before must not be believed any more.
 
     Raises:
-        QMPError: It cannot be opened, or is no device.
-        OSError: It is too small, or cannot be written; `strerror` is QEMU's text.
+        QMPError: It cannot be opened, is no device, or is too small.
+        OSError: It cannot be written.
     """
     filename, size = options["filename"], options["size"]
     preallocation = options.get("preallocation", "off")
@@ -33,17 +35,8 @@ def take_device(options: dict[str, Any]) -> None:
                 f"'host_device' driver requires '{filename}' to be either a character or block device"
             )
         present = os.lseek(fd, 0, os.SEEK_END)
-        check_length(present, size)
+        if size > present:
+            raise QMPError(TOO_LARGE)
         write_fully(fd, 0, memoryview(bytes(min(present, SECTOR_SIZE))))
     finally:
         os.close(fd)
-
-
-def check_length(present: int, wanted: int) -> None:
-    """Refuse a size that a device does not have.
-
-    Raises:
-        OSError: EINVAL, with QEMU's text.
-    """
-    if wanted > present:
-        raise OSError(errno.EINVAL, "Cannot grow device files")

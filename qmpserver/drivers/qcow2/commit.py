@@ -204,6 +204,8 @@ class Committer:
         async with refcounts.lock:
             if refcounts.new_blocks:
                 await self._image.event("refblock_alloc_write")
+            if refcounts.planned_table is not None:
+                await self._image.event("refblock_alloc_write_blocks")
             await refcounts.write_blocks_locked()
             if not refcounts.new_blocks and refcounts.planned_table is None:
                 return

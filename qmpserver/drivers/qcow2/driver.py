@@ -183,6 +183,10 @@ class Qcow2Driver(MappingDriver):
         """Say where the range begins; see :meth:`MappingDriver.map`."""
         return await self._mapper.map(offset, length)
 
+    def map_at_once(self, offset: int, length: int) -> Mapping | None:
+        """Say where a part of one plain cluster lies; see :meth:`MappingDriver.map_at_once`."""
+        return self._mapper.map_at_once(offset, length)
+
     async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
         """Say where the range lives; see :meth:`MappingDriver.map_runs`."""
         return await self._mapper.map_runs(offset, length)

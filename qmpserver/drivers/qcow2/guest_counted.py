@@ -23,6 +23,11 @@ class GuestCountedMapper:
         """Say where the range begins; see :meth:`MappingDriver.map`."""
         return self._seen(offset, await self._mapper.map(offset, length))
 
+    def map_at_once(self, offset: int, length: int) -> Mapping | None:
+        """Say where the range lies; see :meth:`MappingDriver.map_at_once`."""
+        mapping = self._mapper.map_at_once(offset, length)
+        return self._seen(offset, mapping) if mapping is not None else None
+
     async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
         """Say where the range lives; see :meth:`MappingDriver.map_runs`."""
         seen = []

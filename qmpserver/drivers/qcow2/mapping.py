@@ -28,6 +28,9 @@ class RangeMapper(Protocol):
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range begins; see :meth:`MappingDriver.map`."""
 
+    def map_at_once(self, offset: int, length: int) -> Mapping | None:
+        """Say where the range lies; see :meth:`MappingDriver.map_at_once`."""
+
     async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
         """Say where the range lives; see :meth:`MappingDriver.map_runs`."""
 
@@ -58,21 +61,31 @@ class Mapper:
 
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range begins; see :meth:`MappingDriver.map`."""
+        mapping = self.map_at_once(offset, length)
+        if mapping is not None:
+            return mapping
         table = self._cached.get(offset >> self._l1_shift)
         if table is None:
             return await self._map_uncached(offset, length)
-        table.used = True
         entry = table.entries[offset >> self._cluster_bits & self._l2_mask]
-        host = entry & OFFSET_MASK
-        if host and not entry & self._not_plain:
-            size = self._cluster_size
-            within = offset & (size - 1)
-            run = size - within
-            if run >= length:
-                in_place = entry >> 63 == 1 and host >> self._cluster_bits not in self._kinds
-                return Mapping(_DATA, length, self._data, host + within, in_place and self._image.writable)
+        if entry & OFFSET_MASK and not entry & self._not_plain:
             return self._map_data(table, offset, length)
         return await self._map_other(table, entry, offset, length)
+
+    def map_at_once(self, offset: int, length: int) -> Mapping | None:
+        """Say where a part of one plain cluster lies, whose table is cached."""
+        table = self._cached.get(offset >> self._l1_shift)
+        if table is None:
+            return None
+        table.used = True
+        bits = self._cluster_bits
+        entry = table.entries[offset >> bits & self._l2_mask]
+        host = entry & OFFSET_MASK
+        within = offset & (self._cluster_size - 1)
+        if not host or entry & self._not_plain or self._cluster_size - within < length:
+            return None
+        in_place = entry >> 63 == 1 and host >> bits not in self._kinds and self._image.writable
+        return Mapping(_DATA, length, self._data, host + within, in_place)
 
     async def _map_uncached(self, offset: int, length: int) -> Mapping:
         self._image.check_sound()

@@ -72,6 +72,10 @@ class SubclusterMapper(Mapper):
             reached += self._unallocated(reached, end - reached)
         return Mapping(kind, reached - offset)
 
+    def map_at_once(self, offset: int, length: int) -> Mapping | None:
+        """Say nothing: a cluster may be there in part."""
+        return None
+
     async def map_runs(self, offset: int, length: int) -> list[Mapping]:
         """Say where the range begins: a table's words are not runs that could be told from one another at once."""
         return [await self.map(offset, length)]

@@ -5,7 +5,8 @@
 - :mod:`device`: a device that is there, and the buses that devices are plugged into.
 - :mod:`placement`: where on a bus a device goes, for each type of bus.
 - :mod:`making`, :mod:`references`: a device of what is said of it, and what that names.
-- :mod:`realising`, :mod:`completing`: what is checked and worked out when a device is plugged in.
+- :mod:`realising`, :mod:`completing`: what is checked and worked out when a device is plugged in;
+  :mod:`passing_on`: what a device of the host has to be that SCSI commands are passed on to.
 - :mod:`board`: what a board carries by itself.
 - :mod:`tree`: all devices of a machine; adding and removing, with :mod:`admission` and :mod:`unplugging`.
 - :mod:`board_drives`: the devices of drives of which only the bus is said.

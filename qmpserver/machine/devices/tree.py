@@ -113,6 +113,7 @@ class DeviceTree:
         is_text: bool = False,
         at_start: bool = False,
         by_default: bool = False,
+        board_name: str | None = None,
     ) -> Device:
         """Add a device.
 
@@ -121,6 +122,7 @@ class DeviceTree:
             is_text: Values are written as on a command line, all of them strings.
             at_start: The machine is being made, so that it need not be one that can come later.
             by_default: It is one that a machine has unless it is told not to, which has no place among the user's.
+            board_name: What the board calls it, or None when it gives it no name.
 
         Raises:
             QMPError: It cannot be; nothing remains of it.
@@ -135,7 +137,9 @@ class DeviceTree:
             set_by_type(device, self._settings, self._references)
             given = {name: value for name, value in options.items() if name not in NOT_PROPERTIES}
             set_properties(device, given, self._references, self._devices, is_text=is_text)
-            if by_default:
+            if board_name is not None:
+                self.objects.add_named(board_name, device)
+            elif by_default:
                 self.objects.add_unattached(device)
             else:
                 self.objects.reserve_path(device)

@@ -15,6 +15,9 @@ _LEFT, _RIGHT, _ERASE = b"\x1b[D", b"\x1b[C", b"\x1b[K"
 _SCREEN, _NARROWEST = 80, 10
 _ESCAPE, _END_OF_SEQUENCE = 0x1B, 0x7E
 
+_SHOWN_AT_ONCE = 64 << 10
+"""Bytes after which there is a pause to let what is shown be read."""
+
 Complete = Callable[[str], Sequence[str]]
 """Says what the last word of a line could be, whole."""
 
@@ -79,14 +82,22 @@ class LineEditor:
         self._out.clear()
         return out
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more of what was typed than was looked at."""
+        return bool(self._pending)
+
     def next_line(self) -> str | None:
-        """Return a line that was ended, or None when there is none yet."""
+        """Return a line that was ended, or None when there is none yet, or much to be shown first."""
         for position, byte in enumerate(self._pending, start=1):
             if self._mode is _Mode.PLAIN and byte in b"\r\n":
                 del self._pending[:position]
                 return self._end_line()
             self._handle(byte)
             self._show()
+            if len(self._out) >= _SHOWN_AT_ONCE:
+                del self._pending[:position]
+                return None
         self._pending.clear()
         return None
 

@@ -25,6 +25,9 @@ from qmpserver.version import QEMU_VERSION
 PROMPT = "(qemu) "
 BANNER = f"QEMU {'.'.join(map(str, QEMU_VERSION))} monitor - type 'help' for more information\n"
 
+_HARMLESS = ("", "info", "help", "?")
+"""What changes nothing, and so need not be recorded."""
+
 _READER_PATIENCE_S = 1.0
 """How long the end waits for people to be shown the last words."""
 
@@ -155,11 +158,13 @@ class HumanClient:
         """Show what there is to show, then break the connection too."""
         self._has_ended = True
         if not self._running:
-            self._channel.close()
+            self._go_on()
 
     def drained(self) -> None:
-        """Note that everything was read."""
+        """Go on with what was typed: everything was read."""
         self._drained.set()
+        if not self._running:
+            self._go_on()
 
     def lost(self, error: OSError | None) -> None:
         """Let go of everything but the command under way."""
@@ -175,24 +180,40 @@ class HumanClient:
     # Lines
 
     def _go_on(self) -> None:
-        """Edit what was typed, and carry out the first line that was ended; the next waits for it."""
+        """Edit what was typed, and carry out the first line that was ended; the next waits for it.
+
+        What is shown of what is typed is many times as long, so nothing is done before it was read.
+        """
+        if self.is_gone or self._channel.backlog:
+            return
         line = self._editor.next_line()
         self._channel.write(self._editor.take_output())
         if line is not None:
             self._channel.pause_reading()
             tasks.spawn(self._running, self._carry_out(line)).add_done_callback(self._line_ended)
+        elif self._editor.has_more:
+            self._channel.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on_later)
+        elif not self._has_ended:
+            self._channel.resume_reading()
+        elif not self._channel.backlog:
+            self._channel.close()
+
+    def _go_on_later(self) -> None:
+        if not self._running:
+            self._go_on()
 
     async def _carry_out(self, line: str) -> None:
         self._write(await run_line(TABLES, self._session, line))
+        # Only the command's name: what follows may be a secret.
+        name, _, _ = line.strip().partition(" ")
+        if name not in _HARMLESS:
+            self._owner.log.info("command", command=name, client=self.client_id, **self.peer.to_log())
 
     def _line_ended(self, _task: asyncio.Task[Any]) -> None:
         if self.is_gone or self._session.is_over:
             return
         self._prompt()
-        if self._has_ended:
-            self._channel.close()
-            return
-        self._channel.resume_reading()
         self._go_on()
 
     def _prompt(self) -> None:

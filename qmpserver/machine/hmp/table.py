@@ -12,11 +12,13 @@ from qmpserver.machine.hmp import (
     interpreter,
     jobs,
     migration,
+    network,
     objects,
     pci_text,
     qemu_io,
     snapshots,
     state_text,
+    trace,
 )
 from qmpserver.machine.hmp.command import Arguments, CommandTable, HumanCommand
 from qmpserver.machine.hmp.interpreter import Tables
@@ -39,7 +41,21 @@ _OWN = (
     HumanCommand("info", _info, "show something of the machine", "[subcommand]"),
 )
 
-_DOING = (chardevs, commit, control, drives, exports, guest, jobs, migration, objects, qemu_io, snapshots)
+_DOING = (
+    chardevs,
+    commit,
+    control,
+    drives,
+    exports,
+    guest,
+    jobs,
+    migration,
+    network,
+    objects,
+    qemu_io,
+    snapshots,
+    trace,
+)
 _SHOWING = (block_text, device_text, pci_text, state_text)
 
 
@@ -53,6 +69,7 @@ TABLES = Tables(
         *(command for module in _SHOWING for command in module.COMMANDS),
         *migration.SHOWING,
         *snapshots.SHOWING,
+        *trace.SHOWING,
     ),
 )
 """All commands."""

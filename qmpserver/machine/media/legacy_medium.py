@@ -10,6 +10,7 @@ from qmpserver.errors import QMPError
 from qmpserver.machine.media import image_file, temporary_overlay
 from qmpserver.machine.media.legacy_options import DriveOptions
 from qmpserver.machine.media.sizes import size_value
+from qmpserver.options.protocols import name_protocols
 
 _PLACEHOLDER = "off"
 """What a node is opened with that is to unmap zeroes; QEMU takes that here though discards are not passed on."""
@@ -73,7 +74,7 @@ def _named(engine: Engine, options: DriveOptions, own: dict[str, Any]) -> dict[s
     if not options.filename:
         if driver is None and "file" not in own:
             raise QMPError("Must specify either driver or file")
-        _name_protocols(own)
+        name_protocols(own)
         return own if driver is None else {"driver": driver, **own}
     named = filenames.filename_options(options.filename, driver)
     file = own.pop("file", {})
@@ -87,19 +88,8 @@ def _named(engine: Engine, options: DriveOptions, own: dict[str, Any]) -> dict[s
         named = {**below, **file}
     elif isinstance(below, dict):
         named["file"] = {**below, **file}
-    _name_protocols(own)
+    name_protocols(own)
     return {**named, **own}
-
-
-def _name_protocols(options: dict[str, Any]) -> None:
-    """Name the protocol of each file below of which only the file name is given."""
-    for name, below in options.items():
-        if not isinstance(below, dict):
-            continue
-        if "driver" not in below and isinstance(below.get("filename"), str):
-            options[name] = {**below, **filenames.protocol_options(below["filename"])}
-        else:
-            _name_protocols(below)
 
 
 def _ask_for_aio(options: dict[str, Any], aio: str) -> None:

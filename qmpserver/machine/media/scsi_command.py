@@ -103,6 +103,7 @@ async def send_command(
     block = ctypes.create_string_buffer(command, len(command))
     data = ctypes.create_string_buffer(data_out or length_in, len(data_out) or length_in)
     sense = ctypes.create_string_buffer(_SENSE_LENGTH)
+    # A thread that makes a call is waited for even by whoever is cancelled, so what this points to stays.
     memory = bytearray(ctypes.sizeof(SgIoHeader))
     header = SgIoHeader.from_buffer(memory)
     header.interface_id = ord("S")

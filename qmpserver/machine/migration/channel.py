@@ -12,7 +12,6 @@ from typing import Protocol, TypeVar
 
 from qmpserver import threads
 from qmpserver.errors import QMPError, error_text
-from qmpserver.listening import ListeningSockets
 from qmpserver.machine.migration.address import (
     DescriptorAddress,
     ExecAddress,
@@ -70,6 +69,9 @@ class Channel(Protocol):
             QMPError: The program that it went to has failed.
         """
 
+    def cut(self) -> None:
+        """Break the connection, if it is one, so that whoever waits for it fails."""
+
     async def abandon(self) -> None:
         """Let go, whatever became of it; harmless when that was done."""
 
@@ -126,6 +128,12 @@ class DescriptorChannel:
             await threads.run(os.fsync, self._fd)
         await self.abandon()
 
+    def cut(self) -> None:
+        """Break the connection, if it is one."""
+        if self._fd >= 0 and stat.S_ISSOCK(os.fstat(self._fd).st_mode):
+            with socket.socket(fileno=os.dup(self._fd)) as connection, contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     async def abandon(self) -> None:
         """Close the descriptor."""
         fd, self._fd = self._fd, -1
@@ -160,6 +168,9 @@ class ProgramChannel:
         if status:
             raise QMPError(f"The program ended with status {status}")
 
+    def cut(self) -> None:
+        """Do nothing: there is no connection."""
+
     async def abandon(self) -> None:
         """Have the program end."""
         await self._pipe.abandon()
@@ -169,8 +180,12 @@ class ProgramChannel:
             await self._process.wait()
 
 
-async def _run_program(words: Sequence[str], *, writes_to_it: bool) -> Channel:
-    """Start a program at the other end of a pipe; what else it would read or write is nothing."""
+async def run_program(words: Sequence[str], *, writes_to_it: bool) -> Channel:
+    """Start a program at the other end of a pipe; what else it would read or write is nothing.
+
+    Raises:
+        OSError: It cannot be started.
+    """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     ours, theirs = (writing, reading) if writes_to_it else (reading, writing)
     null = subprocess.DEVNULL
@@ -215,15 +230,20 @@ async def open_outgoing(address: MigrationAddress, claim_fd: ClaimFd) -> Channel
         case UnixAddress() | TcpAddress():
             return DescriptorChannel((await connect(address)).detach())
         case DescriptorAddress(name):
-            return _claimed(name, claim_fd)
+            return claimed_channel(name, claim_fd)
         case FileAddress():
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if address.offset else os.O_TRUNC)
-            return await threads.run(_open_file, address, flags, "create")
+            return await threads.run(open_file, address, flags, "create")
         case ExecAddress(words):
-            return await _run_program(words, writes_to_it=True)
+            return await run_program(words, writes_to_it=True)
 
 
-def _open_file(address: FileAddress, flags: int, verb: str) -> Channel:
+def open_file(address: FileAddress, flags: int, verb: str) -> Channel:
+    """Open a file where the state begins in it.
+
+    Raises:
+        QMPError: It cannot be; `verb` says what was tried.
+    """
     try:
         fd = os.open(address.filename, flags, 0o660)
     except OSError as error:
@@ -236,71 +256,13 @@ def _open_file(address: FileAddress, flags: int, verb: str) -> Channel:
         raise QMPError(f"Failed to seek to offset {address.offset} in '{address.filename}'") from error
 
 
-def _claimed(name: str, claim_fd: ClaimFd) -> Channel:
+def claimed_channel(name: str, claim_fd: ClaimFd) -> Channel:
+    """Take a descriptor over.
+
+    Raises:
+        QMPError: There is none of that name, or it is of no use.
+    """
     try:
         return DescriptorChannel(claim_fd(name))
     except OSError as error:
         raise QMPError(f"File descriptor '{name}' cannot be used: {error_text(error)}") from error
-
-
-class Door:
-    """Where a state is waited for.
-
-    Args:
-        address: Where that is.
-        claim_fd: Hands over descriptors.
-
-    Raises:
-        QMPError: It cannot be had.
-    """
-
-    def __init__(self, address: MigrationAddress, claim_fd: ClaimFd) -> None:
-        self._address = address
-        self._listening: ListeningSockets | None = None
-        self._channel: Channel | None = None
-        match address:
-            case UnixAddress() | TcpAddress():
-                self._listening = ListeningSockets(address)
-            case FileAddress():
-                self._channel = _open_file(address, os.O_RDONLY | os.O_CLOEXEC, "open")
-            case DescriptorAddress(name):
-                self._channel = _claimed(name, claim_fd)
-
-    @property
-    def names(self) -> list[object]:
-        """Where it listens, as the kernel says it."""
-        return [] if self._listening is None else self._listening.names
-
-    async def channel(self) -> Channel:
-        """Wait for somebody to come, and return the way to them; nobody else is let in."""
-        if isinstance(self._address, ExecAddress):
-            return await _run_program(self._address.words, writes_to_it=False)
-        if self._channel is not None:
-            return self._channel
-        assert self._listening is not None
-        came: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
-
-        def accept(listening: socket.socket) -> None:
-            with contextlib.suppress(BlockingIOError):
-                connection, _ = listening.accept()
-                if came.done():
-                    connection.close()
-                else:
-                    came.set_result(connection)
-
-        self._listening.watch(accept)
-        try:
-            return DescriptorChannel((await came).detach())
-        except asyncio.CancelledError:
-            if came.done() and not came.cancelled():
-                came.result().close()
-            raise
-        finally:
-            self._listening.unwatch()
-            self.close()
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None

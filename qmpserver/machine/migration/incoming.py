@@ -1,11 +1,14 @@
 """Take a machine over: wait for its state, check it, and use its images from then on."""
 
+from collections.abc import Callable
+
 from qmpserver.errors import QMPError, error_text
 from qmpserver.jobs import machine_state
 from qmpserver.log import get_logger
 from qmpserver.machine import saved_state
 from qmpserver.machine.migration.capabilities import Capabilities
-from qmpserver.machine.migration.channel import Channel, Door
+from qmpserver.machine.migration.channel import Channel
+from qmpserver.machine.migration.door import Door
 from qmpserver.machine.migration.handover import Handover
 from qmpserver.machine.migration.parameters import Parameters
 from qmpserver.machine.migration.status import Progress, Status
@@ -26,6 +29,9 @@ class Incoming:
         progress: Where it stands; it has begun.
         door: Where it comes in.
         ends_on_error: When nothing comes of it, neither does of this program.
+
+    Attributes:
+        cut: Breaks the connection that it comes by.
     """
 
     def __init__(self, machine: Handover, progress: Progress, door: Door, *, ends_on_error: bool) -> None:
@@ -33,6 +39,7 @@ class Incoming:
         self._progress = progress
         self._door = door
         self._ends_on_error = ends_on_error
+        self.cut: Callable[[], None] = lambda: None
 
     @property
     def names(self) -> list[object]:
@@ -71,6 +78,7 @@ class Incoming:
 
     async def _receive(self) -> SavedState:
         channel = await self._door.channel()
+        self.cut = channel.cut
         try:
             self._progress.enter(Status.ACTIVE)
             record = await _read_record(channel)

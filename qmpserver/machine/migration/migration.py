@@ -10,7 +10,8 @@ from qmpserver.errors import QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.machine.migration.address import MigrationAddress
 from qmpserver.machine.migration.capabilities import Capabilities
-from qmpserver.machine.migration.channel import ClaimFd, Door, open_outgoing, waits_for_nobody
+from qmpserver.machine.migration.channel import ClaimFd, open_outgoing, waits_for_nobody
+from qmpserver.machine.migration.door import Door
 from qmpserver.machine.migration.handover import Handover
 from qmpserver.machine.migration.incoming import Incoming
 from qmpserver.machine.migration.outgoing import Manner, Outgoing
@@ -107,6 +108,12 @@ class Migration:
         """Call off what is under way; harmless when nothing is."""
         if self._outgoing is not None and not self.progress.is_idle:
             self._outgoing.call_off()
+
+    def cut(self) -> None:
+        """Break the connection of what is under way, which then fails where it needs that again."""
+        for way in (self._outgoing, self._incoming):
+            if way is not None and not self.progress.is_idle:
+                way.cut()
 
     def receive(self, address: MigrationAddress, claim_fd: ClaimFd, *, ends_on_error: bool = True) -> None:
         """Begin to wait for a machine.

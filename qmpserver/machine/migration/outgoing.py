@@ -1,7 +1,7 @@
 """Hand the machine over: stop it, leave its images alone, and send what else there is to know."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -47,6 +47,9 @@ class Outgoing:
         machine: The machine.
         progress: Where it stands; it has begun.
         manner: How it goes.
+
+    Attributes:
+        cut: Breaks the connection that it goes by.
     """
 
     def __init__(self, machine: Handover, progress: Progress, manner: Manner) -> None:
@@ -59,6 +62,7 @@ class Outgoing:
         self._ends_for_good = False
         self._waiting: asyncio.Task[Any] | None = None
         self._is_sending = False
+        self.cut: Callable[[], None] = lambda: None
 
     def go_on(self) -> None:
         """Let the images change hands."""
@@ -90,6 +94,7 @@ class Outgoing:
             way = channel
             if way is None:
                 way = await self._wait(open_outgoing(address, claim_fd))
+            self.cut = way.cut
             try:
                 await self._hand_over(way)
             finally:

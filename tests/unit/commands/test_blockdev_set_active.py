@@ -124,3 +124,15 @@ def test_an_image_that_was_spoilt_meanwhile_is_not_taken_up(image: Path) -> None
             assert await read(server, 0, 4) == b"data"
 
     asyncio.run(scenario())
+
+
+def test_what_was_opened_inactive_is_written_once_it_is_active(image: Path) -> None:
+    async def main() -> None:
+        file = {"driver": "file", "filename": str(image), "node-name": "file", "active": False}
+        async with serving(image, active=False, file=file) as server:
+            await switch(server, active=True)
+            await write(server, 0, b"x")
+        async with serving(image) as server:
+            assert await read(server, 0, 1) == b"x"
+
+    asyncio.run(main())

@@ -4,6 +4,7 @@ QMPSERVER_JOB_SCRIPTS=5000 plays as many scripts, other ones each time.
 """
 
 import asyncio
+import contextlib
 import errno
 import operator
 import os
@@ -25,6 +26,7 @@ from qmpserver.errors import QMPError
 from qmpserver.events import Event
 from qmpserver.jobs.backup import BackupJob
 from qmpserver.jobs.job import Job
+from qmpserver.jobs.manager import JobManager
 from qmpserver.jobs.mirror import MirrorJob
 from qmpserver.jobs.states import TRANSITIONS, VERBS, JobStatus, JobVerb
 from qmpserver.server import Server
@@ -72,8 +74,8 @@ LEADS_ON = {
 def shown(node: Node) -> bytes:
     """Return all that a node in memory shows, without asking anybody for a turn."""
     driver: Any = node.driver
-    if not isinstance(node.driver, MemoryFormat):
-        return shown(next(iter(node.children.values())).node)
+    if node.filtered is not None:
+        return shown(node.filtered)
     under = shown(node.backing) if node.backing is not None else b""
     data = bytearray(under[: driver.size].ljust(driver.size, b"\0"))
     for index, host in driver.table.items():
@@ -120,8 +122,10 @@ class JobScripts(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = patch("qmpserver.engine.DRIVERS", DRIVERS | REAL)
-        self.patch.start()
+        self.wrong: list[Any] = []
+        self.patches = contextlib.ExitStack()
+        self.patches.enter_context(patch("qmpserver.engine.DRIVERS", DRIVERS | REAL))
+        self.patches.enter_context(patch.object(JobManager, "report_internal_error", self._on_internal_error))
         FILES.clear()
         MemoryFormat.images.clear()
         TROUBLE.calm()
@@ -133,7 +137,6 @@ class JobScripts(RuleBasedStateMachine):
         self.backend = BlockBackend(self.daemon.graph, "guest")
         self.under_way: set[asyncio.Future[Any]] = set()
         self.guests: set[asyncio.Future[None]] = set()
-        self.wrong: list[Any] = []
         self.states: dict[str, JobStatus] = {}
         self.pasts: dict[str, bytes] = {}
 
@@ -346,6 +349,9 @@ class JobScripts(RuleBasedStateMachine):
 
     # What must be so
 
+    def _on_internal_error(self, job: Job, error: Exception) -> None:
+        self.wrong.append((job.job_id, error))
+
     def _on_event(self, event: Event) -> None:
         data = event.data or {}
         job = self.daemon.jobs.get(str(data.get("id") or data.get("device")))
@@ -387,7 +393,7 @@ class JobScripts(RuleBasedStateMachine):
                 self.play(self._end())
         finally:
             self.loop.close()
-            self.patch.stop()
+            self.patches.close()
 
     async def _call_off(self) -> None:
         """Cancel jobs until there are none, nor commands or guests under way that may start some."""

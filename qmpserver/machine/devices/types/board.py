@@ -81,6 +81,13 @@ BOARD_TYPES = (
     DeviceType("ioapic", "ioapic-common", "version:uint8=32"),
     DeviceType("fw_cfg", "sys-bus-device", "acpi-mr-restore:bool=on", is_abstract=True),
     DeviceType("fw_cfg_io", "fw_cfg", "dma_enabled:bool=on x-file-slots:uint16=32"),
+    DeviceType(
+        "cfi.pflash01",
+        "sys-bus-device",
+        "big-endian:bool=off device-width:uint8=0 drive:drive id0:uint16=0 id1:uint16=0 id2:uint16=0 id3:uint16=0 "
+        "max-device-width:uint8=0 name:str num-blocks:uint32=0 secure:bool=off sector-length:uint64=0 width:uint8=0",
+        category="Storage",
+    ),
     DeviceType("ps2-device", "sys-bus-device", is_abstract=True),
     DeviceType("ps2-mouse", "ps2-device"),
     DeviceType("ps2-kbd", "ps2-device"),

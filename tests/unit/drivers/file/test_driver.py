@@ -118,6 +118,8 @@ def test_discarded_space_is_given_back(tmp_path: Path, open_file: OpenFile) -> N
         assert after <= before - 512 * KiB
         assert await read(driver, 0, 4096) == bytes(4096)
         assert driver.size == MiB
+        stats = {"discard-nb-ok": 1, "discard-nb-failed": 0, "discard-bytes-ok": 512 * KiB}
+        assert driver.driver_stats() == {"driver": "file", **stats}
         await driver.close()
 
     asyncio.run(main())

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qmpserver.drivers.file.driver import FileDriver
 from qmpserver.driver_api.limits import Limits
+from qmpserver.drivers.file.driver import FileDriver
 from qmpserver.drivers.file.handle import Handle, OpenMode, open_handle
 from qmpserver.errors import QMPError
 from tests.unit.drivers.file.context import FileContext, OpenFile

@@ -1,17 +1,19 @@
 """What the page cache serves is done in place; what may wait is left to a thread."""
 
 import os
+import select
+import sys
 from collections.abc import Callable, Iterator
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from pathlib import Path
 
 import pytest
 
 from qmpserver.drivers.file import in_place
-from qmpserver.drivers.file.in_place import InPlace
+from qmpserver.drivers.file.in_place import InPlace, count_sleeps
 from qmpserver.drivers.file.runs import find_runs
 from qmpserver.drivers.file.space import file_system_magic
-from qmpserver.drivers.file.stalls import MOST_NS
+from qmpserver.drivers.file.stalls import FAIR_NS, MOST_NS
 from qmpserver.units import KiB
 
 PAGE = 4 * KiB
@@ -27,8 +29,10 @@ def fd(image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(fd)
 
 
-def trusting(fd: int, now_ns: Callable[[], int] = lambda: 0) -> InPlace:
-    return InPlace(fd, direct=False, trusts_writes=True, now_ns=now_ns)
+def trusting(
+    fd: int, now_ns: Callable[[], int] = lambda: 0, sleeps: Callable[[], int] = count().__next__
+) -> InPlace:
+    return InPlace(fd, direct=False, trusts_writes=True, now_ns=now_ns, sleeps=sleeps)
 
 
 def test_whole_pages_are_written_in_place(fd: int) -> None:
@@ -62,11 +66,37 @@ def test_direct_files_and_those_that_keep_to_threads_are_left_alone(
 
 def test_after_a_slow_write_others_are_left_to_threads_for_a_while(fd: int) -> None:
     second = 10**9
-    times = iter(chain((0, 0, 0, 2 * MOST_NS), (3 * MOST_NS,), repeat(second)))
+    first_slow, second_slow = (0, 2 * MOST_NS), (2 * MOST_NS, 4 * MOST_NS)
+    times = iter(chain((0, 0), first_slow, second_slow, (5 * MOST_NS,), repeat(second)))
     place = trusting(fd, lambda: next(times))
     place._asks_writes = False
-    written = [place.write(fd, 0, (memoryview(bytes(PAGE)),), PAGE) for _ in range(4)]
-    assert written == [PAGE, PAGE, 0, PAGE]
+    written = [place.write(fd, 0, (memoryview(bytes(PAGE)),), PAGE) for _ in range(5)]
+    assert written == [PAGE, PAGE, PAGE, 0, PAGE]
+
+
+def test_who_was_only_kept_from_the_processor_goes_on_writing(fd: int) -> None:
+    place = trusting(fd, count(0, 2 * FAIR_NS).__next__, sleeps=lambda: 7)
+    place._asks_writes = False
+    data = (memoryview(bytes(PAGE)),)
+    many = 3 * MOST_NS // FAIR_NS
+    assert [place.write(fd, 0, data, PAGE) for _ in range(many)] == [PAGE] * many
+    assert not place.is_held_back
+
+
+def test_who_slept_as_long_is_held_back(fd: int) -> None:
+    place = trusting(fd, count(0, 2 * FAIR_NS).__next__)
+    place._asks_writes = False
+    data = (memoryview(bytes(PAGE)),)
+    written = [place.write(fd, 0, data, PAGE) for _ in range(3 * MOST_NS // FAIR_NS)]
+    assert 0 in written
+    assert place.is_held_back
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts for one thread")
+def test_waiting_is_counted() -> None:
+    before = count_sleeps()
+    select.select((), (), (), 0.001)
+    assert count_sleeps() > before
 
 
 def test_a_page_that_would_have_to_be_read_first_is_not_written_in_part(
@@ -98,7 +128,7 @@ def test_an_error_is_the_writers_own(fd: int, image: Path) -> None:
 
 
 def test_runs_are_found_in_place_until_that_is_slow(fd: int) -> None:
-    times = iter(chain((0, 0, 0, 2 * MOST_NS), repeat(3 * MOST_NS)))
+    times = iter(chain((0, 2 * MOST_NS, 2 * MOST_NS, 4 * MOST_NS), repeat(5 * MOST_NS)))
     place = trusting(fd, lambda: next(times))
     found = [place.find_runs(fd, 0, 64 * KiB, 1) for _ in range(3)]
     assert found[0] == found[1] == find_runs(fd, 0, 64 * KiB, 1)

@@ -12,6 +12,7 @@ import pytest
 from qmpserver.driver_api import flags
 from qmpserver.driver_api.device_probing import device_driver
 from qmpserver.driver_api.device_requests import SupportsIoctl
+from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.file.driver import FileDriver
 from qmpserver.drivers.host_device.cdrom import HostCdromDriver
@@ -151,7 +152,8 @@ def test_raw_hands_a_request_of_a_devices_own_on_unless_it_shows_a_window() -> N
         argument = bytearray(1)
         whole = await RawDriver.open(Context({"file": Device(bytearray(MiB))}))
         assert isinstance(whole, SupportsIoctl)
-        assert (await whole.ioctl(5, argument), argument) == (7, b"\x05")
+        assert await whole.ioctl(5, argument) == 7
+        assert argument == b"\x05"
         window = await RawDriver.open(Context({"file": Device(bytearray(MiB))}, options={"offset": 512}))
         plain = await RawDriver.open(Context({"file": MemoryFile(bytearray(MiB))}))
         for driver in (window, plain):
@@ -223,7 +225,7 @@ def test_a_write_past_the_end_of_a_block_device_finds_no_space(tmp_path: Path) -
 
 def test_a_device_is_taken_for_an_image_that_it_has_room_for(tmp_path: Path) -> None:
     async def main(name: str) -> None:
-        with pytest.raises(OSError, match="Cannot grow device files"):
+        with pytest.raises(QMPError, match="Cannot grow device files"):
             await HostDeviceDriver.create_file({"filename": name, "size": len(CONTENT) + 512})
         with pytest.raises(QMPError, match="Unsupported preallocation mode 'full'"):
             await HostDeviceDriver.create_file({"filename": name, "size": 512, "preallocation": "full"})
@@ -245,3 +247,17 @@ def test_what_is_no_device_is_not_taken_for_an_image(tmp_path: Path) -> None:
     with pytest.raises(QMPError, match="Could not open"):
         asyncio.run(HostDeviceDriver.create_file({"filename": str(tmp_path / "none"), "size": 0}))
     assert (tmp_path / "file").read_bytes() == b"precious"
+
+
+def test_a_device_that_cannot_be_written_is_opened_for_reading_only(tmp_path: Path) -> None:
+    async def main(name: str) -> None:
+        with pytest.raises(QMPError, match="The device is not writable: Permission denied"):
+            await opened(name)
+        driver = await opened(name, auto_read_only=True)
+        with pytest.raises(QMPError, match="The device is not writable"):
+            await driver.prepare_permissions(PermissionSet(Permission.WRITE, PERM_ALL))
+        assert await read(driver, 0, 512) == CONTENT[:512]
+        await driver.close()
+
+    with loop_device(tmp_path, CONTENT, read_only=True) as name:
+        asyncio.run(main(name))

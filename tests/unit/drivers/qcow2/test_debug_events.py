@@ -95,3 +95,39 @@ def test_what_fails_at_an_event_can_be_tried_again_and_the_image_is_sound(event:
         assert await again.read(0, 1024) == b"x" * 512 + bytes(512)
 
     asyncio.run(main())
+
+
+def test_a_compressed_cluster_is_told_of_before_its_table_changes() -> None:
+    async def main() -> list[str]:
+        file = Debugged(await made())
+        engine = await opened(file)
+        assert isinstance(engine.driver, MappingDriver)
+        assert await engine.driver.write_compressed(0, memoryview(bytes(65536)))
+        return file.events
+
+    events = asyncio.run(main())
+    assert events.index("write_compressed") < events.index("l2_update_compressed")
+
+
+def test_a_refcount_table_that_moves_tells_of_its_blocks_first() -> None:
+    async def main() -> list[str]:
+        plain = MemoryFile()
+        options = {"size": 4 * SIZE, "cluster-size": 512, "refcount-bits": 64}
+        await Qcow2Driver.create(plain, options, lambda _name: b"")
+        file = Debugged(plain)
+        engine = await opened(file)
+        await engine.write(0, b"x" * 3 * SIZE)
+        await engine.driver.flush()
+        assert not judge(file.data).corruptions
+        return file.events
+
+    events = asyncio.run(main())
+    moves = ("blocks", "table")
+    wanted = [
+        "reftable_grow",
+        *(f"refblock_alloc_write_{what}" for what in moves),
+        "refblock_alloc_switch_table",
+    ]
+    position = 0
+    for event in wanted:
+        position = events.index(event, position) + 1

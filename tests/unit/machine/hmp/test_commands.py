@@ -1,11 +1,16 @@
 """Commands of the monitor for people do what they say, where no QEMU is there to compare with."""
 
+import random
+from pathlib import Path
+
 import pytest
 
+from qmpserver.chardevs.chardev import NullChardev
 from qmpserver.errors import QMPError
 from qmpserver.machine.hmp.command import HumanCommand
 from qmpserver.machine.hmp.completion import complete
 from qmpserver.machine.hmp.table import TABLES
+from qmpserver.server import Server
 from tests.unit.machine.devices.machines import waits
 from tests.unit.machine.hmp.human import SCHEMA, person
 
@@ -105,6 +110,77 @@ async def test_a_processor_is_named_by_a_number_that_there_is() -> None:
 async def test_an_answer_is_what_the_schema_says() -> None:
     async with person() as somebody:
         SCHEMA.commands["human-monitor-command"].check_reply(await somebody.type("info status"))
+
+
+WORDS = (
+    'cd n named empty -f -n -d -w -x 1 1M 0x10 on off " foo=bar id=q driver=null-co node-name=nn if=none null c all '
+    'virtio-rng-pci iothread ringbuf,id=r /machine /objects bootindex {"a":1} [ 7/0 help info é \x01 tcp:x:y , %s -j'
+)
+LINES = 400
+
+
+@waits
+async def test_no_line_is_answered_by_an_internal_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chance = random.Random(7)
+    names = [command.names[0] for command in TABLES.top.commands if command.name not in ("quit|q", "migrate")]
+    async with person() as somebody:
+        await somebody.node("n")
+        await somebody.type("drive_add 0 if=none,id=named,driver=null-co")
+        await somebody.type("drive_add 0 if=none,id=empty")
+        await somebody.device(driver="virtio-scsi-pci")
+        await somebody.device(driver="scsi-cd", id="cd")
+        for _ in range(LINES):
+            words = chance.choices(WORDS.split(), k=chance.randrange(5))
+            line = " ".join([chance.choice(names), *words])
+            assert "internal error" not in await somebody.type(line), line
+
+
+@waits
+async def test_a_monitor_for_people_can_be_an_object_which_stays() -> None:
+    async with person() as somebody:
+        await somebody.type("chardev-add null,id=c")
+        assert await somebody.type("object_add monitor-hmp,id=m,chardev=c") == ""
+        assert await somebody.type("qom-get /objects/m readline") == "true\n"
+        assert (
+            await somebody.type("object_add monitor-hmp,id=m2,chardev=c")
+            == "Error: chardev 'c' is already in use\n"
+        )
+        assert await somebody.type("object_del m") == "Error: Deleting HMP monitors is not supported\n"
+        assert await somebody.type("chardev-remove c") == "Error: Chardev 'c' is busy\n"
+        await somebody.type("chardev-add null,id=d")
+        answer = await somebody.type("object_add monitor-hmp,id=m2,chardev=d,readline=off")
+        assert answer == "Error: monitor-hmp without 'readline' is not supported\n"
+
+
+@waits
+async def test_network_backends_come_and_go_by_name() -> None:
+    async with person() as somebody:
+        assert await somebody.type("netdev_add user,id=u") == ""
+        assert somebody.machine.netdevs == {"u"}
+        assert await somebody.type("netdev_add user") == "Error: Parameter 'id' is missing\n"
+        assert await somebody.type("netdev_del u") == ""
+        assert await somebody.type("netdev_del u") == "Error: Device 'u' not found\n"
+
+
+@waits
+async def test_parts_of_the_program_are_traced_by_name() -> None:
+    async with person() as somebody:
+        assert await somebody.type("trace-event foo on") == 'unknown event "foo"\n'
+        assert await somebody.type("info trace-events foo") == 'unknown event "foo"\n'
+        assert await somebody.type("info trace-events jobs") == "jobs : state 0\n"
+        assert await somebody.type("trace-event jobs on") == ""
+        assert await somebody.type("info trace-events jobs") == "jobs : state 1\n"
+        assert await somebody.type("trace-event jobs off") == ""
+
+
+@waits
+async def test_only_a_machine_has_a_monitor_for_people() -> None:
+    async with Server() as server:
+        with pytest.raises(QMPError, match="Only QMP is supported"):
+            await server.add_human_monitor(NullChardev("c"))
 
 
 COMPLETED = [

@@ -6,7 +6,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Self
 
-
 from qmpserver.clock import ManualClock
 from qmpserver.events import Event
 from qmpserver.machine.config import MachineConfig
@@ -162,5 +161,5 @@ def on_pair(scenario: Scenario) -> Callable[[Path], None]:
         asyncio.run(main())
 
     # pytest looks at the signature of what it calls.
-    del test.__wrapped__  # type: ignore[attr-defined]
+    del test.__wrapped__
     return test

@@ -58,7 +58,7 @@ async def test_bitmaps_that_go_along_are_busy_until_it_is_called_off(pair: Pair)
     await pair.source.do("migrate", uri=pair.uri)
     await pair.source.until("pre-switchover")
     assert {busy for *_, busy in (await pair.source.bitmaps()).values()} == {True}
-    with pytest.raises(QMPError, match="^Bitmap 'tmp' is currently in use by another operation"):
+    with pytest.raises(QMPError, match=r"^Bitmap 'tmp' is currently in use by another operation"):
         await pair.source.do("block-dirty-bitmap-clear", node="disk", name="tmp")
     await pair.source.do("migrate_cancel")
     await pair.source.until("cancelled")

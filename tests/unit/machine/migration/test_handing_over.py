@@ -39,6 +39,8 @@ async def test_a_file_keeps_a_machine_that_comes_back_later(pair: Pair) -> None:
     await pair.target.do("migrate-incoming", uri=f"file:{state},offset=0x1000")
     assert await pair.target.until("completed") == ["setup", "active", "completed"]
     assert (await pair.target.status(), await pair.target.active()) == ("paused", {False})
+    await pair.target.do("blockdev-add", driver="null-co", node_name="new", size=SIZE)
+    assert await pair.target.active() == {False, True}
     await pair.target.do("cont")
     assert (await pair.target.read(), await pair.target.active()) == (b"1" * SIZE, {True})
 
@@ -109,13 +111,13 @@ async def test_a_machine_waits_before_its_images_change_hands_if_told_to(pair: P
     await source.do("migrate", uri=pair.uri)
     assert await source.until("pre-switchover") == ["setup", "active", "STOP", "pre-switchover"]
     assert (await source.status(), await source.active()) == ("finish-migrate", {True})
-    with pytest.raises(QMPError, match="^Migration is not finalized yet$"):
+    with pytest.raises(QMPError, match=r"^Migration is not finalized yet$"):
         await source.do("cont")
-    with pytest.raises(QMPError, match="^Migration not in expected state: pre-switchover$"):
+    with pytest.raises(QMPError, match=r"^Migration not in expected state: pre-switchover$"):
         await source.do("migrate-continue", state="device")
-    with pytest.raises(QMPError, match="^There's a migration process in progress$"):
+    with pytest.raises(QMPError, match=r"^There's a migration process in progress$"):
         await source.do("migrate", uri="exec:cat")
-    with pytest.raises(QMPError, match="^There's a migration process in progress$"):
+    with pytest.raises(QMPError, match=r"^There's a migration process in progress$"):
         await source.switch("multifd")
     for change in ({"device_add": {"driver": "virtio-blk-pci"}}, {"device_del": {"id": "disk-device"}}):
         ((command, arguments),) = change.items()
@@ -137,7 +139,7 @@ async def test_a_machine_that_has_gone_may_be_had_back_while_nobody_else_has_its
     await pair.target.do("migrate-incoming", uri=f"file:{pair.folder / 'state'}")
     assert await pair.target.until("completed") == ["setup", "active", "completed"]
     assert (await pair.target.status(), await pair.source.status()) == ("paused", "running")
-    with pytest.raises(QMPError, match='^Failed to get "write" lock'):
+    with pytest.raises(QMPError, match=r'^Failed to get "write" lock'):
         await pair.target.do("cont")
     await pair.source.server.close()
     await pair.target.do("cont")

@@ -76,9 +76,9 @@ def test_what_cannot_be_is_refused_and_changes_nothing(wanted: dict[str, Any], e
 
 
 def test_a_mapping_is_shown_once_it_was_given() -> None:
+    assert "block-bitmap-mapping" not in Parameters().shown()
+    assert Parameters().bitmap_mapping is None
     parameters = Parameters()
-    assert "block-bitmap-mapping" not in parameters.shown()
-    assert parameters.bitmap_mapping is None
     mapping = [node("a", "x", ("b", "c"))]
     parameters.set({"block-bitmap-mapping": mapping, "tls-creds": None, "downtime-limit": 5})
     assert parameters.shown()["block-bitmap-mapping"] == parameters.bitmap_mapping == mapping

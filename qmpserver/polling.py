@@ -1,4 +1,4 @@
-"""Keep the event loop awake for a moment when a client's next command is about to come.
+"""Keep the event loop awake for a moment when a client's next command or request is about to come.
 
 A processor that has nothing to do is put to sleep, and waking it takes longer than most commands do.
 A client that sends one command after the other is therefore served at a fraction of the speed there
@@ -14,7 +14,7 @@ WINDOW_NS = 100_000
 
 
 class BusyPoll:
-    """One per monitor; told of commands and replies, whichever client they are of.
+    """One per monitor or NBD server; told of commands and replies, whichever client they are of.
 
     It goes by the machine's own time, because it is about the machine's own processor.
     """

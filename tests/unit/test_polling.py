@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from qmpserver.monitor import polling
-from qmpserver.monitor.polling import WINDOW_NS, BusyPoll
+from qmpserver import polling
+from qmpserver.polling import WINDOW_NS, BusyPoll
 
 
 class Time:
