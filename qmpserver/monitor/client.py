@@ -11,8 +11,8 @@ from qmpserver.log import Logger
 from qmpserver.monitor.channel import Channel
 from qmpserver.monitor.commands import BoundCommand
 from qmpserver.monitor.fds import MAX_UNCLAIMED, FdSets, FdStore, close_all
-from qmpserver.polling import BusyPoll
 from qmpserver.monitor.request_keys import RequestKeys
+from qmpserver.polling import BusyPoll
 from qmpserver.qmp import messages
 from qmpserver.qmp.features import Features
 from qmpserver.qmp.requests import Request

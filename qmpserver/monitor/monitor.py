@@ -12,8 +12,8 @@ from qmpserver.monitor.channel import Channel
 from qmpserver.monitor.client import ClientConnection
 from qmpserver.monitor.commands import BoundCommand
 from qmpserver.monitor.fds import FdSets
-from qmpserver.polling import BusyPoll
 from qmpserver.monitor.request_keys import RequestKeys
+from qmpserver.polling import BusyPoll
 from qmpserver.qmp import messages
 from qmpserver.qmp.ratelimit import RateLimiter, RateLimits
 from qmpserver.sockets import Peer

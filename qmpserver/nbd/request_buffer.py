@@ -93,6 +93,9 @@ class RequestBuffer:
             if length:
                 request.data = self._view[start : self._start]
             return request
+        if length < recycling.SMALLEST:
+            # The rest comes behind it, and more requests with it.
+            return None
         request.data = recycling.take(length)
         request.data[:have] = self._view[start : self._end]
         # Not back to the front: what lies there may be lent.

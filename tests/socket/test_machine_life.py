@@ -186,19 +186,21 @@ def test_it_has_drives_that_nobody_asked_for_unless_told_not_to(tmp_path: Path) 
 
 
 def test_a_second_machine_on_an_image_is_told_that_another_has_it(tmp_path: Path) -> None:
-    make_qcow2(tmp_path / "a.qcow2", 1 << 20)
+    make_qcow2(tmp_path / "a.qcow2", "1M")
     words = ("-S", "-drive", "file=a.qcow2,format=qcow2")
     with monitored(tmp_path, *words):
         second = run_to_end("machine", *QUIET, *words, folder=tmp_path)
     assert (second.returncode, second.stderr) == (
         1,
-        'qmpserver: -drive file=a.qcow2,format=qcow2: Failed to get "write" lock\n'
-        "Is another process using the image [a.qcow2]?\n",
+        (
+            'qmpserver: -drive file=a.qcow2,format=qcow2: Failed to get "write" lock\n'
+            "Is another process using the image [a.qcow2]?\n"
+        ),
     )
 
 
 def test_a_machine_that_was_killed_leaves_its_image_to_the_next(tmp_path: Path) -> None:
-    make_qcow2(tmp_path / "a.qcow2", 1 << 20)
+    make_qcow2(tmp_path / "a.qcow2", "1M")
     words = ("-S", "-drive", "file=a.qcow2,format=qcow2", "-pidfile", "pid")
     for _ in range(2):
         with monitored(tmp_path, *words) as started:

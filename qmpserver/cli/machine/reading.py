@@ -84,10 +84,7 @@ def _warning(option: Option, reporter: Reporter) -> Warn:
 
 def _read_one(wanted: Wanted, option: Option, warn: Warn) -> None:
     name, value = option.name, option.value
-    if name in NOT_HERE:
-        raise QMPError("not supported: there is no such thing here")
-    if name in OTHER_TARGETS:
-        raise QMPError("Option not supported for this target")
+    _refuse_what_is_not_here(name)
     wanted.recorded.setdefault(name, []).append(value)
     if name in _STEPS or name == STRAY:
         wanted.steps.append(option)
@@ -107,6 +104,13 @@ def _read_one(wanted: Wanted, option: Option, warn: Warn) -> None:
         _READERS[name](wanted, option, warn)
     else:
         effectless.check(name, value, warn)
+
+
+def _refuse_what_is_not_here(name: str) -> None:
+    if name in NOT_HERE:
+        raise QMPError("not supported: there is no such thing here")
+    if name in OTHER_TARGETS:
+        raise QMPError("Option not supported for this target")
 
 
 def _check_together(wanted: Wanted) -> None:

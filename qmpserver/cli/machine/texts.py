@@ -1,5 +1,9 @@
 """Make the texts that options ask for."""
 
+import re
+from collections.abc import Iterable
+
+from qmpserver.cli.machine.options import NOT_HERE, OTHER_TARGETS, TAKES_ARGUMENT
 from qmpserver.machine.boards import BOARDS, Board, find_board
 from qmpserver.machine.cpu_models import CPU_MODELS, CpuModel
 from qmpserver.machine.option_parameters import board_parameters
@@ -33,14 +37,14 @@ The machine:
 Devices and media:
   -blockdev JSON|[driver=]DRIVER,...             a node
   -device JSON|[driver=]TYPE,...                 a device; -device help lists types
-  -drive ...  -hda|-hdb|-hdc|-hdd FILE  -cdrom FILE  -fda|-fdb FILE  -snapshot
+  -drive ...  -hda|-hdb|-hdc|-hdd FILE  -cdrom FILE  -fda|-fdb FILE  -pflash FILE  -snapshot
   -object JSON|[qom-type=]TYPE,id=ID,...         an object
   -netdev|-net|-nic ...  -audiodev ...           recorded; they carry nothing
 Ways in:
   -chardev BACKEND,id=ID,...                     a character device
   -mon [chardev=]ID[,mode=control][,pretty=on]   a monitor on one
   -qmp|-qmp-pretty ADDRESS  -monitor ADDRESS     both at once
-  -serial|-parallel ADDRESS
+  -serial|-parallel ADDRESS  -nographic
   -add-fd fd=FD,set=SET[,opaque=TEXT]            a passed descriptor
 Running:
   -S  -no-shutdown  -no-reboot  -action ...  -incoming ADDRESS|defer  -loadvm TAG
@@ -53,7 +57,27 @@ Running:
 
 def help_text(program: str = "qemu-system-x86_64") -> str:
     """Return what ``-help`` prints."""
-    return version_text() + _HELP.format(program=program)
+    return version_text() + _HELP.format(program=program) + _further_options()
+
+
+def _further_options() -> str:
+    """Return the options that are not explained: those without an effect, and those of QEMU that are not here."""
+    named = set(re.findall(r"[-|]([A-Za-z][\w-]*)", _HELP))
+    groups = {
+        "Taken as well; most are checked, recorded, and have no effect:": TAKES_ARGUMENT.keys()
+        - named
+        - NOT_HERE
+        - OTHER_TARGETS,
+        "Refused, since there is no such thing here:": NOT_HERE,
+    }
+    return "".join(f"{title}\n{_wrapped(names)}\n" for title, names in groups.items())
+
+
+def _wrapped(names: Iterable[str]) -> str:
+    import textwrap  # noqa: PLC0415 - only help wants it
+
+    words = " ".join(f"-{name}" for name in sorted(names, key=str.lower))
+    return textwrap.fill(words, 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def version_text() -> str:

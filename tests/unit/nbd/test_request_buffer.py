@@ -87,3 +87,17 @@ def test_long_data_behind_lent_data_does_not_overwrite_it() -> None:
                 requests.lend()
     assert kept is not None
     assert kept.data == sent.data[0]
+
+
+def test_a_short_request_that_comes_in_two_parts_leaves_room_for_all_that_follow() -> None:
+    sent = lines_of(HeaderMode.SIMPLE, [4096] * 16)
+    requests = RequestBuffer(HeaderMode.SIMPLE, sent.line[:5000])
+    assert requests.take() is not None
+    assert requests.take() is None
+    room, rest = requests.room(), sent.line[5000:]
+    assert len(room) >= len(rest)
+    room[: len(rest)] = rest
+    requests.received(len(rest))
+    taken = [requests.take() for _ in range(16)]
+    assert [request.data for request in taken if request is not None] == sent.data[1:]
+    assert taken[-1] is None

@@ -1,13 +1,15 @@
 """A machine's command line is split and read as QEMU does."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from qmpserver.cli.machine.board import make_config
-from qmpserver.cli.machine.options import split
+from qmpserver.cli.machine.options import OTHER_TARGETS, TAKES_ARGUMENT, split
 from qmpserver.cli.machine.reading import read
+from qmpserver.cli.machine.texts import help_text
 from qmpserver.cli.machine.wanted import Wanted
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving.option_error import OptionError
@@ -24,6 +26,23 @@ def wanted(*words: str) -> Wanted:
 
 def config(*words: str) -> MachineConfig:
     return make_config(wanted(*words), REPORTER)
+
+
+def test_help_names_every_option() -> None:
+    shown = set(re.findall(r"[-|]([A-Za-z][\w-]*)", help_text()))
+    assert TAKES_ARGUMENT.keys() - OTHER_TARGETS <= shown
+
+
+@pytest.mark.parametrize("option", ["smp", "boot", "rtc", "msg", "overcommit", "action", "audio"])
+def test_an_option_with_parameters_lists_them(option: str) -> None:
+    answer = wanted(f"-{option}", "help").answer
+    assert answer is not None
+    assert answer.splitlines()[1:]
+
+
+def test_what_only_a_running_guest_would_notice_is_recorded() -> None:
+    words = ["-fw_cfg", "opt/x,string=y", "-icount", "shift=3,sleep=off", "-vnc", "none", "-full-screen"]
+    assert config(*words).recorded["icount"] == ("shift=3,sleep=off",)
 
 
 @pytest.mark.parametrize("dashes", ["-", "--"])

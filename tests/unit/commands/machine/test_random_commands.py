@@ -65,7 +65,7 @@ DEVICES: tuple[dict[str, Any], ...] = (
     {"driver": "floppy", "id": "f0"},
 )
 NUMBERS = (0, 1, 2, -1, 512, 4096, 1 << 20, 1 << 31, 1 << 63, 1 << 64, -(1 << 63))
-ODDITIES = (None, True, 0, -1, 1.5, "x", [], {}, [1], {"a": 1})
+ODDITIES: tuple[Any, ...] = (None, True, 0, -1, 1.5, "x", [], {}, [1], {"a": 1})
 
 
 def made_up(chance: random.Random, described: Type, member: Member | None = None, depth: int = 0) -> Any:
@@ -73,10 +73,8 @@ def made_up(chance: random.Random, described: Type, member: Member | None = None
     if chance.random() < 0.005:
         return chance.choice(ODDITIES)
     match described:
-        case Scalar():
-            return scalar(chance, described, member)
-        case Enum():
-            return chance.choice(list(described.values))
+        case Scalar() | Enum():
+            return plain(chance, described, member)
         case Array():
             return [
                 made_up(chance, described.element, member, depth + 1)
@@ -90,7 +88,9 @@ def made_up(chance: random.Random, described: Type, member: Member | None = None
             return union(chance, described, depth)
 
 
-def scalar(chance: random.Random, described: Scalar, member: Member | None) -> Any:
+def plain(chance: random.Random, described: Scalar | Enum, member: Member | None) -> Any:
+    if isinstance(described, Enum):
+        return chance.choice(list(described.values))
     values: Mapping[Kind, tuple[Any, ...]] = {
         Kind.STRING: NAMES.get(member.name if member is not None else "", TEXTS),
         Kind.INTEGER: (*NUMBERS, *described.format.bounds),
@@ -158,9 +158,9 @@ async def ask(server: Server, name: str, said: dict[str, Any]) -> None:
     try:
         async with asyncio.timeout(20):
             reply = await server.execute(name, said)
-    except (QMPError, OSError) as refusal:
-        # A command that never answers is a fault as well.
-        assert not isinstance(refusal, TimeoutError), (name, said)
+    except TimeoutError:
+        pytest.fail(f"never answered: {name} {said}")
+    except (QMPError, OSError):
         return
     except Exception as error:
         raise AssertionError(f"{name} {said}") from error
@@ -191,7 +191,7 @@ def as_before() -> Iterator[None]:
     log.set_detailed(before)
 
 
-@settings(max_examples=30)
+@settings(max_examples=100)
 @given(st.integers(0, 1 << 32), st.sampled_from(("pc", "q35", "none", "microvm")))
 def test_every_command_is_answered_as_described_or_refused(seed: int, board: str) -> None:
     before = os.getcwd()

@@ -30,9 +30,9 @@ def fd(image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def trusting(
-    fd: int, now_ns: Callable[[], int] = lambda: 0, sleeps: Callable[[], int] = count().__next__
+    fd: int, now_ns: Callable[[], int] = lambda: 0, sleeps: Callable[[], int] | None = None
 ) -> InPlace:
-    return InPlace(fd, direct=False, trusts_writes=True, now_ns=now_ns, sleeps=sleeps)
+    return InPlace(fd, direct=False, trusts_writes=True, now_ns=now_ns, sleeps=sleeps or count().__next__)
 
 
 def test_whole_pages_are_written_in_place(fd: int) -> None:
