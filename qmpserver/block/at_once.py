@@ -1,10 +1,30 @@
-"""Write at once what needs neither waiting nor room, without a coroutine for each layer on the way.
+"""Read and write at once what needs neither waiting nor room, without a coroutine for each layer on the way.
 
-That is what most writes of a client are: to clusters that are there, into the page cache.  Whatever is out of the
-ordinary is left to :mod:`writing`, which does the same step by step.
+That is what most requests of a client are: for clusters that are there, in the page cache.  Whatever is out of the
+ordinary is left to :mod:`reading` and :mod:`writing`, which do the same step by step.
 """
 
 from qmpserver.block.view import NodeView
+
+
+def read(node: NodeView, offset: int, into: memoryview) -> bool:
+    """Fill `into` from `node`, and say whether it is filled; if not, the caller fills all of it by :func:`reading.read`.
+
+    Args:
+        node: Where from; no one holds it still.
+        offset: First byte.
+        into: What to fill, from within the node's size.
+    """
+    if node.requests.must_wait:
+        return False
+    driver = node.mapping
+    if driver is None:
+        return node.driver.pread_at_once(offset, into)
+    length = len(into)
+    mapping = driver.map_at_once(offset, length)
+    if mapping is None or mapping.length < length or mapping.child is None:
+        return False
+    return mapping.child.pread_at_once(mapping.offset, into)
 
 
 def write(node: NodeView, offset: int, data: memoryview) -> bool:

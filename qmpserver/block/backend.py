@@ -133,6 +133,12 @@ class BlockBackend:
         """Store `data`; EIO, at once, past the end of the node."""
         return self._checked(offset, len(data)).pwrite(offset, data, flags)
 
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill `into` if that takes no waiting, and say whether it is filled; if not, call :meth:`pread`."""
+        root = self.root
+        assert root is not None
+        return 0 <= offset <= root.size - len(into) and root.node.pread_at_once(offset, into)
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, call :meth:`pwrite`."""
         root = self.root

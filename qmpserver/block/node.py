@@ -145,6 +145,10 @@ class Edge:
             return self._when_resumed(Node.pwrite, offset, data, flags)
         return self.node.pwrite(offset, data, flags)
 
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill `into` if that takes no waiting, and say whether it is filled."""
+        return self.node.pread_at_once(offset, into)
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored."""
         return self.node.pwrite_at_once(offset, data)
@@ -387,6 +391,13 @@ class Node:
                 await reading.read(self, offset, into, flags)
         finally:
             self._leave()
+
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill `into`, from within the node's size, if that takes no waiting, and say whether it is filled.
+
+        If not, some of it may be: :meth:`pread` is to be called for all of it.
+        """
+        return not self._quiesced and at_once.read(self, offset, into)
 
     # Those that change something hand on one coroutine, so that sharing their frame costs no further one.
 

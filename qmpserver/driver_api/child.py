@@ -58,6 +58,9 @@ class BlockChild(Protocol):
     async def pwrite(self, offset: int, data: memoryview, flags: int = 0) -> None:
         """Store `data` at `offset`."""
 
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill `into` if that takes no waiting, and say whether it is filled; if not, some of it may be."""
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, some of it may be."""
 

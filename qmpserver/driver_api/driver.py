@@ -163,6 +163,13 @@ class BlockDriver(ABC):
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         """Store `data` at `offset`."""
 
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill `into` if that takes no waiting, and say whether it is filled; if not, `pread` is called for all of it.
+
+        A driver with a debug hook never does, nor does one whose requests have to be aligned.
+        """
+        return False
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, `pwrite` is called for all of it.
 

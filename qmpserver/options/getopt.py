@@ -24,11 +24,13 @@ class OptionTable:
         long: Every long name without its dashes, and whether it takes an argument.
         short: The long name behind each letter.
         takes_operands: Words that are no options mean something, also those behind ``--``.
+        negative_operand: Which operand, counted from 0, may be a negative number, which then is no option.
     """
 
     long: Mapping[str, bool]
     short: Mapping[str, str]
     takes_operands: bool = False
+    negative_operand: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def split(table: OptionTable, words: Sequence[str]) -> Iterator[Option]:
     Raises:
         UsageError: At the first word that is wrong; those before it have come out.
     """
-    rest = iter(words)
+    rest, strays = iter(words), 0
     for word in rest:
         if word == "--":
             if table.takes_operands:
@@ -60,10 +62,15 @@ def split(table: OptionTable, words: Sequence[str]) -> Iterator[Option]:
             return
         if word.startswith("--"):
             yield _long_option(table, word, rest)
-        elif word.startswith("-") and word != "-":
+        elif word.startswith("-") and word != "-" and not _is_negative(table, word, strays):
             yield from _short_options(table, word, rest)
         else:
+            strays += 1
             yield Option(STRAY, word, word)
+
+
+def _is_negative(table: OptionTable, word: str, strays: int) -> bool:
+    return strays == table.negative_operand and word[1] in "0123456789"
 
 
 def _long_option(table: OptionTable, word: str, rest: Iterator[str]) -> Option:

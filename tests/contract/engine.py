@@ -75,6 +75,9 @@ class MemoryFile:
         self.data[offset : offset + len(data)] = data
         self.log.append(("write", offset, bytes(data)))
 
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        return False
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         return False
 

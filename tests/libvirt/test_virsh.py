@@ -25,10 +25,11 @@ MASKS = (
     (r"libvirt-\d+\"", 'libvirt-N"'),
     (r"(CPU time: +)[\d.]+", r"\1N"),
     (r"snapshot \d+ created", "snapshot N created"),
-    (r"(rss |last_update |CPU: +|Time elapsed: +|<creationTime>)\d+", r"\1N"),
+    (r"(rss |last_update |CPU: +|<creationTime>)\d+", r"\1N"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+\d{4}", "DATE"),
     (r"-{20,}", "--"),
     (r"[\d.]+ sec \(.*\)", "N sec"),
+    (r"(Time elapsed: +)\d+ +ms", r"\1N ms"),
     (r"(CPU Affinity: +)[y-]+", r"\1N"),
     (r"(?m)^( [a-z]+ +\d+ +)\d+ +\d+$", r"\1N"),
 )

@@ -1,5 +1,7 @@
 """``img resize``: change an image's size."""
 
+from dataclasses import replace
+
 from qmpserver.block.draining import run_drained
 from qmpserver.cli.command_line import Failure, Given, table
 from qmpserver.cli.images.images import Image, ImageName, Images
@@ -8,9 +10,12 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.errors import QMPError, error_text
 from qmpserver.numerals import parse_size
 
-OPTIONS = table(
-    "f=format q=quiet",
-    {"format": True, "image-opts": False, "preallocation": True, "shrink": False, "quiet": False},
+OPTIONS = replace(
+    table(
+        "f=format q=quiet",
+        {"format": True, "image-opts": False, "preallocation": True, "shrink": False, "quiet": False},
+    ),
+    negative_operand=1,
 )
 
 HELP = """\

@@ -66,6 +66,10 @@ class EncryptedChild:
                 data = whole
             await self.file.pwrite(start, memoryview(await self._encrypt(start, data)), flags)
 
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill nothing: it has to be decrypted."""
+        return False
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store nothing: it has to be encrypted first."""
         return False

@@ -162,6 +162,14 @@ class FileDriver(BlockDriver):
         if (due := self._note_written(offset, length)) is not None:
             await self._start_writeback(*due)
 
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill `into` in place, if the page cache has all of it."""
+        handle = self._access.handle
+        length = len(into)
+        if handle.mode.direct or length > MOST_READ:
+            return False
+        return self._in_place.read(handle.fd, offset, into) == length
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place, if the page cache takes all of it."""
         if self._writeback is not None and not self._writeback.done():

@@ -93,7 +93,8 @@ class _Check:
             await walk_bitmaps(image, walker, bitmaps)
         await self._replace_unaligned_zeroes()
         self._others_corrupt = self.result.corruptions
-        self._without_refcounts = walker.counts.copy()
+        if self._fix is CheckMode.ALL:
+            self._without_refcounts = walker.counts.copy()
         walker.add(header.reftable_offset, header.reftable_clusters * image.cluster_size)
         await self._stored.check_blocks(walker)
 
@@ -144,8 +145,10 @@ class _Check:
 
     async def compare(self) -> None:
         """Hold the stored counts, and the COPIED flags, against what was counted."""
-        counts, stored = self._walker.counts.copy(), self._stored
+        counts, stored = self._walker.counts, self._stored
         await stored.read(len(counts))
+        if stored.unreadable:
+            counts = counts.copy()
         for gap in stored.unreadable:
             # What cannot be compared is not called wrong.
             for cluster in gap:

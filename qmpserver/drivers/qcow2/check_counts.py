@@ -129,7 +129,13 @@ class ClusterCounts:
 
     def last_used(self) -> int:
         """Return the last cluster whose count is not zero, or -1."""
-        return len(self.small.rstrip(b"\0")) - 1
+        end = len(self.small)
+        while end:
+            start = max(end - _STEP, 0)
+            if used := len(self.small[start:end].rstrip(b"\0")):
+                return start + used - 1
+            end = start
+        return -1
 
     def find_free(self, start: int) -> int:
         """Return the first cluster at or after `start` whose count is zero, perhaps past the end."""

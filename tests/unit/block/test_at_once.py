@@ -102,3 +102,30 @@ def test_flags_that_forbid_or_change_a_write_are_heeded(
         assert await content(node, 0) == b"o" * 4096
 
     on_qcow2(tmp_path, monkeypatch, body)
+
+
+def test_what_is_there_is_read_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(node: Any) -> None:
+        into = memoryview(bytearray(4096))
+        await node.pwrite(4096, DATA)
+        assert node.pread_at_once(4096, into)
+        assert into == DATA
+        assert not node.pread_at_once(4 * CLUSTER, into)
+        assert not node.pread_at_once(CLUSTER - 2048, into)
+
+    on_qcow2(tmp_path, monkeypatch, body)
+
+
+def test_a_read_waits_for_who_holds_the_node_still_and_for_a_cluster_that_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(node: Any) -> None:
+        into = memoryview(bytearray(4096))
+        async with node.drained():
+            assert not node.pread_at_once(0, into)
+        request = node.requests.begin_serialising(0, CLUSTER)
+        assert not node.pread_at_once(0, into)
+        node.requests.end(request)
+        assert node.pread_at_once(0, into)
+
+    on_qcow2(tmp_path, monkeypatch, body)

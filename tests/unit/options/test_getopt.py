@@ -68,3 +68,15 @@ def test_a_program_that_takes_operands_also_gets_those_behind_the_dashes() -> No
         "-1",
         "--size",
     ]
+
+
+def test_a_negative_number_is_no_option_where_the_program_expects_it() -> None:
+    table = OptionTable({"quiet": False}, {"q": "quiet"}, takes_operands=True, negative_operand=1)
+    assert [option.value for option in split(table, ["a", "-1G", "-q"])] == ["a", "-1G", ""]
+
+
+@pytest.mark.parametrize("words", [["-1G", "a"], ["a", "b", "-1G"], ["a", "b", "c", "-1G"]])
+def test_elsewhere_it_is_one(words: list[str]) -> None:
+    table = OptionTable({"quiet": False}, {"q": "quiet"}, takes_operands=True, negative_operand=1)
+    with pytest.raises(UsageError, match="invalid option -- '1'"):
+        list(split(table, words))
