@@ -42,7 +42,7 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: '{word}' is not a command (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
         return 1
     # A short run may never use them.  dataclasses imports inspect only for classes that have no docstring.
-    put_off("asyncio", "inspect", "json", "logging")
+    put_off("asyncio", "ctypes", "inspect", "json", "logging")
     main = importlib.import_module(door.module).main
     status: int = main(program, words)
     return status

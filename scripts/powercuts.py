@@ -1,13 +1,16 @@
 """Cut the power in the lives of random images, for as long as is wished.
 
     scripts/powercuts [--minutes N] [--seed N] [--kind N] [--steps N] [--cuts N] [--asked N]
+    scripts/powercuts --tools [--minutes N] [--seed N] [--cuts N]
 
+With `--tools` it is not lives that are cut but runs of `qmpserver img`.
 Each life is made from a seed, so what is found can be had again.  It ends at the first loss, saying what
 was done and where the files are; with `--go-on` it counts losses and goes on.
 """
 
 import argparse
 import random
+import shutil
 import tempfile
 import time
 import traceback
@@ -15,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.torture.powercut import AES, KINDS, LUKS, run
+from tests.torture.tool_cuts import Run
+from tests.torture.tool_scenes import SCENES
 
 
 def random_kind(rng: random.Random) -> dict[str, Any]:
@@ -39,6 +44,25 @@ def random_kind(rng: random.Random) -> dict[str, Any]:
     return kind
 
 
+def _cut_life(seed: int, given: argparse.Namespace, folder: Path) -> None:
+    rng = random.Random(seed)
+    kind = rng.choice(KINDS) if rng.random() < 0.5 else random_kind(rng)
+    kind = kind if given.kind is None else KINDS[given.kind]
+    try:
+        run(kind, seed, steps=given.steps, cuts=given.cuts, asked=given.asked, folder=folder)
+    except Exception as error:
+        error.add_note(f"{kind}")
+        raise
+
+
+def _cut_tool(seed: int, given: argparse.Namespace, folder: Path) -> None:
+    what = list(SCENES)[seed % len(SCENES)]
+    run_of_tool = Run(SCENES[what], folder / f"{seed}", seed)
+    run_of_tool.at_end()
+    run_of_tool.cut(given.cuts)
+    shutil.rmtree(folder / f"{seed}")
+
+
 def main() -> None:
     """Run lives until the time is over."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -48,18 +72,16 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=80)
     arguments.add_argument("--cuts", type=int, default=20)
     arguments.add_argument("--asked", type=int, default=2, help="states that qemu-img judges too")
+    arguments.add_argument("--tools", action="store_true", help="cut runs of the image tool")
     arguments.add_argument("--go-on", action="store_true")
     given = arguments.parse_args()
     end, seed, lives, lost = time.monotonic() + 60 * given.minutes, given.seed, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
-            rng = random.Random(seed)
-            kind = rng.choice(KINDS) if rng.random() < 0.5 else random_kind(rng)
-            kind = kind if given.kind is None else KINDS[given.kind]
             try:
-                run(kind, seed, steps=given.steps, cuts=given.cuts, asked=given.asked, folder=Path(folder))
+                (_cut_tool if given.tools else _cut_life)(seed, given, Path(folder))
             except Exception:  # noqa: BLE001 - whatever it is, it is a finding
-                print(f"seed {seed}: {kind}", flush=True)
+                print(f"seed {seed}", flush=True)
                 lost += 1
                 traceback.print_exc()
                 if not given.go_on:

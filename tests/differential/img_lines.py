@@ -194,6 +194,8 @@ resize -f raw a.raw 1M
 resize -f raw --shrink a.raw 1M
 resize -f raw a.raw +1M
 resize --shrink -f raw a.raw -- -1M
+resize -f raw a.raw +512k
+resize --shrink -f raw a.raw -512k
 resize a.qcow2 x
 resize a.qcow2
 resize a.qcow2 -- -20M

@@ -22,6 +22,7 @@ PACKAGES = frozenset(("cryptography", "numpy", "structlog"))
 """Other people's packages that few uses of any tool need."""
 
 NEVER_BY_TOOLS = PACKAGES | {
+    "_ctypes",
     "asyncio.events",
     "dis",  # what `inspect` is made of
     "logging.handlers",

@@ -12,7 +12,8 @@ import pytest
 
 from tests.images import qemu_check, qemu_img
 from tests.socket.crashing import seeds
-from tests.torture.tool_cuts import TOP, Layer, Scene, shown
+from tests.torture.tool_cuts import shown
+from tests.torture.tool_scenes import TOP, Layer, Scene
 
 _UNITS = 128
 _LAYERS = (Layer("base", _UNITS), Layer("top", _UNITS, "base", "cluster_size=4k"))

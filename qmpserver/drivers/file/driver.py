@@ -258,8 +258,7 @@ class FileDriver(BlockDriver):
         return self._options.aio != "threads"
 
     def _find_in_place(self) -> InPlace:
-        handle, direct = self._access.handle, self._access.policy.direct
-        return InPlace(handle.fd, direct=direct, trusts_writes=self._trusts_writes())
+        return InPlace(direct=self._access.policy.direct, trusts_writes=self._trusts_writes())
 
     async def _run(self, call: Callable[..., T], *args: Any, run: _Run = threads.run) -> T:
         """Make a call on the descriptor in a thread."""

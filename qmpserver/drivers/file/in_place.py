@@ -55,8 +55,7 @@ class InPlace:
     """What can be done in place with one open file.
 
     Args:
-        fd: The file.
-        direct: It bypasses the page cache, so everything waits for the disk.
+        direct: The file bypasses the page cache, so everything waits for the disk.
         trusts_writes: Writes may be made in place though the file system cannot promise not to wait.
         now_ns: Tells the time in nanoseconds, since some moment.
         sleeps: Tells how often the thread has slept.
@@ -64,7 +63,6 @@ class InPlace:
 
     def __init__(
         self,
-        fd: int,
         *,
         direct: bool,
         trusts_writes: bool,
@@ -72,7 +70,9 @@ class InPlace:
         sleeps: Callable[[], int] = count_sleeps,
     ) -> None:
         self._asks_reads = self._asks_writes = bool(_NOWAIT) and not direct
-        self._is_trusted = self._asks_reads and trusts_writes and _is_local(fd)
+        self._may_trust = self._asks_reads and trusts_writes
+        self._is_trusted: bool | None = None
+        """None until it is first wanted: to find out loads what a mere reader does without."""
         self._stalls = Stalls()
         self._now_ns = now_ns
         self._sleeps = sleeps
@@ -107,7 +107,7 @@ class InPlace:
                 if error.errno not in _NO_NOWAIT:
                     raise
                 self._asks_writes = False
-        if not self._is_trusted:
+        if not self._trusts(fd):
             return 0
         began = self._now_ns()
         if not self._stalls.is_over(began) or not self._has_edges(fd, offset, offset + length):
@@ -121,7 +121,7 @@ class InPlace:
     def find_runs(self, fd: int, start: int, end: int, most: int) -> list[Run] | None:
         """Find runs as :func:`~qmpserver.drivers.file.runs.find_runs` does, or return None where that may wait."""
         began = self._now_ns()
-        if not self._is_trusted or not self._stalls.is_over(began):
+        if not self._trusts(fd) or not self._stalls.is_over(began):
             return None
         slept = self._sleeps() if began < self._wary_until else None
         try:
@@ -132,7 +132,12 @@ class InPlace:
     @property
     def is_held_back(self) -> bool:
         """Whether writes are left to threads only for a while, because they were slow."""
-        return self._is_trusted and not self._stalls.is_over(self._now_ns())
+        return bool(self._is_trusted) and not self._stalls.is_over(self._now_ns())
+
+    def _trusts(self, fd: int) -> bool:
+        if self._is_trusted is None:
+            self._is_trusted = self._may_trust and _is_local(fd)
+        return self._is_trusted
 
     def _note(self, began: int, slept: int | None) -> None:
         """Take note of a call that began at that time, when the thread had slept so often, if that is known."""

@@ -6,6 +6,7 @@ does without.  Everything here may block.
 
 import ctypes
 import errno
+import functools
 import os
 from typing import Any, Final
 
@@ -17,28 +18,41 @@ _SYNC_WRITE: Final = 2
 
 _UNSUPPORTED: Final = frozenset((errno.ENOTSUP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL))
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def _function(*names: str) -> Any:
     """Return the first of the C library's functions there is, or None."""
+    libc = ctypes.CDLL(None, use_errno=True)
     for name in names:
-        found = getattr(_libc, name, None)
+        found = getattr(libc, name, None)
         if found is not None:
             found.restype = ctypes.c_int
             return found
     return None
 
 
-_fallocate = _function("fallocate64", "fallocate")
-_sync_file_range = _function("sync_file_range")
-_fstatfs = _function("fstatfs64", "fstatfs")
-if _fallocate is not None:
-    _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
-if _sync_file_range is not None:
-    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_uint)
-if _fstatfs is not None:
-    _fstatfs.argtypes = (ctypes.c_int, ctypes.c_char_p)
+# Each is looked for when it is first wanted: to read an image takes none of them, nor ctypes (see `lazily`).
+@functools.cache
+def _find_fallocate() -> Any:
+    found = _function("fallocate64", "fallocate")
+    if found is not None:
+        found.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
+    return found
+
+
+@functools.cache
+def _find_sync_file_range() -> Any:
+    found = _function("sync_file_range")
+    if found is not None:
+        found.argtypes = (ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_uint)
+    return found
+
+
+@functools.cache
+def _find_fstatfs() -> Any:
+    found = _function("fstatfs64", "fstatfs")
+    if found is not None:
+        found.argtypes = (ctypes.c_int, ctypes.c_char_p)
+    return found
 
 
 def _not_supported() -> OSError:
@@ -47,9 +61,10 @@ def _not_supported() -> OSError:
 
 def _allocate(fd: int, mode: int, offset: int, length: int) -> None:
     """Call ``fallocate``; every way of saying "cannot" becomes ENOTSUP."""
-    if _fallocate is None:
+    fallocate = _find_fallocate()
+    if fallocate is None:
         raise _not_supported()
-    while _fallocate(fd, mode, offset, length):
+    while fallocate(fd, mode, offset, length):
         number = ctypes.get_errno()
         if number in _UNSUPPORTED:
             raise _not_supported()
@@ -137,8 +152,9 @@ class SpaceCalls:
 
 def start_writeback(fd: int, offset: int, length: int) -> None:
     """Ask the kernel to begin writing the range to disk.  A hint: errors show at the next flush."""
-    if _sync_file_range is not None:
-        _sync_file_range(fd, offset, length, _SYNC_WRITE)
+    sync_file_range = _find_sync_file_range()
+    if sync_file_range is not None:
+        sync_file_range(fd, offset, length, _SYNC_WRITE)
 
 
 _STATFS_SIZE: Final = 256
@@ -147,7 +163,8 @@ _STATFS_SIZE: Final = 256
 
 def file_system_magic(fd: int) -> int | None:
     """Return the number that stands for the kind of file system a file is on, or None.  Linux only."""
+    fstatfs = _find_fstatfs()
     found = ctypes.create_string_buffer(_STATFS_SIZE)
-    if _fstatfs is None or _fstatfs(fd, found):
+    if fstatfs is None or fstatfs(fd, found):
         return None
     return ctypes.c_ulong.from_buffer(found).value

@@ -39,7 +39,8 @@ class Ramps:
         return True
 
 
-@functools.lru_cache(maxsize=8)
+# A map asks for seven lengths, table by table, and now and then a refcount block lies between two tables.
+@functools.lru_cache(maxsize=16)
 def _level(entry: int, count: int) -> int:
     """Return a stretch of nothing but `entry`, which may be negative."""
     level = _number(array("Q", [abs(entry)]) * count)

@@ -32,7 +32,7 @@ def fd(image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def trusting(
     fd: int, now_ns: Callable[[], int] = lambda: 0, sleeps: Callable[[], int] | None = None
 ) -> InPlace:
-    return InPlace(fd, direct=False, trusts_writes=True, now_ns=now_ns, sleeps=sleeps or count().__next__)
+    return InPlace(direct=False, trusts_writes=True, now_ns=now_ns, sleeps=sleeps or count().__next__)
 
 
 def test_whole_pages_are_written_in_place(fd: int) -> None:
@@ -56,10 +56,10 @@ def test_direct_files_and_those_that_keep_to_threads_are_left_alone(
     fd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, into = (memoryview(bytes(PAGE)),), memoryview(bytearray(PAGE))
-    direct = InPlace(fd, direct=True, trusts_writes=True)
+    direct = InPlace(direct=True, trusts_writes=True)
     assert (direct.write(fd, 0, data, PAGE), direct.read(fd, 0, into)) == (0, 0)
     monkeypatch.setattr(in_place, "_NO_NOWAIT", frozenset())
-    untrusting = InPlace(fd, direct=False, trusts_writes=False)
+    untrusting = InPlace(direct=False, trusts_writes=False)
     untrusting._asks_writes = False
     assert untrusting.write(fd, 0, data, PAGE) == 0
 
@@ -133,4 +133,4 @@ def test_runs_are_found_in_place_until_that_is_slow(fd: int) -> None:
     found = [place.find_runs(fd, 0, 64 * KiB, 1) for _ in range(3)]
     assert found[0] == found[1] == find_runs(fd, 0, 64 * KiB, 1)
     assert found[2] is None
-    assert InPlace(fd, direct=False, trusts_writes=False).find_runs(fd, 0, 64 * KiB, 1) is None
+    assert InPlace(direct=False, trusts_writes=False).find_runs(fd, 0, 64 * KiB, 1) is None

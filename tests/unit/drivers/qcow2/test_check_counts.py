@@ -74,3 +74,11 @@ def test_counts_that_differ_are_found() -> None:
 @pytest.mark.parametrize(("maximum", "expected"), [(1, 1), (2, 2), (254, 2), (299, 2), (300, None)])
 def test_the_first_count_above_a_limit_is_found(maximum: int, expected: int | None) -> None:
     assert filled([1, 2, 300, 255, 0]).first_above(maximum) == expected
+
+
+@pytest.mark.parametrize("last", [0, 65535, 65536, 199_998])
+def test_the_last_used_cluster_is_found_far_before_the_end(last: int) -> None:
+    counts = ClusterCounts(200_000)
+    counts.put(0, 1)
+    counts.put(last, 300)
+    assert counts.last_used() == last
