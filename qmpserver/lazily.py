@@ -11,20 +11,37 @@ from types import ModuleType
 from typing import Any
 
 _turn = threading.RLock()
+_running: set[str] = set()
+"""The modules that are being run, by whoever has the turn."""
+
+_OF_IMPORT = frozenset(
+    ("__class__", "__dict__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__")
+)
+"""What `import` itself looks at, which is no use of a module."""
 
 
 class _PutOff(ModuleType):
-    """A module that has not been run yet."""
+    """A module that has not been run yet, or not to its end."""
 
-    def __getattr__(self, name: str) -> Any:
-        """Run the module, since something of it is used that is not there."""
-        with _turn:
-            if type(self) is _PutOff:
-                self.__class__ = ModuleType  # type: ignore[assignment]
-                assert self.__spec__ is not None
-                assert self.__spec__.loader is not None
-                self.__spec__.loader.exec_module(self)
-        return getattr(self, name)
+    def __getattribute__(self, name: str) -> Any:
+        """Run the module, since something of it is used; meanwhile other threads wait, as with any import."""
+        if name not in _OF_IMPORT:
+            with _turn:
+                if type(self) is _PutOff and self.__name__ not in _running:
+                    _run(self)
+        return ModuleType.__getattribute__(self, name)
+
+
+def _run(module: ModuleType) -> None:
+    name, spec = module.__name__, module.__spec__
+    assert spec is not None
+    assert spec.loader is not None
+    _running.add(name)
+    try:
+        spec.loader.exec_module(module)
+        module.__class__ = ModuleType
+    finally:
+        _running.discard(name)
 
 
 def put_off(*names: str) -> None:

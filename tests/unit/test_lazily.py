@@ -57,3 +57,25 @@ def test_what_is_loaded_or_does_not_exist_is_left_alone() -> None:
     put_off("subprocess", "no_module_of_that_name")
     assert sys.modules["subprocess"] is before
     assert "no_module_of_that_name" not in sys.modules
+
+
+def test_threads_that_use_a_module_at_the_same_time_all_find_it_whole(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import os\nos.sched_yield(); import wave\nHERE = 1\n")
+    assert (
+        python(
+            f"import sys, threading; sys.path.insert(0, {str(tmp_path)!r}); sys.setswitchinterval(1e-6)\n"
+            "from qmpserver.lazily import put_off\n"
+            "put_off('slow')\n"
+            "import slow\n"
+            "start, wrong = threading.Barrier(8), []\n"
+            "def use():\n"
+            "    start.wait()\n"
+            "    try: slow.HERE\n"
+            "    except Exception as error: wrong.append(error)\n"
+            "threads = [threading.Thread(target=use) for _ in range(8)]\n"
+            "for thread in threads: thread.start()\n"
+            "for thread in threads: thread.join()\n"
+            "print(wrong)\n"
+        )
+        == "[]\n"
+    )
