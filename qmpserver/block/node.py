@@ -1,6 +1,9 @@
-"""Hold one opened image, protocol or filter, its links to users and children, and take its requests."""
+"""Hold one opened image, protocol or filter, its links to users and children, and take its requests.
 
-import asyncio
+An edge leads to a node, and a node is held by its edges: neither type can be told without the other, so they share
+a file.  What a request does is in the modules that see a node as a :class:`~qmpserver.block.view.NodeView`.
+"""
+
 import contextlib
 import errno
 import os
@@ -11,6 +14,7 @@ from typing import Any, Protocol
 
 from qmpserver.block import at_once, chain, copy_on_read, draining, filenames, reading, resizing, writing
 from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver.block.gate import Gate, Passage
 from qmpserver.block.gathering import Gathering
 from qmpserver.block.head_guard import GUARDED, HeadGuard
 from qmpserver.block.requests import TrackedRequests
@@ -218,22 +222,6 @@ class Edge:
         return self.node.pdiscard_snapshot(offset, length)
 
 
-class _Section(contextlib.AbstractAsyncContextManager[None]):
-    """A section that is entered and left by calls; a generator would cost several times as much."""
-
-    __slots__ = ("_enter", "_leave")
-
-    def __init__(self, enter: Callable[[], Coroutine[Any, Any, None]], leave: Callable[[], None]) -> None:
-        self._enter = enter
-        self._leave = leave
-
-    async def __aenter__(self) -> None:
-        await self._enter()
-
-    async def __aexit__(self, *_error: object) -> None:
-        self._leave()
-
-
 @dataclass(slots=True)
 class NodeStats:
     """What is counted per node.
@@ -294,10 +282,7 @@ class Node:
     requests: TrackedRequests = field(default_factory=TrackedRequests)
     gathering: Gathering = field(default_factory=Gathering)
     mapping: MappingDriver | None = None
-    _in_flight: int = 0
-    _idle: "asyncio.Future[None] | None" = None
-    _quiesced: int = 0
-    _resumed: "asyncio.Future[None] | None" = None
+    _gate: Gate = field(default_factory=Gate)
     _write_generation: int = 0
     _flushed_generation: int = 0
 
@@ -381,23 +366,23 @@ class Node:
             into: Where to; its length says how much.
             flags: COPY_ON_READ, PREFETCH of :mod:`qmpserver.driver_api.flags`.
         """
-        if self._quiesced:
+        if self._gate.closed:
             await self.until_resumed()
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             if flags & COPY_ON_READ and self.mapping is not None:
                 await copy_on_read.read(self, self.mapping, offset, into, flags)
             else:
                 await reading.read(self, offset, into, flags)
         finally:
-            self._leave()
+            self._gate.leave()
 
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         """Fill `into`, from within the node's size, if that takes no waiting, and say whether it is filled.
 
         If not, some of it may be: :meth:`pread` is to be called for all of it.
         """
-        return not self._quiesced and at_once.read(self, offset, into)
+        return not self._gate.closed and at_once.read(self, offset, into)
 
     # Those that change something hand on one coroutine, so that sharing their frame costs no further one.
 
@@ -417,7 +402,7 @@ class Node:
 
         If not, some of it may be: :meth:`pwrite` is to be called for all of it.
         """
-        if self._quiesced or self.write_threshold is not None:
+        if self._gate.closed or self.write_threshold is not None:
             return False
         if self.head_guard is not None and offset < GUARDED:
             return False
@@ -438,30 +423,30 @@ class Node:
 
     async def _change(self, offset: int, length: int, carry_out: Callable[[], Awaitable[None]]) -> None:
         """Carry out a request that changes a range, once the node may be written."""
-        if self._quiesced:
+        if self._gate.closed:
             await self.until_resumed()
         self._check_writable(offset + length)
         if self.write_threshold is not None:
             self._check_threshold(self.write_threshold, offset + length)
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             await carry_out()
         except BaseException:
             self._note_half_written(offset, length)
             raise
         finally:
-            self._leave()
+            self._gate.leave()
 
     async def pdiscard(self, offset: int, length: int) -> None:
         """Say that the range is of no interest; a hint that costs nothing when it is not taken."""
-        if self._quiesced:
+        if self._gate.closed:
             await self.until_resumed()
         self._check_writable(offset + length)
         if not self.flags.discard:
             return
         if self.write_threshold is not None:
             self._check_threshold(self.write_threshold, offset + length)
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             await writing.discard(self, offset, length)
         except BaseException:
@@ -470,33 +455,33 @@ class Node:
         finally:
             # QEMU: all that was asked for is marked, whatever part of it the driver could drop.
             self._mark_dirty(offset, length)
-            self._leave()
+            self._gate.leave()
 
     async def flush(self) -> None:
         """Bring everything written before the call to stable storage, unless nothing was."""
-        if self._quiesced:
+        if self._gate.closed:
             await self.until_resumed()
         generation = self._write_generation
         if generation == self._flushed_generation:
             return
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             await self.driver.flush()
         finally:
-            self._leave()
+            self._gate.leave()
         self._flushed_generation = max(self._flushed_generation, generation)
 
     async def ioctl(self, request: int, argument: bytearray | int) -> int:
         """Have the device of the host below carry out a request of its own; see :class:`SupportsIoctl`."""
-        if self._quiesced:
+        if self._gate.closed:
             await self.until_resumed()
         if not isinstance(self.driver, SupportsIoctl):
             raise not_supported()
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             return await self.driver.ioctl(request, argument)
         finally:
-            self._leave()
+            self._gate.leave()
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the size in bytes; what is new reads as zeroes.
@@ -505,49 +490,49 @@ class Node:
             OSError: It cannot be set; where QEMU words the reason, `strerror` is its text.
             QMPError: The format cannot have this size; the old size stands.
         """
-        if self._quiesced:
+        if self._gate.closed:
             await self.until_resumed()
         resizing.check(self, size)
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             await resizing.resize(self.driver, size, preallocation)
             self._write_generation += 1
             for bitmap in self.dirty_bitmaps:
                 bitmap.resize(self.size)
         finally:
-            self._leave()
+            self._gate.leave()
 
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         """Say what this node knows of the range, for as long a run as is known.
 
         At or past the end the run has length 0.
         """
-        if self._quiesced and draining.is_held(self):
+        if self._gate.closed and draining.is_held(self):
             await self.until_resumed()
         length = min(length, self.size - offset)
         if length <= 0:
             return BlockStatus(0, is_data=False, is_zero=True, is_allocated=False)
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             return await reading.block_status(self, offset, length)
         finally:
-            self._leave()
+            self._gate.leave()
 
     async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
         """Say what this node knows of the range, run after run as far as is known at once.
 
         At or past the end there is no run.
         """
-        if self._quiesced and draining.is_held(self):
+        if self._gate.closed and draining.is_held(self):
             await self.until_resumed()
         length = min(length, self.size - offset)
         if length <= 0:
             return []
-        self._in_flight += 1
+        self._gate.in_flight += 1
         try:
             return await reading.block_statuses(self, offset, length)
         finally:
-            self._leave()
+            self._gate.leave()
 
     async def is_allocated_down_to(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
         """Say whether the chain from here down to the node named `bottom` determines the range.
@@ -613,47 +598,28 @@ class Node:
 
     def in_flight(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Count as a request of the node's, from when it is not drained."""
-        return _Section(self._enter, self._leave)
-
-    async def _enter(self) -> None:
-        if self._quiesced:
-            await self.until_resumed()
-        self._in_flight += 1
+        return Passage(self._gate, self.until_resumed)
 
     @contextlib.asynccontextmanager
     async def drained(self) -> AsyncIterator[None]:
         """Hold back new requests, wait for those in flight, and let all go on afterwards."""
-        self._quiesced += 1
+        self._gate.close()
         if isinstance(self.driver, SupportsDrain):
             self.driver.drain_begin()
         try:
-            while self._in_flight:
-                if self._idle is None:
-                    self._idle = asyncio.get_running_loop().create_future()
-                await asyncio.shield(self._idle)
+            await self._gate.until_idle()
             yield
         finally:
-            self._quiesced -= 1
+            self._gate.open()
             if isinstance(self.driver, SupportsDrain):
                 self.driver.drain_end()
-            if not self._quiesced and self._resumed is not None:
-                self._resumed.set_result(None)
-                self._resumed = None
-
-    def _leave(self) -> None:
-        self._in_flight -= 1
-        if self._idle is not None and not self._in_flight:
-            self._idle.set_result(None)
-            self._idle = None
 
     @property
     def is_held_still(self) -> bool:
         """Whether new requests have to wait."""
-        return self._quiesced > 0
+        return self._gate.closed > 0
 
     async def until_resumed(self) -> None:
         """Wait until the node is not held still, or not for the caller."""
-        while self._quiesced and not draining.is_within_section(self):
-            if self._resumed is None:
-                self._resumed = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._resumed)
+        while self._gate.closed and not draining.is_within_section(self):
+            await self._gate.until_opened()
