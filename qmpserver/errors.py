@@ -118,3 +118,8 @@ class CorruptImage(OSError):
 def error_text(error: OSError) -> str:
     """Say an errno as QEMU says it, without Python's prefix."""
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def reason(error: OSError | QMPError) -> str:
+    """Say what went wrong, on whichever lane it came."""
+    return error_text(error) if isinstance(error, OSError) else error.description

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Collection
 from typing import Any, TextIO
 
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+"""What can be logged, by how much it matters."""
 
-_settings: dict[str, Any] = {"level": "warning", "json": False, "detailed": (), "stream": None}
+_settings: dict[str, Any] = {"level": "warning", "json": False, "detailed": (), "stream": None, "own": None}
 _configured = False
 
 
@@ -44,12 +45,12 @@ class Logger:
     def is_on(self, level: str) -> bool:
         """Say whether events of that level are logged at all."""
         return (
-            _LEVELS[level] >= _LEVELS[_settings["level"]] or self._keys.get("logger") in _settings["detailed"]
+            LEVELS[level] >= LEVELS[_settings["level"]] or self._keys.get("logger") in _settings["detailed"]
         )
 
     def _log(self, level: str, event: str, keys: dict[str, Any]) -> None:
         if self.is_on(level):
-            _structlog().get_logger().log(_LEVELS[level], event, **self._keys, **keys)
+            _structlog().get_logger().log(LEVELS[level], event, **self._keys, **keys)
 
 
 def get_logger(name: str) -> Logger:
@@ -72,8 +73,31 @@ def configure(
         detailed: Names of loggers that log everything, whatever the level.
         stream: Where to; standard error when not given.
     """
+    _settings.update(level=level, json=as_json, detailed=detailed)
+    _change_stream(stream, None)
+
+
+def set_level(level: str) -> None:
+    """Choose the level below which nothing is logged but by the detailed loggers."""
+    _settings["level"] = level
+
+
+def write_to(path: str) -> None:
+    """Append to a file from now on, line by line.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed by _change_stream
+    _change_stream(file, file)
+
+
+def _change_stream(stream: TextIO | None, own: TextIO | None) -> None:
+    """Log to a stream from now on, and close the one before if it was our own."""
     global _configured  # noqa: PLW0603 - logging is the process's own
-    _settings.update(level=level, json=as_json, detailed=detailed, stream=stream)
+    if (before := _settings["own"]) is not None:
+        before.close()
+    _settings.update(stream=stream, own=own)
     _configured = False
 
 

@@ -7,19 +7,22 @@ MAX_SIZE = (1 << 63) - 1
 
 _SHIFTS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 _SIZE = re.compile(r"\s*\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([bkmgtpe]?)\Z", re.IGNORECASE)
+_NEGATIVE_SIZE = re.compile(r"\s*-(?:[0-9]+|\.[0-9]+)\Z")
 _HEXADECIMAL = re.compile(r"\s*\+?0x([0-9a-f]+)\Z", re.IGNORECASE)
 _INTEGER = re.compile(r"\s*([+-]?)(?:0x([0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))\Z", re.IGNORECASE)
+
+_MOST_DIGITS = 40
+"""Further digits make no difference: the number is larger than any that is allowed."""
 
 
 def parse_size(text: str) -> int | None:
     """Return the bytes that a text with an optional suffix means.
 
     Returns:
-        The bytes, possibly more than :data:`MAX_SIZE`; negative for a negative number; None for no number.
+        The bytes, possibly more than :data:`MAX_SIZE`; -1 for any negative number; None for no number.
     """
-    if text.lstrip().startswith("-"):
-        below = parse_size(text.lstrip()[1:])
-        return None if below is None else -below or -1
+    if _NEGATIVE_SIZE.match(text) is not None:
+        return -1
     if (found := _HEXADECIMAL.match(text)) is not None:
         return int(found[1], 16)
     if (found := _SIZE.match(text)) is None:
@@ -29,18 +32,23 @@ def parse_size(text: str) -> int | None:
     if fraction.strip("0") and not _SHIFTS[unit]:
         return None
     shift = _SHIFTS[unit]
-    bytes_ = int(whole or "0") << shift
+    bytes_ = decimal(whole or "0") << shift
     return bytes_ + (int(float(f"0.{fraction}") * (1 << shift)) if fraction else 0)
 
 
 def integer(text: str) -> int | None:
-    """Return a whole number in C's notation, or None."""
+    """Return a whole number in C's notation, or None; of a very large one only that it is that."""
     found = _INTEGER.match(text)
     if found is None:
         return None
-    sign, hexadecimal, octal, decimal = found.groups()
-    value = int(hexadecimal, 16) if hexadecimal else int(octal, 8) if octal else int(decimal)
+    sign, hexadecimal, octal, digits = found.groups()
+    value = int(hexadecimal, 16) if hexadecimal else int(octal, 8) if octal else decimal(digits)
     return -value if sign == "-" else value
+
+
+def decimal(digits: str) -> int:
+    """Return the number that decimal digits mean, of a very large one only that it is that: Python reads so many only."""
+    return int(digits.lstrip("0")[:_MOST_DIGITS] or "0")
 
 
 def human_size(size: int) -> str:

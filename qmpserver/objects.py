@@ -1,11 +1,11 @@
 """Keep the objects that users create beside the graph: secrets, I/O threads, throttle groups."""
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qmpserver.block.graph import is_well_formed
 from qmpserver.clock import Clock, SystemClock
 from qmpserver.errors import QMPError
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:  # what makes objects is imported when the first of them is ma
     from qmpserver.qom.tls_creds import TlsCredentials
     from qmpserver.qom.user_object import UserObject
     from qmpserver.throttling.group import ThrottleGroup
-
-_WELL_FORMED = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
 
 Maker = Callable[[str, str, dict[str, Any]], "UserObject"]
 """Makes an object of its id, its type, and what else was said of it."""
@@ -78,7 +76,7 @@ class ObjectStore:
         """
         properties = dict(options)
         qom_type, object_id = properties.pop("qom-type"), properties.pop("id")
-        if not _WELL_FORMED.match(object_id):
+        if not is_well_formed(object_id):
             raise QMPError("Parameter 'id' expects an identifier")
         if object_id in self._objects:
             raise QMPError(f"attempt to add duplicate property '{object_id}' to object (type 'container')")

@@ -4,7 +4,6 @@ New memory costs as much as filling it: the kernel clears each page when it is t
 it once more.  What was used a moment ago is still in the processor's cache, too.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from qmpserver.units import KiB
@@ -49,8 +48,3 @@ def give_back(view: memoryview) -> None:
         piece.is_lent = False
         if len(_at_rest) < _MOST_KEPT:
             _at_rest.append(piece)
-
-
-def at_rest() -> Iterator[int]:
-    """Name the sizes of what is kept, in bytes."""
-    return map(len, _at_rest)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from qmpserver.errors import QMPError, error_text
+from qmpserver.numerals import decimal
 
 _FIRST_PASSED_FD = 3
 _MAX_UNIX_PATH = 108
@@ -218,7 +219,7 @@ def _resolve(address: TcpAddress, flags: int = 0) -> list[_Resolved]:
         family = socket.AF_INET
     elif address.use_ipv4 is False or (address.use_ipv6 and not address.use_ipv4):
         family = socket.AF_INET6
-    if address.port.isdigit() and int(address.port) > 0xFFFF:
+    if address.port.isdigit() and decimal(address.port) > 0xFFFF:
         raise QMPError(f"address resolution failed for {address.host}:{address.port}: no such port")
     try:
         return list(

@@ -34,9 +34,8 @@ def fitting(pattern: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def traced_loggers(patterns: Iterable[str]) -> frozenset[str]:
-    """Return the loggers that are on after all patterns were applied in order."""
-    on: frozenset[str] = frozenset()
+def traced_loggers(patterns: Iterable[str], on: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the loggers that are on after all patterns were applied in order to those that are on already."""
     for pattern in patterns:
         if pattern.startswith("-"):
             on -= fitting(pattern[1:])

@@ -25,9 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench_img  # type: ignore[import-not-found]
-import bench_machine  # type: ignore[import-not-found]
-import bench_nbd  # type: ignore[import-not-found]
+from scripts import bench_img, bench_machine, bench_nbd
 
 # Bytecode is kept, as it is of any program that is installed.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

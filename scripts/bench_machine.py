@@ -5,16 +5,14 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from tests.libvirt.domains import domain_xml, make_disks
+from tests.libvirt.libvirtd import Libvirt
 
-from tests.libvirt.domains import domain_xml, make_disks  # noqa: E402 - found only from here on
-from tests.libvirt.libvirtd import Libvirt  # noqa: E402
+ROOT = Path(__file__).parents[1]
 
 EMULATOR = "qemu-system-x86_64"
 MACHINES = 100

@@ -4,10 +4,11 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from qmpserver.block import bitmap_store, permissions
+from qmpserver.block.device_names import DeviceNames, NoDevices
 from qmpserver.block.hurrying import hurried
 from qmpserver.block.node import Edge, Node, Parent
 from qmpserver.block.view import NodeFlags
@@ -28,46 +29,6 @@ NOTHING = PermissionSet(PERM_NONE, PERM_ALL)
 def is_well_formed(name: str) -> bool:
     """Say whether a client may give a node, job or other object this name."""
     return _WELL_FORMED.match(name) is not None
-
-
-class DeviceNames(Protocol):
-    """Devices that have a name, and so share the names with nodes."""
-
-    def __contains__(self, name: object) -> bool:
-        """Say whether a device has this name."""
-
-    def root_of(self, name: str) -> Node:
-        """Return the node that the device of that name uses.
-
-        Raises:
-            QMPError: It uses none.
-        """
-
-    def name_of(self, node: Node) -> str:
-        """Return the name of the device that uses a node; empty when none does."""
-
-    def users(self) -> Sequence[Parent]:
-        """Return the handles that devices have on nodes, those without a node as well, the oldest first."""
-
-
-class NoDevices:
-    """The names of no devices at all."""
-
-    def __contains__(self, name: object) -> bool:
-        return False
-
-    def root_of(self, name: str) -> Node:
-        """Fail, since no device is called so."""
-        raise KeyError(name)
-
-    def name_of(self, node: Node) -> str:
-        """Return the empty name."""
-        del node
-        return ""
-
-    def users(self) -> Sequence[Parent]:
-        """Return no handles."""
-        return ()
 
 
 class Graph:

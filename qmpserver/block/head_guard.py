@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from qmpserver.block import reading, writing
 from qmpserver.block.view import NodeView
+from qmpserver.block.zeroes import zero_view
 from qmpserver.lock import Lock
 
 GUARDED = 512
@@ -42,6 +43,18 @@ class HeadGuard:
         async with self._turn:
             await self._check(node, offset, data)
             await writing.write(node, offset, data, flags)
+
+    async def write_zeroes(self, node: NodeView, offset: int, length: int, flags: int) -> None:
+        """Make a range zero as :func:`~qmpserver.block.writing.write_zeroes` does; see :meth:`write`."""
+        async with self._turn:
+            await self._check(node, offset, zero_view(min(length, GUARDED)))
+            await writing.write_zeroes(node, offset, length, flags)
+
+    async def discard(self, node: NodeView, offset: int, length: int) -> None:
+        """Discard a range, which may read as zeroes then; see :meth:`write`."""
+        async with self._turn:
+            await self._check(node, offset, zero_view(min(length, GUARDED)))
+            await writing.discard(node, offset, length)
 
     async def _check(self, node: NodeView, offset: int, data: memoryview) -> None:
         head = memoryview(bytearray(GUARDED))

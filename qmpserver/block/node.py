@@ -419,7 +419,10 @@ class Node:
 
     def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Make the range read as zeroes, by the cheapest means there is."""
-        return self._change(offset, length, partial(writing.write_zeroes, self, offset, length, flags))
+        write_zeroes = writing.write_zeroes
+        if self.head_guard is not None and offset < GUARDED:
+            write_zeroes = self.head_guard.write_zeroes
+        return self._change(offset, length, partial(write_zeroes, self, offset, length, flags))
 
     async def _change(self, offset: int, length: int, carry_out: Callable[[], Awaitable[None]]) -> None:
         """Carry out a request that changes a range, once the node may be written."""
@@ -448,7 +451,10 @@ class Node:
             self._check_threshold(self.write_threshold, offset + length)
         self._gate.in_flight += 1
         try:
-            await writing.discard(self, offset, length)
+            if self.head_guard is not None and offset < GUARDED:
+                await self.head_guard.discard(self, offset, length)
+            else:
+                await writing.discard(self, offset, length)
         except BaseException:
             self._write_generation += 1
             raise

@@ -8,4 +8,6 @@ chardev lets in any number of clients, where QEMU's has one.
 - :mod:`streams`: files, pipes, terminals, standard input and output.
 - :mod:`socket_chardev`: sockets that listen or connect.
 - :mod:`store`: all of them by label; made of ``ChardevBackend`` as QMP has it.
+- :mod:`options`: what ``--chardev`` says; :mod:`making`: chardevs made of that.
+- :mod:`monitoring`: a monitor put on a chardev.
 """

@@ -23,6 +23,7 @@ class Chardev:
         label: As given.
         user: Who reads and writes it, or None.
         is_taken: Somebody uses it, or is about to.
+        waits_for_guest: Its user takes nothing before a guest is there.
     """
 
     backend: ClassVar[str]
@@ -32,6 +33,7 @@ class Chardev:
         self.label = label
         self.user: User | None = None
         self.is_taken = False
+        self.waits_for_guest = False
 
     @property
     def filename(self) -> str:

@@ -11,13 +11,11 @@ only when its word was given, so that no door pays for another.
 - :mod:`machine`: a machine without a guest.
 - :mod:`shell`: the interactive client.
 - :mod:`link`: links under the names of QEMU's tools.
-- :mod:`getopt`: options in the manner of ``getopt_long``, in the order they were written.
-- :mod:`keyval`: nested ``key=value,...`` with dotted keys, or JSON, as ``--blockdev`` takes it.
-- :mod:`flat_options`: flat ``key=value,...`` with typed values, as ``--chardev`` takes it.
 - :mod:`images`: images by the names and options that tools give them, and in which mode.
 - :mod:`command_line`: how a subcommand describes and reads its options; :mod:`numbers`, :mod:`option_lists`: their values.
-- :mod:`json_text`, :mod:`format_specific`: what is printed of an image; :mod:`tracing`: the detailed log of a tool.
-- :mod:`serving`: what the doors share that let clients in; :mod:`object_help`: what ``-object help`` answers.
+- :mod:`json_text`: what is printed of an image; :mod:`tracing`: the detailed log of a tool; :mod:`probing`: a warning of a
+  guessed format.
+- :mod:`serving`: what the doors share that let clients in.
 - :mod:`pidfile`, :mod:`event_loop`: what the servers among them need of the process.
 - :mod:`reports`: what is said on standard error, and after which prefix.
 

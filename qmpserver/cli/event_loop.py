@@ -1,6 +1,7 @@
-"""Choose the event loop of a server."""
+"""Choose the event loop of a server, and hear the signals that end it."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 
 
@@ -12,3 +13,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
         return asyncio.new_event_loop
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def on_end_signals(end: Callable[[], object]) -> None:
+    """Call `end` at each signal that ends a server in order; the loop runs."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)

@@ -3,12 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from qmpserver.cli.command_line import Failure
-from qmpserver.cli.reports import HINTS
 from qmpserver.errors import QMPError
 from qmpserver.options.flat_options import HELP_WORDS, Kind, Value, parse
-
-SIZE_TEXT = "expects a non-negative number below 2^64"
-SIZE_HINT = HINTS[f"Parameter 'size' {SIZE_TEXT}"]
 
 
 def join(texts: Iterable[str]) -> str:
@@ -44,5 +40,4 @@ def read(text: str, kinds: Mapping[str, Kind], about: str) -> dict[str, Value]:
     try:
         return dict(parse(text, kinds, None, lambda _what, _instead: None).values)
     except QMPError as error:
-        hint = f"\n{SIZE_HINT}" if error.description.endswith(SIZE_TEXT) else ""
-        raise Failure(f"{about}{error.description}{hint}") from error
+        raise Failure(f"{about}{error.description}") from error

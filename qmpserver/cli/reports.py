@@ -9,12 +9,12 @@ HINTS = {
     "Parameter 'id' expects an identifier": (
         "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter."
     ),
-    "Parameter 'size' expects a non-negative number below 2^64": (
+    "expects a non-negative number below 2^64": (
         "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n"
         "and exabytes, respectively."
     ),
 }
-"""What QEMU adds below a message on the command line, and not in QMP."""
+"""What QEMU adds on the command line, and not in QMP, below a message that ends so."""
 
 
 class Reporter:
@@ -30,8 +30,9 @@ class Reporter:
     def error(self, message: str, about: str = "") -> None:
         """Report what ends the program, or an option's part of it."""
         self._write(f"{self.program}: {about + ': ' if about else ''}{message}")
-        if message in HINTS:
-            self._write(HINTS[message])
+        for end, hint in HINTS.items():
+            if message.endswith(end):
+                self._write(hint)
 
     def warning(self, message: str, about: str = "", hint: str = "") -> None:
         """Report what is accepted but not good."""

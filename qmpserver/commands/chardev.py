@@ -16,7 +16,11 @@ from qmpserver.monitor.commands import Client
 def query_chardev(daemon: Daemon) -> list[dict[str, Any]]:
     """Show every chardev."""
     return [
-        {"label": chardev.label, "filename": chardev.filename, "frontend-open": chardev.user is not None}
+        {
+            "label": chardev.label,
+            "filename": chardev.filename,
+            "frontend-open": chardev.is_taken and not chardev.waits_for_guest,
+        }
         for chardev in daemon.chardevs
     ]
 

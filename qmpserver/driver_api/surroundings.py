@@ -22,13 +22,18 @@ def _no_credentials(name: str) -> "ssl.SSLContext":
     raise QMPError(f"No TLS credentials with id '{name}'")
 
 
+def no_such_fd(name: str) -> QMPError:
+    """Make the refusal of a descriptor's name that nobody has given."""
+    return QMPError(f"File descriptor named '{name}' has not been found", code="not-found")
+
+
 def no_named_fds(name: str) -> int:
     """Refuse a descriptor's name.
 
     Raises:
         QMPError: Always.
     """
-    raise QMPError(f"File descriptor named '{name}' has not been found", code="not-found")
+    raise no_such_fd(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Options: `offset` and `size`, in bytes, of the window.  There is no metadata.
 """
 
 import errno
-import os
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api import flags as request_flags
@@ -128,7 +127,7 @@ class RawDriver(MappingDriver):
 
     async def allocate(self, offset: int, length: int) -> Allocation:
         """Refuse: there is always room already.  The engine never asks."""
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        raise not_supported()
 
     async def link(self, allocation: Allocation) -> None:
         """Do nothing: nothing is ever allocated."""

@@ -1,6 +1,6 @@
 """Read from the image: ``read``, ``readv`` and ``aio_read``."""
 
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError, error_text, reason
 from qmpserver.io_commands.command import Command, Complaint, Words, WrongUse
 from qmpserver.io_commands.image import Stopwatch
 from qmpserver.io_commands.numbers import MAX_REQUEST, lengths, pattern_argument, size_argument
@@ -109,11 +109,6 @@ def _show(session: Session, words: Words, offset: int, data: memoryview, elapsed
 def style_of(words: Words) -> Style:
     """Return how a request is to be reported."""
     return Style(is_quiet=words.has("q"), for_machines=words.has("C"))
-
-
-def reason(error: OSError | QMPError) -> str:
-    """Return what stands behind ``failed:``."""
-    return error_text(error) if isinstance(error, OSError) else error.description
 
 
 def check_sectors(offset: int, count: int) -> None:

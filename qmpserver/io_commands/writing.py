@@ -1,11 +1,11 @@
 """Write to the image: ``write``, ``writev`` and ``aio_write``."""
 
 from qmpserver.driver_api import flags as request_flags
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError, error_text, reason
 from qmpserver.io_commands.command import Command, Complaint, Remark, Words
 from qmpserver.io_commands.image import Stopwatch
 from qmpserver.io_commands.numbers import MAX_REQUEST, lengths, pattern_argument, size_argument
-from qmpserver.io_commands.reading import check_sectors, reason, style_of
+from qmpserver.io_commands.reading import check_sectors, style_of
 from qmpserver.io_commands.session import Session
 from qmpserver.io_commands.statistics import report
 

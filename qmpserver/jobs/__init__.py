@@ -4,8 +4,8 @@
 - :mod:`speed`: how long a job must rest to keep to its speed (slices of 100 ms).
 - :mod:`job`: any job: its state machine, pausing, sleeping, cancelling, and its end.
 - :mod:`transaction`: jobs that end together or not at all.
-- :mod:`block_job`: a job on nodes: the nodes it reserves, error policy, BLOCK_JOB_* events.
-- :mod:`manager`: all jobs by id.
+- :mod:`block_job`: a job on nodes: the nodes it reserves, BLOCK_JOB_* events; :mod:`error_policy`: when its I/O fails.
+- :mod:`manager`: all jobs by id; :mod:`history`: how they ended.
 - :mod:`job_filter`: the filter that a job puts over a node while it works.
 - :mod:`replacement`: putting a node in the place of another.
 - :mod:`sweep`: a job that goes through a disk once: :mod:`stream` (block-stream), and :mod:`commit` (block-commit in
@@ -14,7 +14,8 @@
   is wanted, :mod:`mirror_start` finds what is unequal at first, :mod:`mirror_copy` keeps both sides equal.
 - :mod:`backup`: blockdev-backup and drive-backup; :mod:`bitmap_sync`: what becomes of the bitmap of one.
 - :mod:`one_step`: a job whose work is one step; :mod:`create` makes an image, :mod:`amend` changes one,
-  :mod:`snapshots` saves, loads and deletes snapshots of several images, with a :mod:`machine_state` in one.
+  :mod:`snapshots` saves, loads and deletes snapshots of several images (:mod:`snapshot_images`), with a
+  :mod:`machine_state` in one.
 
 Used by the daemon and the commands; uses the engine.
 """

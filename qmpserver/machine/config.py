@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from qmpserver.machine.boards import Board, default_board
+from qmpserver.machine.cpu_models import SUFFIX
 from qmpserver.machine.run_state import Actions
 
 NO_UUID = UUID(int=0)
@@ -29,6 +30,21 @@ class Topology:
     modules: int = 1
     cores: int = 1
     threads: int = 1
+
+    def to_wire(self) -> dict[str, int]:
+        """Shape it as ``SMPConfiguration``."""
+        return {
+            "cpus": self.cpus,
+            "maxcpus": self.max_cpus,
+            "sockets": self.sockets,
+            "dies": self.dies,
+            "clusters": self.clusters,
+            "modules": self.modules,
+            "cores": self.cores,
+            "threads": self.threads,
+            "drawers": 1,
+            "books": 1,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,11 @@ class MachineConfig:
     unplug_delay_ns: int = 0
     settings: tuple[tuple[str, str, str], ...] = ()
     recorded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def cpu_type(self) -> str | None:
+        """The type of its processors, or None when it has none."""
+        return None if self.cpu_model is None else f"{self.cpu_model}{SUFFIX}"
 
     @property
     def machine_type(self) -> str:

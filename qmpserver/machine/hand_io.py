@@ -29,10 +29,11 @@ class HandSession(Session):
         graph: What the image is part of.
         schema: What options it may have.
         image: What requests are made of.
+        voice: What is said goes there.
     """
 
-    def __init__(self, graph: Graph, schema: Schema, image: OpenImage) -> None:
-        super().__init__(graph, schema, _Silence())
+    def __init__(self, graph: Graph, schema: Schema, image: OpenImage, voice: Voice) -> None:
+        super().__init__(graph, schema, voice)
         self.image = image
         self._before: PermissionSet | None = None
 
@@ -59,22 +60,6 @@ class HandSession(Session):
             await self.opened.backend.hold(before)
 
 
-class _Silence:
-    """Says nothing: nobody has asked yet."""
-
-    def say(self, line: str) -> None:
-        """Say nothing."""
-
-    def remark(self, line: str) -> None:
-        """Say nothing."""
-
-    def refuse(self, error: QMPError, about: str = "") -> None:
-        """Say nothing."""
-
-    def warn(self, what: str, instead: str) -> None:
-        """Say nothing."""
-
-
 class HandIo:
     """Requests by hand.
 
@@ -93,7 +78,8 @@ class HandIo:
         session = self._sessions.get(drive)
         if session is None:
             image = OpenImage(drive.backend, drive.requests)
-            session = self._sessions[drive] = HandSession(self._graph, self._schema, image)
+            session = self._sessions[drive] = HandSession(self._graph, self._schema, image, voice)
+        # Requests may be in flight still for whoever has asked before.
         session.voice = voice
 
         async def work() -> None:
@@ -113,8 +99,7 @@ class HandIo:
         backend = BlockBackend(self._graph)
         async with self._graph.lock:
             await backend.insert(node, READING)
-        session = HandSession(self._graph, self._schema, OpenImage(backend, backend))
-        session.voice = voice
+        session = HandSession(self._graph, self._schema, OpenImage(backend, backend), voice)
         try:
             await run_line(_TABLE, session, line)
             await session.settle()

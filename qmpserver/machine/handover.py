@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from qmpserver import threads
 from qmpserver.block.activation import activate, inactivate_all
@@ -13,8 +14,8 @@ from qmpserver.machine.devices.tree import DeviceTree
 from qmpserver.machine.media.store import DriveStore
 from qmpserver.machine.run_state import MachineState
 from qmpserver.machine.run_states import RunState
-from qmpserver.machine.saved_state import SavedState
-from qmpserver.machine.travelling_bitmaps import Mapped, Traveller
+from qmpserver.machine.saved_state import Mapped, SavedState
+from qmpserver.machine.travelling_bitmaps import Traveller
 
 
 class MachineHandover:
@@ -82,10 +83,7 @@ class MachineHandover:
         async with self._engine.graph.lock:
             await inactivate_all(self._engine.graph)
         bitmaps = await threads.run(travelling_bitmaps.pack, self._travellers)
-        saved = self.capture(run_state)
-        return SavedState(
-            saved.machine_type, saved.memory, saved.uuid, run_state, saved.devices, saved.trays, bitmaps
-        )
+        return replace(self.capture(run_state), bitmaps=bitmaps)
 
     async def take_back(self) -> None:
         """Use the images and bitmaps again, whatever had become of them.

@@ -9,7 +9,7 @@ from qmpserver.clock import Clock
 from qmpserver.daemon import Daemon
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.log import get_logger
-from qmpserver.machine.config import MachineConfig, Topology
+from qmpserver.machine.config import MachineConfig
 from qmpserver.machine.devices.board import build_board
 from qmpserver.machine.devices.references import References
 from qmpserver.machine.devices.tree import DeviceTree
@@ -35,21 +35,6 @@ if TYPE_CHECKING:  # what a start does not need is imported when it is asked for
     from qmpserver.machine.hand_io import HandIo
 
 _log = get_logger("machine")
-
-
-def topology_to_wire(topology: Topology) -> dict[str, int]:
-    """Shape the arrangement of processors as ``SMPConfiguration``."""
-    counts = {
-        "cpus": topology.cpus,
-        "maxcpus": topology.max_cpus,
-        "sockets": topology.sockets,
-        "dies": topology.dies,
-        "clusters": topology.clusters,
-        "modules": topology.modules,
-        "cores": topology.cores,
-        "threads": topology.threads,
-    }
-    return counts | {"drawers": 1, "books": 1}
 
 
 class Machine(Daemon):
@@ -117,16 +102,15 @@ class Machine(Daemon):
         references = References(self.drives, self.chardevs, self.objects, self.netdevs, OBJECT_TYPES)
         cpus, board = self.config.topology.cpus, self.config.board
         devices = DeviceTree(references, self.events, self.clock, cpus, self.config.settings)
-        cpu_type = f"{self.config.cpu_model}-x86_64-cpu" if self.config.cpu_model else None
         cpu_places = [place.to_wire() for place in places(self.config.topology, has_nodes=False)]
-        build_board(devices, board.family, cpu_type, cpu_places[:cpus])
+        build_board(devices, board.family, self.config.cpu_type, cpu_places[:cpus])
         devices.unplugging.delay_ns = self.config.unplug_delay_ns
         self.state.on_reset.append(devices.unplugging.finish_all)
         if board.family == "q35":
             self.drives.units = USUAL_UNITS | {"ide": 1}
         if board.family in ("none", "microvm"):
             self.drives.usual_interface = "none"
-        self.drives.device_exists = lambda path: devices.get(path) is not None
+        self.drives.find_device = devices.find
         return devices
 
     @property
@@ -149,7 +133,7 @@ class Machine(Daemon):
         values: dict[str, Any] = {
             "memory": {"size": self.memory_size},
             "memory-backend": f"/objects/{config.memory.backend or config.board.default_ram_id}",
-            "smp": topology_to_wire(config.topology),
+            "smp": config.topology.to_wire(),
         }
         for number, flash in enumerate(device for device in self.devices if device.is_a("cfi.pflash01")):
             values[f"pflash{number}"] = flash.get_property("drive")

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from qmpserver.errors import QMPError
+from qmpserver.errors import QMPError, error_text
 from qmpserver.qom.user_object import UserObject
 
 RANDOM_TYPES = ("rng-builtin", "rng-random")
@@ -26,7 +26,7 @@ class RandomSource(UserObject):
         try:
             os.close(os.open(filename, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError as error:
-            raise QMPError(f"Could not open '{filename}': {os.strerror(error.errno or 0)}") from error
+            raise QMPError(f"Could not open '{filename}': {error_text(error)}") from error
 
     def get_property(self, name: str) -> Any:
         """Return the value of a property."""

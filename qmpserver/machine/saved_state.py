@@ -15,6 +15,9 @@ from qmpserver.machine.run_states import RunState
 
 T = TypeVar("T")
 
+Mapped = Sequence[Mapping[str, Any]]
+"""``BitmapMigrationNodeAlias``, checked: which dirty bitmaps go along, and by which names."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedBitmap:

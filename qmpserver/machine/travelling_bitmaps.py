@@ -4,9 +4,9 @@ What was not asked for on the other side, or has no node there, is left out: a b
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from qmpserver.block.bitmap_checks import check_readable
 from qmpserver.block.bitmap_lookup import on_node
@@ -15,13 +15,10 @@ from qmpserver.block.graph import Graph
 from qmpserver.block.node import Node
 from qmpserver.errors import QMPError
 from qmpserver.log import get_logger
-from qmpserver.machine.saved_state import SavedBitmap
+from qmpserver.machine.saved_state import Mapped, SavedBitmap
 from qmpserver.units import is_power_of_two
 
 _log = get_logger("migration")
-
-Mapped = Sequence[Mapping[str, Any]]
-"""``BitmapMigrationNodeAlias``, checked: which bitmaps go along, and by which names."""
 
 MAX_NAME: Final = 255
 _GRANULARITIES: Final = (512, 1 << 31)
@@ -76,7 +73,7 @@ def let_go(travellers: Iterable[Traveller]) -> None:
 
 def _all(graph: Graph) -> Iterator[Traveller]:
     for node in graph:
-        alias = graph.devices.name_of(node) or node.node_name
+        alias = node.device_or_node_name
         for bitmap in node.dirty_bitmaps:
             if bitmap.name is None:
                 continue

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from qmpserver.errors import ParameterError
+from qmpserver.numerals import integer, parse_size
 
 HELP_WORDS = frozenset(("help", "?"))
 MAX_NUMBER = (1 << 64) - 1
 
 _WORD = re.compile(r"[^=,]*")
 _ESCAPED = re.compile(r"(?:[^,]|,,)*", re.DOTALL)
-_NUMBER = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
-_SIZE = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?)([bBkKmMgGtTpPeE]?)\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
-_TRUE = frozenset(("on", "yes", "true", "y"))
-_FALSE = frozenset(("off", "no", "false", "n"))
-_SIZE_SHIFTS = {unit: 10 * power for power, unit in enumerate("kmgtpe", start=1)} | {"b": 0, "": 0}
+SWITCHES: Mapping[str, bool] = {
+    **dict.fromkeys(("on", "yes", "true", "y"), True),
+    **dict.fromkeys(("off", "no", "false", "n"), False),
+}
+"""What the words for a boolean mean."""
+
 
 Value = str | int | bool
 
@@ -119,8 +121,8 @@ def _typed(pairs: list[tuple[str, str]], kinds: Mapping[str, Kind], *, wants_hel
     option_id = next((value for key, value in pairs if key == "id"), None)
     if wants_help:
         return FlatOptions(option_id, {}, wants_help)
-    if option_id is not None and not _IDENTIFIER.match(option_id):
-        raise ParameterError("Parameter 'id' expects an identifier")
+    if option_id is not None:
+        check_id(option_id)
     values: dict[str, Value] = {}
     for key, value in pairs:
         if key == "id":
@@ -131,48 +133,65 @@ def _typed(pairs: list[tuple[str, str]], kinds: Mapping[str, Kind], *, wants_hel
     return FlatOptions(option_id, values, wants_help)
 
 
+# The values of single options, where they come from elsewhere
+
+
+def check_id(text: str) -> None:
+    """Refuse an id that nothing on a command line can have.
+
+    Raises:
+        ParameterError: With QEMU's text.
+    """
+    if not _IDENTIFIER.match(text):
+        raise ParameterError("Parameter 'id' expects an identifier")
+
+
 def _string(_key: str, value: str) -> str:
     return value
 
 
-def _boolean(key: str, value: str) -> bool:
-    if value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
-    raise ParameterError(f"Parameter '{key}' expects 'on' or 'off'")
+def boolean(key: str, value: str) -> bool:
+    """Return what a text says of something that is on or off.
+
+    Raises:
+        ParameterError: It says neither.
+    """
+    if value not in SWITCHES:
+        raise ParameterError(f"Parameter '{key}' expects 'on' or 'off'")
+    return SWITCHES[value]
 
 
-def _number(key: str, value: str) -> int:
-    """Read a number as C does: ``0x`` is hexadecimal, a leading 0 octal, and a minus sign wraps around."""
-    found = _NUMBER.match(value)
+def number(key: str, value: str) -> int:
+    """Read a number as C does: ``0x`` is hexadecimal, a leading 0 octal, and a minus sign wraps around.
+
+    Raises:
+        ParameterError: It is none, or has more than 64 bits.
+    """
+    found = integer(value)
     if found is None:
         raise ParameterError(f"Parameter '{key}' expects a number")
-    sign, digits = found.groups()
-    is_octal = len(digits) > 1 and digits[0] == "0" and digits[1] not in "xX"
-    number = int(digits, 8 if is_octal else 0)
-    if number > MAX_NUMBER:
+    if abs(found) > MAX_NUMBER:
         raise ParameterError(f"Value '{value}' is too large for parameter '{key}'")
-    return -number & MAX_NUMBER if sign == "-" else number
+    return found & MAX_NUMBER
 
 
-def _size(key: str, value: str) -> int:
-    found = _SIZE.match(value)
-    if found is None:
+def size(key: str, value: str) -> int:
+    """Return the bytes that a text with an optional suffix means.
+
+    Raises:
+        ParameterError: It means none, or more than have a number.
+    """
+    bytes_ = parse_size(value)
+    if bytes_ is None:
         raise ParameterError(f"Parameter '{key}' expects a non-negative number below 2^64")
-    amount, unit = found.groups()
-    if amount.startswith("-"):
+    if not 0 <= bytes_ <= MAX_NUMBER:
         raise ParameterError(f"Value '{value}' is out of range for parameter '{key}'")
-    shift = _SIZE_SHIFTS[unit.lower()]
-    size = int(float(amount) * (1 << shift)) if "." in amount else int(amount) << shift
-    if size > MAX_NUMBER:
-        raise ParameterError(f"Value '{value}' is too large for parameter '{key}'")
-    return size
+    return bytes_
 
 
 _CONVERTERS: dict[Kind, Callable[[str, str], Value]] = {
     Kind.STRING: _string,
-    Kind.BOOLEAN: _boolean,
-    Kind.NUMBER: _number,
-    Kind.SIZE: _size,
+    Kind.BOOLEAN: boolean,
+    Kind.NUMBER: number,
+    Kind.SIZE: size,
 }

@@ -9,7 +9,7 @@ from typing import Any
 from qmpserver.block import reopen_options
 from qmpserver.driver_api.option_sizes import SIZES
 from qmpserver.errors import QMPError
-from qmpserver.options.flat_options import Kind, parse
+from qmpserver.options.flat_options import Kind, parse, size
 from qmpserver.options.host_modes import DISCARD_MODES
 
 
@@ -71,7 +71,7 @@ def plain_value(name: str, value: Any) -> Any:
         return value
     last = name.rpartition(".")[2]
     if last in SIZES:
-        return parse(f"{last}={value}", {last: Kind.SIZE}, None, lambda _what, _instead: None).values[last]
+        return size(last, value)
     if last == "discard":
         if value not in DISCARD_MODES:
             raise QMPError("Invalid discard option")

@@ -4,6 +4,7 @@ Such an answer has the structure but no words.  Where the schema of this package
 name, it lends its description, its type's name, and what the value names; the structure is the server's.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -35,28 +36,47 @@ _NO_NOTES = Notes()
 _NO_EVENTS: Mapping[str, Event] = {}
 
 
-class IntrospectedCommand:
-    """A command of the server's.
+class IntrospectedMessage(ABC):
+    """A message that the server understands or sends.
+
+    Args:
+        info: What the server says of it.
+        types: The server's types.
+        description: What it is for, or an empty string.
 
     Attributes:
         name: Its name on the wire.
-        description: What it does, or an empty string.
+        description: What it is for, or an empty string.
         features: Its marks, as ``deprecated`` or ``unstable``.
     """
 
-    def __init__(self, info: Info, types: "_Types", known: Command | None) -> None:
+    def __init__(self, info: Info, types: "_Types", description: str) -> None:
         self.name: str = info["name"]
-        self.description = known.description if known else ""
+        self.description = description
         self.features: tuple[str, ...] = tuple(info.get("features", ()))
         self._info = info
         self._types = types
-        self._known = known
+
+    @abstractmethod
+    def _lender(self) -> Type | None:
+        """Return the type that lends the arguments words, if there is one."""
 
     @cached_property
     def arguments(self) -> Struct | Union:
-        """The type of the arguments."""
-        described = self._types.make(self._info["arg-type"], self._known.arguments if self._known else None)
+        """The type of a command's arguments, or of an event's data."""
+        described = self._types.make(self._info["arg-type"], self._lender())
         return described if isinstance(described, Struct | Union) else Struct("", _NO_NOTES)
+
+
+class IntrospectedCommand(IntrospectedMessage):
+    """A command of the server's."""
+
+    def __init__(self, info: Info, types: "_Types", known: Command | None) -> None:
+        super().__init__(info, types, known.description if known else "")
+        self._known = known
+
+    def _lender(self) -> Type | None:
+        return self._known.arguments if self._known else None
 
     @cached_property
     def returns(self) -> Type:
@@ -64,28 +84,15 @@ class IntrospectedCommand:
         return self._types.make(self._info["ret-type"], self._known.returns if self._known else None)
 
 
-class IntrospectedEvent:
-    """An event of the server's.
-
-    Attributes:
-        name: Its name on the wire.
-        description: What has happened, or an empty string.
-        features: Its marks, as ``deprecated`` or ``unstable``.
-    """
+class IntrospectedEvent(IntrospectedMessage):
+    """An event of the server's."""
 
     def __init__(self, info: Info, types: "_Types", known: Event | None) -> None:
-        self.name: str = info["name"]
-        self.description = known.description if known else ""
-        self.features: tuple[str, ...] = tuple(info.get("features", ()))
-        self._info = info
-        self._types = types
+        super().__init__(info, types, known.description if known else "")
         self._known = known
 
-    @cached_property
-    def arguments(self) -> Struct | Union:
-        """The type of the data."""
-        described = self._types.make(self._info["arg-type"], self._known.data if self._known else None)
-        return described if isinstance(described, Struct | Union) else Struct("", _NO_NOTES)
+    def _lender(self) -> Type | None:
+        return self._known.data if self._known else None
 
 
 class IntrospectedSchema:

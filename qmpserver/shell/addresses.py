@@ -3,6 +3,8 @@
 import socket
 from dataclasses import dataclass
 
+from qmpserver.numerals import decimal
+
 _FD = "fd:"
 
 
@@ -73,6 +75,6 @@ def parse(text: str) -> Address:
 
 
 def _number(digits: str, text: str, what: str) -> int:
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > 0xFFFF:
+    if not (digits.isascii() and digits.isdigit()) or decimal(digits) > 0xFFFF:
         raise AddressError(f"Bad {what} number: {text}")
-    return int(digits)
+    return decimal(digits)

@@ -132,6 +132,7 @@ create -f qcow2 -o cluster_size=4k -o lazy_refcounts=on y.qcow2 1M
 create -f qcow2 -o backing_file=a,,b y.qcow2 1M
 create -f qcow2 -B qcow2 y.qcow2 1M
 create -f raw -b y.qcow2 -F qcow2 y.raw 1M
+create -f raw -F qcow2 y.raw 1M
 create -f qcow2 -b y.qcow2 -F qcow2 y.qcow2
 create -f qcow2 -b y.raw -F nix y.qcow2
 create -f raw -o preallocation=full y.raw 1M
@@ -157,6 +158,8 @@ convert -p -O qcow2 a.raw o.qcow2
 convert -O qcow2 -B a.qcow2 -F qcow2 b.qcow2 ob.qcow2
 map --output json ob.qcow2
 convert -O qcow2 -B a.qcow2 b.qcow2 ob.qcow2
+convert -O raw -B a.qcow2 b.qcow2 ob.raw
+convert -O raw -F qcow2 b.qcow2 ob.raw
 convert -O qcow2 a.raw b.qcow2 cat.qcow2
 map --output json cat.qcow2
 convert -n -O raw a.raw a.qcow2

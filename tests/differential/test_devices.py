@@ -63,7 +63,13 @@ def chardev(label: str) -> Step:
     return step("chardev-add", id=label, backend={"type": "null", "data": {}})
 
 
+def unlimited(device: str) -> Step:
+    """Take away the limits of a device's drive, as one of the commands that name a drive so."""
+    return step("block_set_io_throttle", id=device, bps=0, bps_rd=0, bps_wr=0, iops=0, iops_rd=0, iops_wr=0)
+
+
 BLK = "virtio-blk-pci"
+BAD_PLACES: tuple[Any, ...] = (300, -2, 1 << 31, 1.5, [], True)
 
 SESSIONS = {
     "what cannot be added": Session(
@@ -95,6 +101,7 @@ SESSIONS = {
             add(BLK, drive="n", logical_block_size=1024),
             add(BLK, drive="n", min_io_size=1000),
             add(BLK, drive="n", cyls=5),
+            *(add(BLK, drive="n", addr=addr) for addr in BAD_PLACES),
             add(BLK, drive="n", iothread="nothing"),
             add("virtio-net-pci", mac="x"),
             add("virtio-net-pci", netdev="nothing"),
@@ -246,6 +253,8 @@ SESSIONS = {
             step("chardev-remove", id="c"),
             remove("a", "DEVICE_DELETED=a"),
             step("chardev-remove", id="c"),
+            add("virtserialport", id="z", nr=1, chardev=""),
+            *get("z", "chardev"),
             PERIPHERAL,
         ],
     ),
@@ -307,6 +316,7 @@ SESSIONS = {
             Step("qom-set", {"path": "d", "property": "bootindex", "value": 1}),
             *get("a", "bootindex"),
             *get("d", "bootindex"),
+            Step("qom-set", {"path": "d", "property": "bootindex", "value": -1}),
             Step("qom-set", {"path": "d", "property": "nope", "value": 1}),
             Step("qom-set", {"path": "d", "property": "serial", "value": "x"}),
         ],
@@ -323,6 +333,105 @@ SESSIONS = {
             *(case for name in ("o", "p") for case in set_drive("h", name)),
             *set_drive("v", "m"),
             step("query-block"),
+        ],
+    ),
+    "what devices work out": Session(
+        blockdevs=[
+            null("small"),
+            null("large", size=9 << 30),
+            null("floppy", size=1474560),
+            null("old", size=1228800),
+            *(null(name) for name in ("phys", "logic", "nvme", "nvme8", "space")),
+        ],
+        devices=[
+            "ide-hd,id=small,drive=small,unit=1",
+            "ide-hd,id=large,drive=large,bus=ide.1",
+            "floppy,id=floppy,drive=floppy",
+            "floppy,id=old,drive=old",
+            "lsi",
+            "scsi-hd,id=phys,drive=phys,physical_block_size=8192",
+            "scsi-hd,id=logic,drive=logic,physical_block_size=8192,logical_block_size=8192",
+            "nvme,serial=x,id=nvme,drive=nvme",
+            "nvme,serial=y,id=nvme8,drive=nvme8,physical_block_size=8192,logical_block_size=8192",
+            "nvme,serial=z,id=empty",
+            "nvme-ns,bus=empty,id=space,drive=space,physical_block_size=8192,logical_block_size=8192",
+            "virtio-serial,id=serial",
+            "e1000,id=first",
+            "virtio-net,id=second",
+        ],
+        steps=[
+            *(
+                value
+                for name in ("small", "large")
+                for value in get(
+                    *(
+                        name,
+                        "cyls",
+                        "heads",
+                        "secs",
+                        "bios-chs-trans",
+                        "discard_granularity",
+                        "serial",
+                        "unit",
+                    )
+                )
+            ),
+            *(value for name in ("floppy", "old") for value in get(name, "drive-type", "unit")),
+            *(
+                value
+                for name in ("phys", "logic", "nvme", "nvme8", "empty", "space")
+                for value in get(
+                    f"/machine/peripheral/{name}",
+                    "discard_granularity",
+                    "logical_block_size",
+                    "physical_block_size",
+                )
+            ),
+            *get("serial", "class"),
+            *get("first", "mac"),
+            *get("second", "mac"),
+        ],
+    ),
+    "buses by path": Session(
+        devices=["virtio-scsi,id=s", "qemu-xhci,id=u", "e1000,id=e"],
+        steps=[
+            *(
+                add("e1000", id="a", bus=bus)
+                for bus in ("", "/", "s/s.0", "nope/x", "sysbus", "main-system-bus")
+            ),
+            *(add("e1000", id="a", bus=f"/i440FX-pcihost{rest}") for rest in ("/nope", "/pci.0/nope")),
+            *(
+                add("e1000", id="a", bus=f"pci.0/{rest}")
+                for rest in ("s", "s/virtio-bus", "e", "PIIX3", "piix3-ide", "piix3-ide/ide.0", "virtio-scsi")
+            ),
+            add("e1000", id="a", bus="/i440FX-pcihost"),
+            add("e1000", id="b", bus="//i440FX-pcihost//pci.0/"),
+            add("usb-tablet", id="t", bus="pci.0/qemu-xhci"),
+            add("scsi-cd", id="c", bus="pci.0/s/virtio-bus/virtio-scsi-device/s.0"),
+            *(value for name in ("a", "b", "t", "c") for value in get(name, "parent_bus")),
+        ],
+    ),
+    "devices by path": Session(
+        blockdevs=NODES,
+        devices=["virtio-scsi,id=s", "qemu-xhci,id=u", "usb-storage,drive=n,id=k"],
+        alike_in_7_2=False,
+        steps=[
+            *(remove(path) for path in ("", "/", "/machine", "k/k.0", "k/nope", "virtio-backend")),
+            *(remove(f"{path}s/virtio-backend") for path in ("", "/machine/peripheral/")),
+            *(
+                remove(f"/machine/{path}")
+                for path in ("i440fx", "unattached/device[1]", "unattached/device[2]")
+            ),
+            *get("/machine/peripheral/s/virtio-backend", "hotpluggable"),
+            *(
+                unlimited(path)
+                for path in ("", "/", "nope", "s", "k", "k/k.0", "k/k.0/legacy[0]", "/machine//peripheral/k/")
+            ),
+            remove("k/k.0/legacy[0]", "DEVICE_DELETED"),
+            step("qom-list", path="/machine/peripheral/k/k.0"),
+            step("blockdev-del", node_name="n"),
+            remove("k", "DEVICE_DELETED=k"),
+            PERIPHERAL,
         ],
     ),
     "what is on PCI": Session(
@@ -416,6 +525,10 @@ COMMAND_LINES = (
     ("q35", "pcie-root-port,slot=1", "pcie-root-port,slot=1"),
     ("q35", "intel-iommu", "intel-iommu"),
     ("q35", "qemu-xhci", "usb-tablet,port=5"),
+    ("q35", "pxb"),
+    ("q35", *["isa-serial"] * 5),
+    ("q35", "usb-ehci", "usb-tablet,port=7"),
+    ("q35", "pci-ohci", "usb-tablet,port=4"),
     ("q35", "megasas", "scsi-hd,drive=n,lun=256"),
     ("q35", "mptsas1068", "scsi-hd,drive=n,lun=5"),
     ("q35", "pvscsi", "scsi-hd,drive=n,scsi-id=200"),

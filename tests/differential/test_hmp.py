@@ -174,7 +174,20 @@ SESSIONS = {
             migrate_set_capability foo on
             migrate_set_capability events foo
             migrate_set_parameter downtime-limit 100
-            migrate_set_parameter max-bandwidth 3
+            migrate_set_parameter max-bandwidth 1.5
+            migrate_set_parameter avail-switchover-bandwidth 0x2
+            migrate_set_parameter max-bandwidth q
+            migrate_set_parameter max-bandwidth 5q
+            migrate_set_parameter max-bandwidth -1
+            migrate_set_parameter max-postcopy-bandwidth 7
+            migrate_set_parameter announce-max 1k
+            migrate_set_parameter xbzrle-cache-size 4
+            migrate_set_parameter downtime-limit -1
+            migrate_set_parameter multifd-channels 010
+            migrate_set_parameter multifd-channels 1_0
+            migrate_set_parameter max-cpu-throttle q
+            migrate_set_parameter cpu-throttle-tailslow y
+            migrate_set_parameter cpu-throttle-tailslow maybe
             migrate_set_parameter foo 1
             info migrate_capabilities
             info migrate_parameters

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +10,8 @@ import pytest
 
 from tests.libvirt.domains import make_disks
 from tests.libvirt.shapes import SHAPES, Shape
-from tests.peers import nbd_peer, need
+from tests.loop_devices import loop_device
+from tests.peers import nbd_peer
 from tests.socket.process import Client, DaemonProcess
 
 QUERIES = (
@@ -35,21 +35,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def loop_device(file: Path) -> Iterator[str]:
-    """Make a block device of a file, or skip the test where that cannot be."""
-    attached = subprocess.run(
-        [need("losetup"), "--find", "--show", file], capture_output=True, text=True, check=False
-    )
-    if attached.returncode != 0:
-        pytest.skip(f"no block device can be made: {attached.stderr}")
-    device = attached.stdout.strip()
-    try:
-        yield device
-    finally:
-        subprocess.run([need("losetup"), "--detach", device], check=True)
-
-
-@contextmanager
 def started(shape: Shape, folder: Path) -> Iterator[Client]:
     """Start a machine as libvirt does: its monitor listens already."""
     text = " ".join(shape.options)
@@ -62,7 +47,8 @@ def started(shape: Shape, folder: Path) -> Iterator[Client]:
         client.connect(listener.getsockname())
         passed = os.open(folder / "serial.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         stack.callback(os.close, passed)
-        device = stack.enter_context(loop_device(folder / "i.raw")) if "DEVICE" in text else ""
+        content = (folder / "i.raw").read_bytes()
+        device = stack.enter_context(loop_device(folder, content)) if "DEVICE" in text else ""
         if "nbd" in text:
             offered = ("-x", "e", "-f", "raw", "-r", "-k", folder / "nbd.sock", folder / "i.raw")
             stack.enter_context(nbd_peer("qemu-nbd", *offered, path=folder / "nbd.sock"))

@@ -8,12 +8,15 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.images import make_qcow2
+from tests.peers import need, qmp_connection
 from tests.socket.process import OURS, TIMEOUT_S, Client, DaemonProcess, environment, run_to_end
 
+MONITOR = "-chardev socket,id=m,path=monitor.sock,server=on,wait=off -mon chardev=m,mode=control"
 QUIET = ("-display", "none", "-nodefaults", "-no-user-config")
 
 
@@ -29,14 +32,7 @@ def listening(folder: Path) -> socket.socket:
 
 
 def monitored(folder: Path, *words: str) -> DaemonProcess:
-    return machine(
-        *words,
-        "-chardev",
-        "socket,id=m,path=monitor.sock,server=on,wait=off",
-        "-mon",
-        "chardev=m,mode=control",
-        folder=folder,
-    )
+    return machine(*words, *MONITOR.split(), folder=folder)
 
 
 def test_its_monitor_may_be_a_socket_that_listens_already(tmp_path: Path) -> None:
@@ -217,3 +213,44 @@ def test_a_person_is_told_of_a_terminal_and_of_a_format_that_was_guessed(tmp_pat
     assert complaints.startswith(
         b"WARNING: Image format was not specified for 'a.raw' and probing guessed raw.\n"
     )
+
+
+WAYS_IN: dict[str, dict[str, bool]] = {
+    "-serial null -serial null -parallel null": {"serial0": True, "serial1": True, "parallel0": True},
+    "-serial none -serial null -parallel none -parallel null": {"serial1": True, "parallel0": True},
+    " ".join(5 * ["-serial null"]): {f"serial{number}": number < 4 for number in range(5)},
+    "-chardev null,id=compat_monitor1 -mon compat_monitor1 -monitor null": {
+        "compat_monitor0": True,
+        "compat_monitor1": True,
+    },
+    "-chardev null,id=a -device virtio-serial -device virtserialport,chardev=a -chardev null,id=b": {
+        "a": False,
+        "b": False,
+    },
+}
+"""Options, and the chardevs that they make by label: whether somebody is there who takes what comes."""
+
+
+def ways_in(reply: dict[str, Any]) -> dict[str, bool]:
+    return {chardev["label"]: chardev["frontend-open"] for chardev in reply["return"]}
+
+
+@pytest.mark.parametrize(("line", "made"), WAYS_IN.items())
+def test_ways_in_are_counted_as_qemu_counts_them(line: str, made: dict[str, bool], tmp_path: Path) -> None:
+    words = [*line.split(), "-S", "-machine", "pc"]
+    with monitored(tmp_path, *words), Client.at(tmp_path / "monitor.sock") as client:
+        assert ways_in(client.execute("query-chardev")) == {"m": True, **made}
+    theirs = subprocess.Popen(
+        [need("qemu-system-x86_64"), *QUIET, *words, *MONITOR.replace("monitor.sock", "theirs.sock").split()],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with qmp_connection(str(tmp_path / "theirs.sock")) as (connection, lines, _greeting):
+            connection.sendall(b'{"execute":"qmp_capabilities"}{"execute":"query-chardev"}')
+            lines.readline()
+            assert ways_in(json.loads(lines.readline())) == {"m": True, **made}
+    finally:
+        theirs.kill()
+        theirs.wait()

@@ -23,6 +23,7 @@ SAME: list[tuple[str, str]] = [
     ("--foo", "--foo: invalid option"),
     ("-m", "-m: requires an argument"),
     ("-m 64x", f"-m 64x: {NO_SIZE}"),
+    ("-m 64,maxmem=x", f"-m 64,maxmem=x: {NO_SIZE.replace('size', 'maxmem', 1)}"),
     ("-m 64,foo=1", "-m 64,foo=1: Invalid parameter 'foo'"),
     ("-m 64,slots=2", "slots specified but no max-size"),
     ("-m 64,slots=300,maxmem=1G", "unsupported amount of memory slots: 300"),
@@ -39,6 +40,18 @@ SAME: list[tuple[str, str]] = [
     ("-machine pc,memory-backend=x", "Memory backend 'x' not found"),
     ("-accel bogus", "-accel bogus: invalid accelerator bogus"),
     ("-accel tcg,foo=1", "-accel tcg,foo=1: Property 'tcg-accel.foo' not found"),
+    ("-accel tcg,split-wx=maybe", "-accel tcg,split-wx=maybe: Parameter 'split-wx' expects 'on' or 'off'"),
+    (
+        "-accel tcg,tb-size=99999999999999999999",
+        "-accel tcg,tb-size=99999999999999999999: Parameter 'tb-size' expects uint64",
+    ),
+    (
+        "-accel tcg,nofoo",
+        (
+            "-accel tcg,nofoo: warning: short-form boolean option 'nofoo' deprecated\nPlease use foo=off instead\n"
+            "{0}: -accel tcg,nofoo: Property 'tcg-accel.foo' not found"
+        ),
+    ),
     ("-accel tcg -machine accel=kvm", 'The -accel and "-machine accel=" options are incompatible'),
     ("-cpu bogus", "unable to find CPU model 'bogus'"),
     ("-cpu host -accel tcg", "CPU model 'host' requires KVM or HVF"),
@@ -107,6 +120,36 @@ SAME: list[tuple[str, str]] = [
     ("-append foo", "-append only allowed with -kernel option"),
     ("-smbios type=99", "-smbios type=99: Don't know how to build fields for SMBIOS type 99"),
     ("-acpitable sig=FOO", "-acpitable sig=FOO: '-acpitable' requires one of 'data' or 'file'"),
+    (
+        "-smbios type=99,a=b,,c,nod",
+        (
+            "-smbios type=99,a=b,,c,nod: warning: short-form boolean option 'nod' deprecated\n"
+            "Please use d=off instead\n"
+            "{0}: -smbios type=99,a=b,,c,nod: Don't know how to build fields for SMBIOS type 99"
+        ),
+    ),
+    (
+        "-serial unix:nosuch",
+        (
+            "-serial unix:nosuch: Failed to connect to 'nosuch': No such file or directory\n"
+            "{0}: -serial unix:nosuch: could not connect serial device to character backend 'unix:nosuch'"
+        ),
+    ),
+    (
+        "-chardev null,id=serial1 -serial null -serial null",
+        (
+            "-serial null: Duplicate ID 'serial1' for chardev\n"
+            "{0}: -serial null: could not connect serial device to character backend 'null'"
+        ),
+    ),
+    (
+        "-chardev null,id=compat_monitor0 -monitor null",
+        "-monitor null: Duplicate ID 'compat_monitor0' for chardev\n{0}: -monitor null: parse error: null",
+    ),
+    (
+        "-parallel none -parallel null -parallel null -parallel null -parallel null",
+        "-parallel null: too many parallel ports",
+    ),
     ("-usbdevice foo", "-usbdevice foo: could not add USB device 'foo'"),
     ("-fw_cfg opt/x", "-fw_cfg opt/x: name, plus exactly one of file, string and gen_id, are needed"),
     ("-fw_cfg name=opt/x,foo=1", "-fw_cfg name=opt/x,foo=1: Invalid parameter 'foo'"),
@@ -189,6 +232,8 @@ OUR_OWN: list[tuple[str, str]] = [
     ("-vnc :1", "-vnc :1: not supported: only 'none' is, since there is nothing to see or to debug"),
     ("-fsdev local,id=a", "-fsdev local,id=a: not supported: there is no such thing here"),
     ("-display gtk", "-display gtk: Display 'gtk' is not available: there is nothing to see"),
+    # QEMU's exit status is 0, as if its list of accelerators had been asked for.
+    ("-accel tcg,id=1x", f"-accel tcg,id=1x: Parameter 'id' expects an identifier\n{IDENTIFIERS}"),
     ("-log-level loud", "-log-level loud: Parameter 'log-level' does not accept value 'loud'"),
 ]
 

@@ -37,6 +37,11 @@ LONG = "a" * 120
             "address resolution failed for 127.0.0.1:xx: Servname not supported for ai_socktype",
         ),
         (TcpAddress("127.0.0.1", "99999"), "address resolution failed for 127.0.0.1:99999: no such port"),
+        pytest.param(
+            TcpAddress("h", "9" * 5000),
+            f"address resolution failed for h:{'9' * 5000}: no such port",
+            id="too many digits",
+        ),
         (
             TcpAddress("127.0.0.1", "5", use_ipv4=False, use_ipv6=False),
             "Cannot disable IPv4 and IPv6 at same time",

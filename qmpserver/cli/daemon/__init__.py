@@ -4,6 +4,4 @@
 - :mod:`plan`: the first pass over the options.
 - :mod:`command_line`: which options there are, and the help and version texts.
 - :mod:`carry_out`: what each option does to the server.
-
-QEMU: ``--export`` and ``--nbd-server`` are known and refused by name.
 """

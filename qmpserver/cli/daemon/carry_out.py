@@ -7,9 +7,9 @@ from qmpserver.chardevs.chardev import Chardev as OpenChardev
 from qmpserver.chardevs.options import Chardev, parse_chardev
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving.monitors import SYSTEMD, parse_monitor, parse_short_form
-from qmpserver.cli.serving.option_error import OptionError
+from qmpserver.cli.serving.option_error import told_of
 from qmpserver.cli.serving.ways_in import make_activated, open_chardev
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError
 from qmpserver.options import structured
 from qmpserver.options.getopt import STRAY, Option
 from qmpserver.options.object_help import object_help
@@ -57,19 +57,13 @@ class Startup:
         await self._let_clients_in()
 
     async def _carry_out(self, option: Option) -> None:
-        try:
+        with told_of(option.written):
             await self._actions[option.name](option)
-        except QMPError as error:
-            raise OptionError(error.description, option.written, error.hint) from error
-        except OSError as error:
-            raise OptionError(error_text(error), option.written) from error
 
     async def _let_clients_in(self) -> None:
         for chardev, pretty, written in self._monitors:
-            try:
+            with told_of(written):
                 await self.server.add_chardev_monitor(chardev, pretty=pretty)
-            except QMPError as error:
-                raise OptionError(error.description, written, error.hint) from error
 
     async def _stray(self, option: Option) -> None:
         raise QMPError("Unexpected argument")

@@ -33,6 +33,10 @@ Images:
   --blockdev JSON          open a node, as QMP's blockdev-add does
   --object [qom-type=]TYPE,id=ID[,PROPERTY=VALUE...]
   --object JSON            create an object, as QMP's object-add does
+  --nbd-server ADDRESS     offer images over NBD: addr.type=unix,addr.path=PATH or
+                           addr.type=inet,addr.host=HOST,addr.port=PORT
+  --export [type=]TYPE,id=ID,node-name=NAME[,OPTION=VALUE...]
+  --export JSON            offer a node, as QMP's block-export-add does
 
 Where clients come in:
   --qmp unix:PATH          listen on a UNIX socket (add ,server=off to connect
@@ -46,8 +50,9 @@ Where clients come in:
   --chardev socket,id=ID,host=HOST,port=PORT[,to=PORT][,ipv4=on|off][,ipv6=on|off]
             [,nodelay=on|off][,server=on|off][,wait=on|off]
   --chardev socket,id=ID,fd=N[,server=on|off][,wait=on|off]
-  --chardev stdio,id=ID
-  --chardev null,id=ID     say how clients come in, for --monitor to use
+  --chardev pipe|file,id=ID,path=PATH
+  --chardev stdio|pty|ringbuf|null,id=ID
+                           say how clients come in, for --monitor to use
   --monitor [chardev=]ID[,mode=control][,pretty=on|off]
                            speak QMP there
 

@@ -9,8 +9,6 @@ from qmpserver.cli.serving.manner import Manner
 from qmpserver.errors import QMPError
 from qmpserver.options.getopt import Option, split
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
-
 
 @dataclass(slots=True)
 class Plan(Manner):
@@ -62,9 +60,7 @@ def _plan_logging(plan: Plan, option: Option, reporter: Reporter) -> None:
     if option.name == "log-json":
         plan.log_json = True
     elif option.name == "log-level":
-        if option.value not in LOG_LEVELS:
-            raise QMPError(f"Parameter 'log-level' does not accept value '{option.value}'")
-        plan.log_level = option.value
+        plan.choose_log_level(option.value)
     else:
         _plan_tracing(plan, option, reporter)
 

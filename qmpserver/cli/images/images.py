@@ -110,7 +110,7 @@ def _check_json(text: str) -> None:
     """Refuse a ``json:`` name that is no JSON, saying where it goes wrong."""
     if not text.startswith("json:"):
         return
-    from qmpserver.options import structured  # noqa: PLC0415 - few names are so long
+    from qmpserver.options import structured  # noqa: PLC0415 - few names are JSON
 
     try:
         structured.json_object(text.removeprefix("json:"))
@@ -132,6 +132,22 @@ def cache_mode(
     if wanted not in MODES:
         raise Failure(f"Invalid {what}: {wanted}")
     return MODES[wanted]
+
+
+class CannotOpen(Failure):
+    """Report an image that cannot be opened.
+
+    Args:
+        name: Which.
+        error: Why.
+
+    Attributes:
+        reason: Why, and what is said below that.
+    """
+
+    def __init__(self, name: ImageName, error: QMPError) -> None:
+        super().__init__(f"Could not open '{name.text}': {error.description}", below=error.hint)
+        self.reason = f"{error.description}\n{error.hint}" if error.hint else error.description
 
 
 class Image:
@@ -216,7 +232,7 @@ class Images:
             for_check: It is only to be checked, and may be damaged.
 
         Raises:
-            Failure: It cannot be opened.
+            CannotOpen: It cannot be opened.
         """
         backend = BlockBackend(self.engine.graph)
         try:
@@ -234,7 +250,7 @@ class Images:
                     await self.engine.graph.discard(node)
                     raise
         except QMPError as error:
-            raise Failure(f"Could not open '{name.text}': {error.description}", below=error.hint) from error
+            raise CannotOpen(name, error) from error
         if name.writable and not name.is_options and "driver" not in options:
             warn_of_probing(node)
         image = Image(name, backend)

@@ -1,16 +1,15 @@
 """Open what is wanted, as the tools that work on one image open it."""
 
-import os
-import tempfile
 from typing import Any
 
 from qmpserver.block.backend import BlockBackend
-from qmpserver.block.node import Node
 from qmpserver.cli.images.images import Images
-from qmpserver.cli.images.wanted import Wanted, ask_for_aio, options_of
+from qmpserver.cli.images.wanted import Wanted, options_of
 from qmpserver.cli.probing import warn_of_probing
 from qmpserver.driver_api.permissions import PermissionSet
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError
+from qmpserver.machine.media.temporary_overlay import open_over
+from qmpserver.options.host_modes import ask_for_aio
 
 _UNDERSTOOD = frozenset(("file", "read-only", "cache", "force-share", "discard"))
 """The options that a tool itself gives, whatever the format is."""
@@ -32,10 +31,11 @@ async def open_wanted(images: Images, wanted: Wanted, held: PermissionSet) -> Bl
     if wanted.aio is not None:
         ask_for_aio(options, wanted.aio)
     node = await engine.opener.open_unowned(options)
+    if wanted.temporary:
+        discard = "unmap" if wanted.discard else "ignore"
+        node = await open_over(engine, node, read_only=wanted.read_only, discard=discard)
     backend = BlockBackend(engine.graph)
     try:
-        if wanted.temporary:
-            node = await _over(images, node, wanted)
         if node.read_only and not wanted.read_only:
             raise QMPError("Block node is read-only")
         await backend.insert(node, held)
@@ -67,25 +67,3 @@ async def _checked(images: Images, options: dict[str, Any]) -> tuple[dict[str, A
 def _are_strings(value: Any) -> bool:
     """Say whether a value is a string, or has one in it, and so is not understood yet."""
     return any(map(_are_strings, value.values())) if isinstance(value, dict) else isinstance(value, str)
-
-
-async def _over(images: Images, node: Node, wanted: Wanted) -> Node:
-    """Open a temporary overlay over a node."""
-    engine = images.engine
-    handle, filename = tempfile.mkstemp(prefix="vl.", dir=os.environ.get("TMPDIR", "/var/tmp"))
-    os.close(handle)
-    try:
-        await engine.create_image(filename, "qcow2", {"size": node.size}, is_locked=True)
-        options = {
-            "driver": "qcow2",
-            "file": {"driver": "file", "filename": filename},
-            "backing": node.node_name,
-            "read-only": wanted.read_only,
-            "cache": {"direct": False, "no-flush": True},
-            "discard": "unmap" if wanted.discard else "ignore",
-        }
-        return await engine.opener.open_unowned(options)
-    except OSError as error:
-        raise QMPError(f"Could not create temporary overlay '{filename}': {error_text(error)}") from error
-    finally:
-        os.unlink(filename)

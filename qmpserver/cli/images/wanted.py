@@ -88,12 +88,3 @@ def _with_options(named: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     if given.get("driver") == "blkdebug" != named.get("driver"):
         return {"image": named, **given}
     return {**named, **given}
-
-
-def ask_for_aio(options: dict[str, Any], aio: str) -> None:
-    """Ask the file that an image is stored in for a way of doing requests."""
-    node: Any = options
-    while isinstance(below := node.get("file", node.get("image")), dict):
-        node = below
-    if node.get("driver") == "file":
-        node.setdefault("aio", aio)

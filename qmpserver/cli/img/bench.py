@@ -10,6 +10,7 @@ from qmpserver.cli.numbers import size_of
 from qmpserver.errors import error_text
 from qmpserver.numerals import integer
 from qmpserver.options.cache_modes import MODES
+from qmpserver.options.host_modes import AIO_MODES
 
 OPTIONS = table(
     "f=format t=cache c=count d=depth o=offset s=buffer-size S=step-size w=write i=aio n=native "
@@ -112,7 +113,7 @@ def _plan(given: Given) -> _Plan:
     if flush_interval and flush_interval < depth:
         raise Failure("Flush interval can't be smaller than depth")
     aio = given.last("aio")
-    if aio is not None and aio not in {"threads", "native", "io_uring"}:
+    if aio is not None and aio not in AIO_MODES:
         raise Failure(f"Invalid aio option: {aio}")
     return _Plan(
         count=count,

@@ -5,6 +5,7 @@ from qmpserver.block import bitmap_actions
 from qmpserver.block.bitmap_actions import NewBitmap
 from qmpserver.block.bitmap_lookup import find
 from qmpserver.block.draining import run_drained
+from qmpserver.block.node import Node
 from qmpserver.cli.command_line import Failure, Given, refuse_both, table
 from qmpserver.cli.images.images import Image, ImageName, Images
 from qmpserver.cli.numbers import size_of
@@ -66,7 +67,7 @@ async def run(given: Given) -> int:
             source = await images.open(ImageName(source_file, given.last("source-format")))
         for action, value in actions:
             if action == "remove-all":
-                await _remove_all(images, image)
+                await _remove_all(images, image.node)
                 continue
             try:
                 await _carry_out(
@@ -122,13 +123,17 @@ async def _carry_out(
             step = bitmap_actions.ClearBitmap(bitmap)
         else:
             step = bitmap_actions.SwitchBitmap(bitmap, is_enabled=action == "enable")
-    async with graph.lock:
+    await _take(step, images, node)
+
+
+async def _take(step: TransactionAction, images: Images, node: Node) -> None:
+    async with images.engine.graph.lock:
         await run_drained([node], lambda: transaction.run([step]))
 
 
-async def _remove_all(images: Images, image: Image) -> None:
-    for bitmap in list(image.node.dirty_bitmaps):
+async def _remove_all(images: Images, node: Node) -> None:
+    for bitmap in list(node.dirty_bitmaps):
         try:
-            await _carry_out(images, image, "remove", bitmap.name or "", granularity=0, merged=(image, ""))
+            await _take(bitmap_actions.RemoveBitmap(node, bitmap), images, node)
         except QMPError as error:
             raise Failure(f"Failed to remove bitmap '{bitmap.name}': {error.description}") from error

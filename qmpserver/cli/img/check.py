@@ -1,7 +1,6 @@
 """``img check``: check an image's structures, and repair them."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +8,7 @@ from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
 from qmpserver.cli.json_text import write_json
 from qmpserver.driver_api.extras import CheckMode, CheckResult, SupportsCheck
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError, reason
 
 OPTIONS = table(
     "f=format T=cache r=repair U=force-share q=quiet",
@@ -56,15 +55,14 @@ async def run(given: Given) -> int:
     name = ImageName.of(given, given.operands[0], cache=cache, writable=repair is not CheckMode.NONE)
     async with Images(given) as images:
         image = await images.open(name, for_check=True)
-        report = _tell
-        result = await _check(image, repair, report)
+        result = await _check(image, repair)
         if result.corruptions_fixed or result.leaks_fixed:
             if not as_json and not quiet:
                 print(_repaired_text(result))
             # What was repaired may have hidden something: look again at what there is now.
             fixed = (result.leaks_fixed, result.corruptions_fixed)
             result = replace(
-                await _check(image, CheckMode.NONE, report), leaks_fixed=fixed[0], corruptions_fixed=fixed[1]
+                await _check(image, CheckMode.NONE), leaks_fixed=fixed[0], corruptions_fixed=fixed[1]
             )
         image_format = image.node.driver.format_name
     if as_json:
@@ -91,16 +89,15 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-async def _check(image: Image, repair: CheckMode, report: Callable[[str], object]) -> CheckResult:
+async def _check(image: Image, repair: CheckMode) -> CheckResult:
     driver = image.node.driver
     if not isinstance(driver, SupportsCheck):
         raise Failure("This image format does not support checks", status=_NOT_CHECKABLE)
     try:
         async with image.node.drained():
-            return await driver.check(repair, report)
+            return await driver.check(repair, _tell)
     except (OSError, QMPError) as error:
-        text = error_text(error) if isinstance(error, OSError) else error.description
-        raise Failure(f"Check failed: {text}") from error
+        raise Failure(f"Check failed: {reason(error)}") from error
 
 
 def _status(result: CheckResult) -> int:

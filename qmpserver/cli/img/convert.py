@@ -7,7 +7,7 @@ from qmpserver.cli.command_line import Answer, Failure, Given, table
 from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
 from qmpserver.cli.img import bitmap_copying
 from qmpserver.cli.img.converter import Converter, Settings
-from qmpserver.cli.img.creation import NewImage, key_secrets, make, options_of
+from qmpserver.cli.img.creation import NewImage, key_secrets, make, options_of, take_backing
 from qmpserver.cli.img.creation_options import creation_help
 from qmpserver.cli.img.progress import Progress
 from qmpserver.cli.img.snapshot_choice import load_snapshot, wanted_snapshot
@@ -275,12 +275,7 @@ def _values(given: Given, plan: _Plan, total: int) -> dict[str, Value]:
     options = options_of(plan.target_format)
     kinds = {option.name: option.kind for option in options}
     values: dict[str, Value] = option_lists.read(plan.text, kinds, "")
-    for option, key in (("backing", "backing_file"), ("backing-format", "backing_fmt")):
-        wanted = given.last(option)
-        if wanted is not None:
-            if key not in kinds:
-                raise Failure(f"Backing file not supported for file format '{plan.target_format}'")
-            values[key] = wanted
+    take_backing(given, values, plan.target_format)
     values.setdefault("size", total)
     return values
 

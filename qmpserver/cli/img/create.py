@@ -2,9 +2,9 @@
 
 from qmpserver.block import filenames
 from qmpserver.cli import option_lists
-from qmpserver.cli.command_line import Answer, Failure, Given, table
-from qmpserver.cli.images.images import ImageName, Images
-from qmpserver.cli.img.creation import NewImage, make, options_of
+from qmpserver.cli.command_line import Answer, Failure, Given, expecting, table
+from qmpserver.cli.images.images import CannotOpen, ImageName, Images
+from qmpserver.cli.img.creation import NewImage, make, options_of, take_backing
 from qmpserver.cli.img.creation_options import CreationOption, creation_help, shown
 from qmpserver.cli.numbers import size_of
 from qmpserver.errors import QMPError
@@ -43,7 +43,7 @@ async def run(given: Given) -> int:
     if not given.operands and option_lists.wants_help(text):
         raise Answer(creation_help(image_format, options_of(image_format), None))
     if not given.operands:
-        raise Failure("Expecting image file name", hint=True)
+        expecting("image file name")
     filename, *sizes = given.operands
     if len(sizes) > 1:
         raise Failure(f"Unexpected argument: {sizes[1]}", hint=True)
@@ -77,17 +77,7 @@ async def _values(
         raise Failure(f"{about}{error.description}") from error
     kinds = {option.name: option.kind for option in options}
     values = option_lists.read(text, kinds, about)
-    image_format = given.get("format", "raw")
-    for option, name, what in (
-        ("backing", "backing_file", "file"),
-        ("backing-format", "backing_fmt", "format"),
-    ):
-        wanted = given.last(option)
-        if wanted is None:
-            continue
-        if name not in kinds:
-            raise Failure(f"{about}Backing {what} not supported for file format '{image_format}'")
-        values[name] = wanted
+    take_backing(given, values, given.get("format", "raw"), about)
     if size is not None:
         if "size" in values:
             raise Failure(f"{about}The image size must be specified only once")
@@ -128,9 +118,8 @@ async def _look_at_backing(
         image = await images.open(
             ImageName(full_name, None if backing_format is None else str(backing_format))
         )
-    except Failure as failure:
-        reason = failure.message.removeprefix(f"Could not open '{full_name}': ")
-        raise Failure(f"{about}{reason}\nCould not open backing image.") from failure
+    except CannotOpen as failure:
+        raise Failure(f"{about}{failure.reason}\nCould not open backing image.") from failure
     if backing_format is None:
         detected = image.node.driver.format_name
         raise Failure(f"{about}Backing file specified without backing format\nDetected format of {detected}.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
-from qmpserver.cli.command_line import Failure
+from qmpserver.cli.command_line import Failure, Given
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption, to_members
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.device_probing import device_driver
@@ -40,6 +40,31 @@ def options_of(image_format: str, about: str = "") -> tuple[CreationOption, ...]
     if image_format in DRIVERS:
         raise Failure(f"{about}Format driver '{image_format}' does not support image creation")
     raise Failure(f"{about}Unknown file format '{image_format}'")
+
+
+def take_backing(given: Given, values: dict[str, Value], image_format: str, about: str = "") -> None:
+    """Take over the backing file and its format, where options of their own name them.
+
+    Args:
+        given: The command line.
+        values: The options by their names in ``-o``, which are added to.
+        image_format: The new image's format.
+        about: What stands before a message.
+
+    Raises:
+        Failure: Images of that format lie over no other.
+    """
+    names = {option.name for option in FORMATS[image_format]}
+    for option, name, what in (
+        ("backing", "backing_file", "file"),
+        ("backing-format", "backing_fmt", "file format"),
+    ):
+        wanted = given.last(option)
+        if wanted is None:
+            continue
+        if name not in names:
+            raise Failure(f"{about}Backing {what} not supported for file format '{image_format}'")
+        values[name] = wanted
 
 
 @dataclass(frozen=True, slots=True)

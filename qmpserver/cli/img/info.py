@@ -47,7 +47,7 @@ async def run(given: Given) -> int:
     as_json = given.wants_json
     if len(given.operands) != 1:
         expecting("one image file name")
-    name = replace(ImageName.of(given, given.operands[0]), cache=cache_mode(given, "cache"))
+    name = ImageName.of(given, given.operands[0], cache=cache_mode(given, "cache"))
     has_limits = given.has("limits")
     async with Images(given) as images:
         chain = [node async for node in _described(images, name, whole=given.has("backing-chain"))]

@@ -17,7 +17,7 @@ from qmpserver.driver_api.measuring import Contents, Measurement, SupportsMeasur
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.engine import DRIVERS
 from qmpserver.errors import QMPError, error_text
-from qmpserver.units import SECTOR_SIZE, align_up
+from qmpserver.units import SECTOR_SIZE, align_down, align_up
 
 OPTIONS = table(
     "f=format l=snapshot O=target-format o=target-format-options U=force-share s=size",
@@ -143,7 +143,7 @@ async def _count_data(node: Node, unit: int) -> int:
         for status in found.statuses:
             stop = offset + status.length
             if status.is_data and not status.is_zero:
-                start = max(offset // unit * unit, end)
+                start = max(align_down(offset, unit), end)
                 end = max(align_up(stop, unit), end)
                 counted += max(end - start, 0)
             offset = stop

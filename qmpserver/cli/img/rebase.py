@@ -7,8 +7,8 @@ from dataclasses import replace
 from qmpserver.block import chain, filenames
 from qmpserver.block.draining import run_drained
 from qmpserver.block.node import Node
-from qmpserver.cli.command_line import Failure, Given, table
-from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
+from qmpserver.cli.command_line import Failure, Given, expecting, table
+from qmpserver.cli.images.images import CannotOpen, Image, ImageName, Images, cache_mode
 from qmpserver.cli.img.progress import Progress
 from qmpserver.cli.img.rebasing import Rebasing
 from qmpserver.driver_api.extras import SupportsBackingFile
@@ -56,7 +56,7 @@ async def run(given: Given) -> int:
     """Change the backing file."""
     is_unsafe, backing = given.has("backing-unsafe"), given.last("backing")
     if len(given.operands) != 1:
-        raise Failure("Expecting one image file name", hint=True)
+        expecting("one image file name")
     if backing is None and not is_unsafe:
         raise Failure("Must specify backing file (-b) or use unsafe mode (-u)", hint=True)
     cache = cache_mode(given, "cache")
@@ -98,9 +98,8 @@ async def _new_backing(images: Images, given: Given, image: Image) -> tuple[Node
     )
     try:
         return None, (await images.open(name)).node
-    except Failure as failure:
-        reason = failure.message.removeprefix(f"Could not open '{full_name}': ")
-        raise Failure(f"Could not open new backing file '{wanted}': {reason}") from failure
+    except CannotOpen as failure:
+        raise Failure(f"Could not open new backing file '{wanted}': {failure.reason}") from failure
 
 
 async def _store(node: Node, backing: str, backing_format: str | None) -> None:

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from qmpserver.block.draining import run_drained
-from qmpserver.cli.command_line import Failure, Given, table
+from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import Image, ImageName, Images
-from qmpserver.cli.option_lists import SIZE_HINT, SIZE_TEXT
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.errors import QMPError, error_text
 from qmpserver.numerals import parse_size
@@ -41,13 +40,13 @@ async def run(given: Given) -> int:
     if len(given.operands) > 2:
         raise Failure("Extra argument(s) in command line", hint=True)
     if len(given.operands) != 2:
-        raise Failure("Expecting image file name and size", hint=True)
+        expecting("image file name and size")
     filename, text = given.operands
     preallocation = _preallocation(given)
     sign = text[0] if text[:1] in {"+", "-"} else ""
     amount = parse_size(text.removeprefix(sign))
     if amount is None:
-        raise Failure(f"Parameter 'size' {SIZE_TEXT}\n{SIZE_HINT}")
+        raise Failure("Parameter 'size' expects a non-negative number below 2^64")
     async with Images(given) as images:
         image = await images.open(ImageName.of(given, filename, writable=True))
         present = image.size

@@ -7,7 +7,7 @@ from qmpserver.block.snapshot_list import snapshot_members, snapshot_rows
 from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import Image, ImageName, Images
 from qmpserver.driver_api.extras import SnapshotInfo, SupportsSnapshots
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError, reason
 
 OPTIONS = table(
     "f=format l=list c=create a=apply d=delete U=force-share q=quiet",
@@ -85,7 +85,7 @@ async def _create(image: Image, name: str) -> None:
         async with image.node.drained():
             await driver.create_snapshot(wanted)
     except (OSError, QMPError) as error:
-        raise Failure(f"Could not create snapshot '{name}': {_reason(error)}") from error
+        raise Failure(f"Could not create snapshot '{name}': {reason(error)}") from error
 
 
 async def _apply(image: Image, name: str) -> None:
@@ -97,7 +97,7 @@ async def _apply(image: Image, name: str) -> None:
         async with image.node.drained():
             await driver.apply_snapshot(found.snapshot_id, found.name)
     except (OSError, QMPError) as error:
-        raise Failure(f"Could not apply snapshot '{name}': {_reason(error)}") from error
+        raise Failure(f"Could not apply snapshot '{name}': {reason(error)}") from error
 
 
 async def _delete(image: Image, name: str) -> None:
@@ -110,7 +110,7 @@ async def _delete(image: Image, name: str) -> None:
         async with image.node.drained():
             await driver.delete_snapshot(found.snapshot_id, found.name)
     except (OSError, QMPError) as error:
-        raise Failure(f"Could not delete snapshot '{name}': {_reason(error)}") from error
+        raise Failure(f"Could not delete snapshot '{name}': {reason(error)}") from error
 
 
 def _find(driver: SupportsSnapshots, text: str) -> SnapshotInfo | None:
@@ -118,7 +118,3 @@ def _find(driver: SupportsSnapshots, text: str) -> SnapshotInfo | None:
     by_id = (each for each in driver.snapshots if each.snapshot_id == text)
     by_name = (each for each in driver.snapshots if each.name == text)
     return next(by_id, None) or next(by_name, None)
-
-
-def _reason(error: OSError | QMPError) -> str:
-    return error_text(error) if isinstance(error, OSError) else error.description

@@ -3,7 +3,6 @@
 import sys
 
 from qmpserver.cli.images.images import Images
-from qmpserver.cli.option_lists import SIZE_HINT, SIZE_TEXT
 from qmpserver.cli.reports import Reporter
 from qmpserver.errors import QMPError
 from qmpserver.io_commands.session import Session
@@ -32,8 +31,6 @@ class StandardStreams:
         """Say what the engine has against something."""
         sys.stdout.flush()
         self._reporter.error(about + error.description)
-        if error.description.endswith(SIZE_TEXT):
-            self._reporter.advise(SIZE_HINT)
 
     def warn(self, what: str, instead: str) -> None:
         """Say what is deprecated, and what to write instead."""

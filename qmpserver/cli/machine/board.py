@@ -12,11 +12,10 @@ from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.machine.boards import Board, default_board, find_board
 from qmpserver.machine.config import MachineConfig, Memory
 from qmpserver.machine.option_parameters import board_parameters
+from qmpserver.options.flat_options import SWITCHES
 from qmpserver.units import NS_PER_MS
 
 _HINT = "\nUse -machine help to list supported machines"
-_TRUE, _FALSE = ("on", "yes", "true", "y"), ("off", "no", "false", "n")
-_AUTO = (*_TRUE, *_FALSE, "auto")
 _ACCELERATORS = ("tcg", "kvm", "qtest")
 _KVM_DEVICE = "/dev/kvm"
 _MOST_SLOTS = 256
@@ -89,11 +88,10 @@ def _board(name: object) -> Board:
 def _memory(wanted: Wanted, board: Board) -> Memory:
     given = wanted.memory
     backend = wanted.board.get("memory-backend")
-    size = int(given.get("size", 0)) or board.default_memory
-    slots, most = int(given.get("slots", 0)), given.get("maxmem")
-    if most is None and slots:
+    size = given.get("size", 0) or board.default_memory
+    slots, max_size = given.get("slots", 0), given.get("maxmem")
+    if max_size is None and slots:
         raise OptionError("slots specified but no max-size")
-    max_size = None if most is None else _max_size(str(most))
     if max_size is not None and max_size < size:
         raise OptionError(
             f"invalid value of maxmem: maximum memory size ({max_size:#x}) must be at least the initial memory "
@@ -104,14 +102,6 @@ def _memory(wanted: Wanted, board: Board) -> Memory:
     return Memory(size, slots, max_size, None if backend is None else str(backend), "size" in given)
 
 
-def _max_size(text: str) -> int:
-    units = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60, "B": 0}
-    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].upper() in units else (text, "B")
-    if not digits.isdecimal():
-        raise OptionError("Parameter 'maxmem' expects a size")
-    return int(digits) << units[unit]
-
-
 def _check_properties(board: Board, given: Mapping[str, Any]) -> None:
     known = board_parameters(board.family)
     for key, value in given.items():
@@ -119,9 +109,9 @@ def _check_properties(board: Board, given: Mapping[str, Any]) -> None:
             continue
         if key not in known:
             raise OptionError(f"Property '{board.name}-machine.{key}' not found")
-        if known[key] == "boolean" and value not in (*_TRUE, *_FALSE):
+        if known[key] == "boolean" and value not in SWITCHES:
             raise OptionError(f"Parameter '{key}' expects 'on' or 'off'")
-        if known[key] == "auto" and value not in _AUTO:
+        if known[key] == "auto" and value not in (*SWITCHES, "auto"):
             raise OptionError(f"Parameter '{key}' does not accept value '{value}'")
 
 
@@ -134,7 +124,7 @@ def _unplug_delay_ms(written: str) -> int:
 def _check_boot(boot: Mapping[str, Any]) -> None:
     known = ("order", "once", "menu", "splash", "splash-time", "reboot-timeout", "strict")
     for key in ("menu", "strict"):
-        if key in boot and boot[key] not in (*_TRUE, *_FALSE):
+        if key in boot and boot[key] not in SWITCHES:
             raise OptionError(f"Parameter 'boot.{key}' expects 'on' or 'off'")
     for key in boot:
         if key not in known:

@@ -4,21 +4,23 @@ Descriptors and objects come first, then ways in, nodes, drives and network back
 last.  Clients are let in when all of it is there.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from qmpserver.chardevs.chardev import Chardev
+from qmpserver.chardevs.options import Chardev as ChardevOptions
 from qmpserver.chardevs.options import parse_chardev
 from qmpserver.cli.machine import defaults, steps
 from qmpserver.cli.machine.flat import Warn, read_flat
 from qmpserver.cli.machine.wanted import Wanted
 from qmpserver.cli.probing import warn_of_probing
 from qmpserver.cli.reports import Reporter
-from qmpserver.cli.serving.legacy_chardev import NoSuchDriver, parse_legacy
-from qmpserver.cli.serving.option_error import OptionError
+from qmpserver.cli.serving.legacy_chardev import parse_legacy
+from qmpserver.cli.serving.option_error import OptionError, told_of
 from qmpserver.cli.serving.ways_in import open_chardev
 from qmpserver.clock import Clock, SteppedClock, SystemClock
-from qmpserver.errors import QMPError, error_text
+from qmpserver.errors import QMPError
 from qmpserver.machine.config import MachineConfig
 from qmpserver.machine.devices.board_drives import plug_in_board_drives, plug_in_virtio_disks
 from qmpserver.machine.devices.flash import plug_in_flash
@@ -28,6 +30,7 @@ from qmpserver.machine.migration.address import parse
 from qmpserver.machine.migration.channel import inherited_fd
 from qmpserver.machine.run_states import ShutdownCause
 from qmpserver.options import structured
+from qmpserver.options.flat_options import check_id
 from qmpserver.options.getopt import STRAY, Option
 from qmpserver.schema.loader import load
 from qmpserver.server import Server
@@ -49,6 +52,9 @@ _LEGACY_DISKS = {
     STRAY: {"media": "disk", "index": "0"},
 }
 """What each short way to name an image says besides."""
+
+_MOST_SERIAL_PORTS = 4
+_MOST_PARALLEL_PORTS = 3
 
 _USB_DEVICES = {"tablet": "usb-tablet", "mouse": "usb-mouse", "keyboard": "usb-kbd", "braille": "usb-braille"}
 
@@ -82,15 +88,14 @@ class MachineStarter:
     """
 
     def __init__(self, wanted: Wanted, config: MachineConfig, reporter: Reporter) -> None:
-        try:
+        # What `-global` says of a device of the board may be of no use.
+        with told_of():
             self._machine = Machine(load(with_machine=True), _clock(wanted, config), config)
-        except QMPError as error:
-            # What `-global` says of a device of the board is of no use.
-            raise OptionError(error.description, hint=error.hint) from error
         self.server = Server(daemon=self._machine)
         self._wanted = wanted
         self._reporter = reporter
         self._monitors: list[tuple[Chardev, _MonitorKind, str]] = []
+        self._short_monitors = self._serials = self._parallels = 0
 
     async def start(self) -> None:
         """Make everything, let clients in, and run unless told to wait.
@@ -107,7 +112,8 @@ class MachineStarter:
         await self._each(("audiodev",), self._audiodev)
         await self._each(("blockdev",), self._blockdev)
         await self._each(("drive", *_LEGACY_DISKS), self._drive)
-        await self._in_words(defaults.add_drives(self._machine, self._wanted))
+        with told_of():
+            await defaults.add_drives(self._machine, self._wanted)
         await self._of(late, self._object)
         await self._each(("netdev", "net", "nic"), self._netdev)
         await self._each(("numa",), self._numa)
@@ -115,8 +121,9 @@ class MachineStarter:
         await self._each(("mon", "monitor", "qmp", "qmp-pretty"), self._monitor)
         await self._of(self._wanted.serials, self._serial)
         await self._each(("parallel",), self._parallel)
-        await self._in_words(defaults.add_ports(self._machine, self._wanted))
-        await self._make_devices()
+        with told_of():
+            await defaults.add_ports(self._machine, self._wanted)
+            await self._make_devices()
         if self._wanted.qtest is not None:
             from qmpserver.cli.machine.qtest import open_qtest  # noqa: PLC0415 - only tests want it
 
@@ -127,21 +134,19 @@ class MachineStarter:
         if self._wanted.loadvm is not None:
             from qmpserver.machine import snapshots  # noqa: PLC0415 - few machines begin so
 
-            await self._in_words(snapshots.load(self._machine, self._wanted.loadvm))
+            with told_of():
+                await snapshots.load(self._machine, self._wanted.loadvm)
         self._begin()
 
     async def _make_devices(self) -> None:
         """Add what the board carries, then the devices of users, then the disks that come last."""
         machine = self._machine
-        try:
-            await defaults.add_devices(machine, self._wanted)
-            if machine.config.board.has_flash:
-                await plug_in_flash(machine.devices, machine.drives, machine.config.board_options)
-            await plug_in_board_drives(self._machine.devices, self._machine.drives)
-            await self._each(("device", "usbdevice"), self._device)
-            await plug_in_virtio_disks(self._machine.devices, self._machine.drives)
-        except QMPError as error:
-            raise OptionError(error.description, hint=error.hint) from error
+        await defaults.add_devices(machine, self._wanted)
+        if machine.config.board.has_flash:
+            await plug_in_flash(machine.devices, machine.drives, machine.config.board_options)
+        await plug_in_board_drives(machine.devices, machine.drives)
+        await self._each(("device", "usbdevice"), self._device)
+        await plug_in_virtio_disks(machine.devices, machine.drives)
         used = {device.values.get("netdev") for device in machine.devices}
         for netdev_id in sorted(machine.netdevs - used):
             self._reporter.warning(f"netdev {netdev_id} has no peer")
@@ -153,25 +158,13 @@ class MachineStarter:
 
     # In order
 
-    @staticmethod
-    async def _in_words(work: Awaitable[None]) -> None:
-        """Do what no single option asks for."""
-        try:
-            await work
-        except QMPError as error:
-            raise OptionError(error.description, hint=error.hint) from error
-
     async def _each(self, names: Iterable[str], action: Callable[[Option], Awaitable[None]]) -> None:
         await self._of(self._wanted.of(*names), action)
 
     async def _of(self, options: Iterable[Option], action: Callable[[Option], Awaitable[None]]) -> None:
         for option in options:
-            try:
+            with told_of(option.written):
                 await action(option)
-            except QMPError as error:
-                raise OptionError(error.description, option.written, error.hint) from error
-            except OSError as error:
-                raise OptionError(error_text(error), option.written) from error
 
     def _split_objects(self) -> tuple[list[Option], list[Option]]:
         early: list[Option] = []
@@ -192,21 +185,23 @@ class MachineStarter:
     async def _object(self, option: Option) -> None:
         options = steps.object_options(self._machine.schema, option, self._machine.objects.items())
         # QEMU: what is wrong with an object once it is made is told without the option.
-        await self._in_words(self.server.object_add(options))
+        with told_of():
+            await self.server.object_add(options)
 
     async def _chardev(self, option: Option) -> None:
         parsed = parse_chardev(option.value, self._warn(option))
-        if self._machine.chardevs.get(parsed.chardev_id) is not None:
-            raise QMPError(f"Duplicate ID '{parsed.chardev_id}' for chardev")
-        await open_chardev(self._machine.chardevs, parsed, self._reporter, option.written)
+        self._check_new(parsed)
+        await self._open(parsed, option)
+
+    def _check_new(self, chardev: ChardevOptions) -> None:
+        if self._machine.chardevs.get(chardev.chardev_id) is not None:
+            raise QMPError(f"Duplicate ID '{chardev.chardev_id}' for chardev")
 
     async def _audiodev(self, option: Option) -> None:
         argument = structured.parse(option.value, "driver", lambda _asked: "Available audio drivers:\nnone")
         options = argument.as_type(self._machine.schema.type("Audiodev"))
-        try:
+        with told_of():
             self._machine.add_audiodev(options)
-        except QMPError as error:
-            raise OptionError(error.description, hint=error.hint) from error
 
     async def _blockdev(self, option: Option) -> None:
         argument = structured.parse(option.value, "driver")
@@ -256,7 +251,7 @@ class MachineStarter:
             return
         options, is_text = defaults.device_options(option, self._warn(option))
         if is_text and "id" in options:
-            steps.check_id(options["id"])
+            check_id(options["id"])
             if self._machine.devices.get(options["id"]) is not None:
                 raise QMPError(f"Duplicate ID '{options['id']}' for device")
         await self._machine.devices.add(options, is_text=is_text, at_start=True)
@@ -285,47 +280,68 @@ class MachineStarter:
     async def _monitor_chardev(self, option: Option) -> str:
         if option.value.startswith("chardev:"):
             return option.value.removeprefix("chardev:")
-        label = f"compat_monitor{len(self._monitors)}"
-        await self._open_legacy(label, option, f"parse error: {option.value}")
-        return label
+        with self._complaining(option, f"parse error: {option.value}"):
+            parsed = self._short_form(f"compat_monitor{self._short_monitors}", option)
+        self._short_monitors += 1
+        await self._open(parsed, option)
+        return parsed.chardev_id
 
-    async def _open_legacy(self, label: str, option: Option, complaint: str) -> None:
-        """Open a chardev by its short form; when that is none, QEMU complains twice."""
+    @contextlib.contextmanager
+    def _complaining(self, option: Option, complaint: str) -> Iterator[None]:
+        """Tell why a chardev cannot be had, and then, as QEMU does, what that means for the option."""
         try:
-            parsed = parse_legacy(label, option.value)
-        except NoSuchDriver as error:
-            self._reporter.error(error.description, option.written)
+            yield
+        except QMPError as error:
+            if error.description != complaint:
+                self._reporter.error(error.description, option.written)
             raise QMPError(complaint) from error
-        await open_chardev(self._machine.chardevs, parsed, self._reporter, option.written)
+
+    def _short_form(self, label: str, option: Option) -> ChardevOptions:
+        parsed = parse_legacy(label, option.value)
+        self._check_new(parsed)
+        return parsed
+
+    async def _open(self, chardev: ChardevOptions, option: Option) -> None:
+        await open_chardev(self._machine.chardevs, chardev, self._reporter, option.written)
 
     async def _serial(self, option: Option) -> None:
-        await self._port("serial", "isa-serial", self._wanted.serials.index(option), option)
-
-    async def _parallel(self, option: Option) -> None:
-        await self._port("parallel", "isa-parallel", self._wanted.of("parallel").index(option), option)
-
-    async def _port(self, kind: str, driver: str, number: int, option: Option) -> None:
+        number, self._serials = self._serials, self._serials + 1
         if option.value == "none":
             return
-        label = f"{kind}{number}"
-        if option.value.startswith("chardev:"):
-            label = option.value.removeprefix("chardev:")
-        else:
-            complaint = f"could not connect {kind} device to character backend '{option.value}'"
-            await self._open_legacy(label, option, complaint)
+        label = await self._port_chardev("serial", number, option)
+        if number < _MOST_SERIAL_PORTS:
+            await defaults.add_port(self._machine, "isa-serial", label)
+
+    async def _parallel(self, option: Option) -> None:
+        if option.value == "none":
+            return
+        number, self._parallels = self._parallels, self._parallels + 1
+        if number == _MOST_PARALLEL_PORTS:
+            raise QMPError("too many parallel ports")
+        label = await self._port_chardev("parallel", number, option)
+        await defaults.add_port(self._machine, "isa-parallel", label)
+
+    async def _port_chardev(self, kind: str, number: int, option: Option) -> str:
+        """Return the label of what a port leads to, which is opened unless it is there."""
+        with self._complaining(
+            option, f"could not connect {kind} device to character backend '{option.value}'"
+        ):
+            if not option.value.startswith("chardev:"):
+                parsed = self._short_form(f"{kind}{number}", option)
+                await self._open(parsed, option)
+                return parsed.chardev_id
+        label = option.value.removeprefix("chardev:")
         if self._machine.chardevs.get(label) is None:
             raise QMPError(f"could not connect {kind} device to character backend '{option.value}'")
-        await defaults.add_port(self._machine, driver, label)
+        return label
 
     async def _let_clients_in(self) -> None:
         for chardev, kind, written in self._monitors:
-            try:
+            with told_of(written):
                 if kind.is_control:
                     await self.server.add_chardev_monitor(chardev, pretty=kind.pretty)
                 else:
                     await self.server.add_human_monitor(chardev)
-            except QMPError as error:
-                raise OptionError(error.description, written, error.hint) from error
 
     def _begin(self) -> None:
         config = self._machine.config
@@ -341,12 +357,5 @@ class MachineStarter:
         self._machine.on_shutdown(ShutdownCause.HOST_ERROR.value)
 
     def _receive(self, uri: str) -> None:
-        try:
+        with told_of(f"-incoming {uri}"):
             self._machine.migration.receive(parse(uri), inherited_fd)
-        except QMPError as error:
-            raise OptionError(error.description, f"-incoming {uri}") from error
-
-
-def make_starter(wanted: Wanted, config: MachineConfig, reporter: Reporter) -> Callable[[], Any]:
-    """Return what makes the machine, on an event loop."""
-    return lambda: MachineStarter(wanted, config, reporter)

@@ -4,8 +4,8 @@ from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.machine.boards import Board
 from qmpserver.machine.cpu_features import NUMBERS, SWITCHES, TEXTS
 from qmpserver.machine.cpu_models import CPU_MODELS
+from qmpserver.options import flat_options
 
-_ON_OFF = ("on", "yes", "true", "y", "off", "no", "false", "n")
 _VENDOR_LENGTH = 12
 
 
@@ -55,7 +55,7 @@ def _plain(name: str) -> str:
 
 def _complaint(qom_type: str, name: str, value: str) -> str | None:
     if name in SWITCHES:
-        return None if value in _ON_OFF else f"Parameter '{name}' expects 'on' or 'off'"
+        return None if value in flat_options.SWITCHES else f"Parameter '{name}' expects 'on' or 'off'"
     if name in NUMBERS:
         return None if _is_number(value) else f"Parameter '{name}' expects uint64"
     if name == "vendor" and len(value) != _VENDOR_LENGTH:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 from qmpserver.cli.machine.flat import Warn, one_of, read_flat
 from qmpserver.errors import ParameterError, QMPError, error_text
+from qmpserver.machine.option_parameters import Parameters
+from qmpserver.numerals import integer
 from qmpserver.options import keyval
-from qmpserver.options.flat_options import Kind, parse
+from qmpserver.options.flat_options import MAX_NUMBER, Kind, boolean, parse, split_pairs
 from qmpserver.options.structured import HelpWanted
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _LOG_ITEMS = (
     "out_asm in_asm op op_opt op_ind op_plugin int exec cpu fpu mmu pcall cpu_reset unimp guest_errors non-existent "
@@ -17,7 +17,7 @@ _LOG_ITEMS = (
 
 _DISPLAYS_NOT_HERE = "default gtk sdl egl-headless curses spice-app dbus"
 
-_ACCELERATORS = {
+_ACCELERATORS: Mapping[str, Parameters] = {
     "tcg": {"one-insn-per-tb": "boolean", "split-wx": "boolean", "tb-size": "number", "thread": "string"},
     "kvm": {
         "dirty-ring-size": "number",
@@ -54,7 +54,7 @@ def check(name: str, value: str, warn: Warn) -> None:
         checker(value, warn)
 
 
-def check_accelerator(name: str, rest: str) -> None:
+def check_accelerator(name: str, said: Mapping[str, str]) -> None:
     """See whether there is such an accelerator, and whether it can be told that.
 
     Raises:
@@ -63,18 +63,19 @@ def check_accelerator(name: str, rest: str) -> None:
     parameters = _ACCELERATORS.get(name)
     if parameters is None:
         raise QMPError(f"invalid accelerator {name}")
-    for key, value in _pairs(rest):
+    for key, value in said.items():
         if key not in parameters:
             raise QMPError(f"Property '{name}-accel.{key}' not found")
-        if parameters[key] == "number" and not value.isdecimal():
-            raise ParameterError(f"Parameter '{key}' expects uint64")
-        if parameters[key] == "boolean" and value not in ("on", "off"):
-            raise ParameterError(f"Parameter '{key}' expects 'on' or 'off'")
+        if parameters[key] == "number":
+            _check_number(key, value)
+        elif parameters[key] == "boolean":
+            boolean(key, value)
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
-    words = [word.partition("=") for word in text.split(",") if word]
-    return [(key, value if equals else "on") for key, equals, value in words]
+def _check_number(key: str, value: str) -> None:
+    found = integer(value)
+    if found is None or not 0 <= found <= MAX_NUMBER:
+        raise ParameterError(f"Parameter '{key}' expects uint64")
 
 
 def check_display(tree: Mapping[str, keyval.Tree]) -> None:
@@ -125,10 +126,8 @@ def _compat(value: str, _warn: Warn) -> None:
 
 
 def _smbios(value: str, warn: Warn) -> None:
-    found = dict(_pairs(value))
-    for key, said in found.items():
-        if said == "on" and f"{key}=on" not in value:
-            warn(f"short-form boolean option '{key}' deprecated", f"Please use {key}=on instead")
+    # QEMU: a word `help` is passed over.
+    found = dict(split_pairs(value, None, warn)[0])
     if "file" in found:
         _check_readable(found["file"])
     elif "type" not in found:

@@ -38,9 +38,9 @@ def main(program: str, words: Sequence[str]) -> int:
     gc.disable()
     try:
         # The fork comes first.
-        from qmpserver.cli.machine.carry_out import make_starter  # noqa: PLC0415
+        from qmpserver.cli.machine.carry_out import MachineStarter  # noqa: PLC0415
         from qmpserver.cli.serving.running import run_server  # noqa: PLC0415
 
-        return run_server(wanted, reporter, parent, make_starter(wanted, config, reporter))
+        return run_server(wanted, reporter, parent, lambda: MachineStarter(wanted, config, reporter))
     finally:
         gc.enable()

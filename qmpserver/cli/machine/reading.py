@@ -20,7 +20,7 @@ from qmpserver.cli.serving.privileges import find_identity
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.machine.run_state import Actions
 from qmpserver.options import keyval
-from qmpserver.options.flat_options import parse
+from qmpserver.options.flat_options import HELP_WORDS, check_id, parse, split_pairs
 from qmpserver.options.getopt import STRAY, Option
 from qmpserver.options.structured import HelpWanted
 
@@ -169,13 +169,14 @@ def _nested(key: str, implied: str) -> Callable[[Wanted, Option, Warn], None]:
     return read_nested
 
 
-def _accel(wanted: Wanted, option: Option, _warn: Warn) -> None:
-    name, _, rest = option.value.partition(",")
-    name = name.removeprefix("accel=")
-    if name in ("help", "?", ""):
+def _accel(wanted: Wanted, option: Option, warn: Warn) -> None:
+    said = dict(split_pairs(option.value, "accel", warn)[0])
+    name = said.pop("accel", "help")
+    if name in HELP_WORDS:
         wanted.answer = texts.ACCELERATORS
         return
-    effectless.check_accelerator(name, rest)
+    check_id(said.pop("id", "none"))
+    effectless.check_accelerator(name, said)
     wanted.accelerators.append(name)
 
 
@@ -197,9 +198,7 @@ def _memory(wanted: Wanted, option: Option, warn: Warn) -> None:
         found = read_flat("memory", text + comma + rest, "size", warn)
     except ParameterError as error:
         raise OptionError(error.description, option.written) from error
-    wanted.memory.update({key: int(value) for key, value in found.values.items() if key != "maxmem"})
-    if "maxmem" in found.values:
-        wanted.memory["maxmem"] = found.values["maxmem"]
+    wanted.memory.update({key: int(value) for key, value in found.values.items()})
 
 
 def _name(wanted: Wanted, option: Option, warn: Warn) -> None:
@@ -352,9 +351,7 @@ def _log_path(wanted: Wanted, option: Option, _warn: Warn) -> None:
 
 
 def _log_level(wanted: Wanted, option: Option, _warn: Warn) -> None:
-    if option.value not in effectless.LOG_LEVELS:
-        raise QMPError(f"Parameter 'log-level' does not accept value '{option.value}'")
-    wanted.log_level = option.value
+    wanted.choose_log_level(option.value)
 
 
 def _log_json(wanted: Wanted, _option: Option, _warn: Warn) -> None:

@@ -10,7 +10,7 @@ from qmpserver.cli.machine.flat import Warn, read_flat
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.machine.machine import Machine
 from qmpserver.options import structured
-from qmpserver.options.flat_options import split_pairs
+from qmpserver.options.flat_options import check_id, split_pairs
 from qmpserver.options.getopt import Option
 from qmpserver.options.object_help import object_help
 from qmpserver.schema.model import Schema
@@ -23,7 +23,6 @@ _NETDEVS = (
 _NETDEV_HELP = "\n".join(
     ["Available netdev backend types:", *(name for name in _NETDEVS.split() if name != "none")]
 )
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
 
 
 def add_fd(machine: Machine, option: Option, warn: Warn) -> None:
@@ -76,16 +75,6 @@ def object_options(schema: Schema, option: Option, known: Mapping[str, Any]) -> 
     if not argument.is_json and options["id"] in known:
         raise QMPError(f"Duplicate ID '{options['id']}' for object")
     return options
-
-
-def check_id(text: str) -> None:
-    """Refuse an id that nothing on a command line can have.
-
-    Raises:
-        ParameterError: With QEMU's text.
-    """
-    if not _IDENTIFIER.match(text):
-        raise ParameterError("Parameter 'id' expects an identifier")
 
 
 def add_netdev(machine: Machine, option: Option) -> None:

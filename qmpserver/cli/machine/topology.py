@@ -8,6 +8,7 @@ from typing import Any
 from qmpserver.cli.serving.option_error import OptionError
 from qmpserver.machine.boards import Board
 from qmpserver.machine.config import Topology
+from qmpserver.numerals import decimal
 
 _LEVELS = ("drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads")
 _UNUSED_LEVELS = ("drawers", "books", "clusters")
@@ -45,7 +46,7 @@ def _numbers(given: Mapping[str, Any]) -> dict[str, int]:
             text = str(given[key])
             if not _NUMBER.match(text):
                 raise OptionError(f"Parameter 'smp.{key}' expects integer")
-            numbers[key] = int(text, 0) if text[:2].lower() == "0x" else int(text)
+            numbers[key] = int(text, 0) if "x" in text.lower() else decimal(text)
     for key in given:
         if key not in (*numbers, "cpus", *_LEVELS, "maxcpus"):
             raise OptionError(f"Parameter 'smp.{key}' is unexpected")

@@ -46,7 +46,7 @@ class Wanted(Manner):
     board: dict[str, Any] = field(default_factory=dict)
     accelerators: list[str] = field(default_factory=list)
     cpu: str | None = None
-    memory: dict[str, int | str] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
     rtc: dict[str, str] = field(default_factory=dict)
     starts_paused: bool = False
     incoming: Option | None = None

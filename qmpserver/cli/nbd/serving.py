@@ -3,13 +3,12 @@
 import asyncio
 import gc
 import os
-import signal
 from dataclasses import dataclass
 
 from qmpserver import log
 from qmpserver.block.backend import BlockBackend
 from qmpserver.cli.command_line import Given
-from qmpserver.cli.event_loop import loop_factory
+from qmpserver.cli.event_loop import loop_factory, on_end_signals
 from qmpserver.cli.images.images import Images
 from qmpserver.cli.images.wanted import Wanted
 from qmpserver.cli.nbd.credentials import tls_context
@@ -28,9 +27,6 @@ from qmpserver.listening import ListeningSockets
 from qmpserver.objects import ObjectStore
 from qmpserver.sockets import SocketAddress
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Each ends the server in order."""
-
 
 def run_server(given: Given, address: SocketAddress, parent: Parent | None) -> int:
     """Serve until the last client has gone, or until told to end; return the exit status.
@@ -46,7 +42,7 @@ def run_server(given: Given, address: SocketAddress, parent: Parent | None) -> i
         Answer: An option asked for a text.
     """
     if given.has("verbose"):
-        log.configure("info")
+        log.set_level("info")
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(given, address, parent))
 
@@ -63,8 +59,7 @@ class _Door:
 
 async def _run(given: Given, address: SocketAddress, parent: Parent | None) -> int:
     stop = asyncio.Event()
-    for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_end_signals(stop.set)
     async with Images(given) as images:
         options = NbdServerOptions(
             address,

@@ -31,10 +31,6 @@ _NOT_SERVED = [
 ]
 
 
-class NoSuchDriver(QMPError):
-    """Refuse a word that no chardev begins with."""
-
-
 def parse_legacy(label: str, text: str) -> Chardev:
     """Understand one short form.
 
@@ -43,7 +39,6 @@ def parse_legacy(label: str, text: str) -> Chardev:
         text: What the user wrote.
 
     Raises:
-        NoSuchDriver: It begins with no word that one begins with.
         QMPError: It is malformed, or asks for what is not served.
     """
     kind, colon, rest = text.partition(":")
@@ -58,7 +53,7 @@ def parse_legacy(label: str, text: str) -> Chardev:
     else:
         if kind in _NOT_SERVED or text.startswith("/dev/"):
             raise QMPError(f"chardev '{text}' is not supported")
-        raise NoSuchDriver(f"'{text}' is not a valid char driver")
+        raise QMPError(f"'{text}' is not a valid char driver")
     return parse_chardev(f"{options},id={label}", lambda _what, _instead: None)
 
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from qmpserver.errors import ParameterError
+from qmpserver.log import LEVELS
+
 
 @dataclass(slots=True)
 class Manner:
@@ -26,3 +29,13 @@ class Manner:
     log_json: bool = False
     user: str | None = None
     chroot: str | None = None
+
+    def choose_log_level(self, level: str) -> None:
+        """Log what ``--log-level`` says.
+
+        Raises:
+            ParameterError: There is no such level.
+        """
+        if level not in LEVELS:
+            raise ParameterError(f"Parameter 'log-level' does not accept value '{level}'")
+        self.log_level = level

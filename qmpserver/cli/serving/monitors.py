@@ -8,23 +8,13 @@ from typing import Any
 from qmpserver.chardevs.options import Chardev, parse_chardev
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.options import structured
+from qmpserver.options.flat_options import SWITCHES, check_id
 
 MEMBERS = ("id", "mode", "pretty", "chardev")
 MODES = ("control", "readline")
 SYSTEMD = "systemd"
 
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9\-._]*\Z")
 _SHORT = re.compile(r"(?P<kind>unix|tcp|fd):(?P<address>(?:[^,]|,,)*)(?P<rest>,.*)?\Z", re.DOTALL)
-_ON_OFF = {
-    "on": True,
-    "yes": True,
-    "true": True,
-    "y": True,
-    "off": False,
-    "no": False,
-    "false": False,
-    "n": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +51,7 @@ def parse_monitor(text: str) -> MonitorOptions:
     for name in values:
         if name not in MEMBERS:
             raise ParameterError(f"Parameter '{name}' is unexpected")
-    if not _IDENTIFIER.match(values.get("id", "monitor")):
-        raise ParameterError("Parameter 'id' expects an identifier")
+    check_id(values.get("id", "monitor"))
     if mode == "readline":
         raise QMPError("Only QMP is supported")
     return MonitorOptions(values["chardev"], values.get("pretty", False))
@@ -72,9 +61,9 @@ def _from_strings(tree: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(tree)
     pretty = values.get("pretty")
     if isinstance(pretty, str):
-        if pretty not in _ON_OFF:
+        if pretty not in SWITCHES:
             raise ParameterError("Parameter 'pretty' expects 'on' or 'off'")
-        values["pretty"] = _ON_OFF[pretty]
+        values["pretty"] = SWITCHES[pretty]
     return values
 
 

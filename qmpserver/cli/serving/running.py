@@ -2,11 +2,10 @@
 
 import asyncio
 import gc
-import signal
 from collections.abc import Callable
 
 from qmpserver import log
-from qmpserver.cli.event_loop import loop_factory
+from qmpserver.cli.event_loop import loop_factory, on_end_signals
 from qmpserver.cli.pidfile import PidFile
 from qmpserver.cli.reports import Reporter
 from qmpserver.cli.serving import notify, privileges
@@ -18,9 +17,6 @@ from qmpserver.errors import QMPError, error_text
 from qmpserver.options.structured import HelpWanted
 from qmpserver.server import Server
 from qmpserver.traced import traced_loggers
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Each ends the daemon in order."""
 
 _FAILED = "host-error"
 """The cause of an end that no client asked for."""
@@ -47,9 +43,9 @@ def run_server(
 
 
 def _configure_log(manner: Manner) -> None:
-    stream = open(manner.log_path, "a", encoding="utf-8", buffering=1) if manner.log_path else None  # noqa: SIM115
-    detailed = traced_loggers(manner.trace_patterns) if manner.trace_patterns else ()
-    log.configure(manner.log_level, as_json=manner.log_json, detailed=detailed, stream=stream)
+    log.configure(manner.log_level, as_json=manner.log_json, detailed=traced_loggers(manner.trace_patterns))
+    if manner.log_path is not None:
+        log.write_to(manner.log_path)
 
 
 async def _run(
@@ -107,9 +103,7 @@ def _end_on_signals(server: Server, starting: "asyncio.Future[PidFile | None]") 
         starting.cancel()
         server.daemon.shut_down("host-signal")
 
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, end)
+    on_end_signals(end)
 
 
 def _tell(reporter: Reporter, error: OptionError) -> None:

@@ -6,7 +6,7 @@ from qmpserver.errors import DeviceNotFound, QMPError
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.media.drive import Drive
 from qmpserver.machine.media.statistics import RequestKind
-from qmpserver.machine.media.throttle_groups import limits_of
+from qmpserver.machine.media.throttle_limits import LIMITS, limits_of
 
 
 def block_set_io_throttle(
@@ -40,8 +40,7 @@ def block_set_io_throttle(
     drive = machine.drives.find(device=device, qdev_id=id)
     if drive.backend.root is None:
         raise QMPError("Device has no medium")
-    limits = limits_of({name: value for name, value in given.items() if name.startswith(("bps", "iops"))})
-    drive.limit(limits, group)
+    drive.limit(limits_of({name: given[name] for name in LIMITS}), group)
 
 
 def block_latency_histogram_set(

@@ -4,18 +4,17 @@ from typing import Any
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.cpu_expansion import expand, find_model
-from qmpserver.machine.cpu_models import CPU_MODELS, SUFFIX, CpuModel
+from qmpserver.machine.cpu_models import CPU_MODELS, CpuModel
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.processors import Place, path_of, places
 
 
 def query_cpus_fast(machine: Machine) -> list[dict[str, Any]]:
     """List the processors."""
-    qom_type = f"{machine.config.cpu_model}{SUFFIX}"
     return [
         {
             "cpu-index": place.index,
-            "qom-type": qom_type,
+            "qom-type": machine.config.cpu_type,
             "qom-path": path_of(place.index),
             "thread-id": machine.processor_threads.thread_id(place.index),
             "props": place.to_wire(),
@@ -32,7 +31,7 @@ def query_hotpluggable_cpus(machine: Machine) -> list[dict[str, Any]]:
     found = []
     for place in reversed(_places(machine)):
         info: dict[str, Any] = {
-            "type": f"{machine.config.cpu_model}{SUFFIX}",
+            "type": machine.config.cpu_type,
             "vcpus-count": 1,
             "props": place.to_wire(),
         }

@@ -5,7 +5,7 @@
 - :mod:`handle`: one open descriptor, with its locks, that closes when its last request has ended.
 - :mod:`kinds`: what a driver that is built on this one opens instead of regular files.
 - :mod:`options`: the options, and what is refused of them.
-- :mod:`locks`: the byte-range locks that QEMU's tools take and honour.
+- :mod:`locks`: the byte-range locks that QEMU's tools take and honour; :mod:`holders`: who holds one.
 - :mod:`io`: reads and writes that complete in full, direct ones through aligned memory.
 - :mod:`in_place`: those that the page cache serves at once; :mod:`stalls`: whether it really does.
 - :mod:`creation`: files made for images; :mod:`resizing`: their length, with or without room for it.

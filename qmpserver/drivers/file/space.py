@@ -10,13 +10,16 @@ import functools
 import os
 from typing import Any, Final
 
+from qmpserver.driver_api.driver import not_supported
+
 _KEEP_SIZE: Final = 0x01
 _PUNCH_HOLE: Final = 0x02
 _ZERO_RANGE: Final = 0x10
 _SYNC_WRITE: Final = 2
 """SYNC_FILE_RANGE_WRITE: begin to write dirty pages, wait for nothing."""
 
-_UNSUPPORTED: Final = frozenset((errno.ENOTSUP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL))
+UNSUPPORTED: Final = frozenset((errno.ENOTSUP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL))
+"""What the kernel says of a call that there is not, for this file at least."""
 
 
 def _function(*names: str) -> Any:
@@ -55,19 +58,15 @@ def _find_fstatfs() -> Any:
     return found
 
 
-def _not_supported() -> OSError:
-    return OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
-
-
 def _allocate(fd: int, mode: int, offset: int, length: int) -> None:
     """Call ``fallocate``; every way of saying "cannot" becomes ENOTSUP."""
     fallocate = _find_fallocate()
     if fallocate is None:
-        raise _not_supported()
+        raise not_supported()
     while fallocate(fd, mode, offset, length):
         number = ctypes.get_errno()
-        if number in _UNSUPPORTED:
-            raise _not_supported()
+        if number in UNSUPPORTED:
+            raise not_supported()
         if number != errno.EINTR:
             raise OSError(number, os.strerror(number))
 
@@ -86,7 +85,7 @@ class SpaceCalls:
             OSError: ENOTSUP when the file system has no holes.
         """
         if not self._can_punch:
-            raise _not_supported()
+            raise not_supported()
         try:
             _allocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length)
         except OSError as error:
@@ -107,14 +106,8 @@ class SpaceCalls:
         Raises:
             OSError: ENOTSUP when the file system can do neither.
         """
-        if may_unmap and self._can_punch:
-            try:
-                self.punch_hole(fd, offset, length)
-            except OSError as error:
-                if error.errno != errno.ENOTSUP:
-                    raise
-            else:
-                return
+        if may_unmap and self._has_punched(fd, offset, length):
+            return
         if self._can_zero:
             try:
                 _allocate(fd, _ZERO_RANGE | _KEEP_SIZE, offset, length)
@@ -127,6 +120,16 @@ class SpaceCalls:
         # A hole that is then given fresh space: two steps, the same result.
         self.punch_hole(fd, offset, length)
         _allocate(fd, _KEEP_SIZE, offset, length)
+
+    def _has_punched(self, fd: int, offset: int, length: int) -> bool:
+        """Punch a hole where that can be had, and say whether it was."""
+        try:
+            self.punch_hole(fd, offset, length)
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise
+            return False
+        return True
 
     def extend(self, fd: int, end: int) -> None:
         """Make the file reach to `end` at least; what is new reads as zeroes.
@@ -146,7 +149,7 @@ class SpaceCalls:
                 os.pwrite(fd, b"\0", end - 1)
             except OSError as refused:
                 if refused.errno == errno.EINVAL:  # one byte is too little for O_DIRECT
-                    raise _not_supported() from refused
+                    raise not_supported() from refused
                 raise
 
 

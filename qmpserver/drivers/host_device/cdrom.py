@@ -4,12 +4,14 @@ import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from qmpserver.driver_api.device_probing import DISC_OK, cdrom_status, is_device
 from qmpserver.drivers.file.kinds import FileKind
 from qmpserver.drivers.host_device.device_limits import check_writable, device_limits
-from qmpserver.drivers.host_device.driver import DEVICE, HostDeviceDriver
+from qmpserver.drivers.host_device.driver import HostDeviceDriver
+from qmpserver.drivers.host_device.making import DEVICE
 
 _CDROMEJECT: Final = 0x5309
 _CDROMCLOSETRAY: Final = 0x5319
@@ -56,6 +58,19 @@ class HostCdromDriver(HostDeviceDriver):
         """Store `data` on the disc, if it can be written; see :meth:`pread`."""
         self._need_medium()
         await super().pwrite(offset, data, flags)
+
+    def pread_at_once(self, offset: int, into: memoryview) -> bool:
+        """Fill `into`, if the page cache has all of it and the disc is still there."""
+        return self.find_medium() and super().pread_at_once(offset, into)
+
+    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
+        """Store `data` in place; see :meth:`pread_at_once`."""
+        return self.find_medium() and super().pwrite_at_once(offset, data)
+
+    async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
+        """Store buffers on the disc; see :meth:`pread`."""
+        self._need_medium()
+        await super().pwritev(offset, buffers, flags)
 
     def _need_medium(self) -> None:
         if not self.find_medium():

@@ -6,14 +6,12 @@ import struct
 from typing import Final
 
 from qmpserver.driver_api.driver import not_supported
-from qmpserver.drivers.file.space import SpaceCalls
+from qmpserver.drivers.file.space import UNSUPPORTED, SpaceCalls
 
 _BLKDISCARD: Final = 0x1277
 _BLKZEROOUT: Final = 0x127F
 _RANGE: Final = struct.Struct("@QQ")
 """What both take: offset and length in bytes."""
-
-_UNSUPPORTED: Final = frozenset((errno.ENOTSUP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL))
 
 
 class DeviceCalls(SpaceCalls):
@@ -44,14 +42,8 @@ class DeviceCalls(SpaceCalls):
         Raises:
             OSError: ENOTSUP when the device can do neither.
         """
-        if may_unmap:
-            try:
-                self.punch_hole(fd, offset, length)
-            except OSError as error:
-                if error.errno != errno.ENOTSUP:
-                    raise
-            else:
-                return
+        if may_unmap and self._has_punched(fd, offset, length):
+            return
         if not self._can_zero_out:
             raise not_supported()
         try:
@@ -65,6 +57,6 @@ def _call(fd: int, request: int, offset: int, length: int) -> None:
     try:
         fcntl.ioctl(fd, request, _RANGE.pack(offset, length))
     except OSError as error:
-        if error.errno in _UNSUPPORTED:
+        if error.errno in UNSUPPORTED:
             raise not_supported() from error
         raise

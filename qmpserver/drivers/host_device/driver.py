@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from qmpserver import threads
 from qmpserver.driver_api import flags as request_flags
@@ -16,9 +16,7 @@ from qmpserver.drivers.file.kinds import FileKind
 from qmpserver.drivers.file.space import SpaceCalls
 from qmpserver.drivers.host_device.device_calls import DeviceCalls
 from qmpserver.drivers.host_device.device_limits import check_writable, device_limits
-from qmpserver.drivers.host_device.making import TOO_LARGE, take_device
-
-DEVICE: Final = "either a character or block device"
+from qmpserver.drivers.host_device.making import DEVICE, TOO_LARGE, take_device
 
 
 class HostDeviceDriver(FileDriver):

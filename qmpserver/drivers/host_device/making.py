@@ -8,6 +8,9 @@ from qmpserver.drivers.file.io import write_fully
 from qmpserver.errors import QMPError, error_text
 from qmpserver.units import SECTOR_SIZE
 
+DEVICE: Final = "either a character or block device"
+"""What a file has to be, in words."""
+
 TOO_LARGE: Final = "Cannot grow device files"
 """What is said of a size that a device does not have."""
 
@@ -31,9 +34,7 @@ def take_device(options: dict[str, Any]) -> None:
         raise QMPError(f"Could not open '{filename}': {error_text(error)}") from error
     try:
         if not is_device(os.fstat(fd).st_mode):
-            raise QMPError(
-                f"'host_device' driver requires '{filename}' to be either a character or block device"
-            )
+            raise QMPError(f"'host_device' driver requires '{filename}' to be {DEVICE}")
         present = os.lseek(fd, 0, os.SEEK_END)
         if size > present:
             raise QMPError(TOO_LARGE)

@@ -18,6 +18,7 @@ from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.driver_api.surroundings import no_such_fd
 from qmpserver.drivers.nbd.connection import ConnectionLost, NbdConnection
 from qmpserver.drivers.nbd.handshake import Encryption, shake_hands
 from qmpserver.drivers.nbd.lifeline import Lifeline
@@ -257,16 +258,21 @@ def _claim_named(context: OpenContext, server: dict[str, Any]) -> list[socket.so
     try:
         fd = context.surroundings.claim_fd(name)
     except QMPError as error:
-        raise _no_such_fd(name) from error
+        raise no_such_fd(name) from error
+    return [_socket_of(fd, name)]
+
+
+def _socket_of(fd: int, called: str) -> socket.socket:
+    """Return the socket that a descriptor of our own is; it is closed if it is none.
+
+    Raises:
+        QMPError: It is none.
+    """
     try:
-        return [sockets.socket_of(fd)]
+        return sockets.socket_of(fd)
     except QMPError as error:
         os.close(fd)
-        raise QMPError(f"File descriptor '{name}' is not a socket") from error
-
-
-def _no_such_fd(name: str) -> QMPError:
-    return QMPError(f"File descriptor named '{name}' has not been found", code="not-found")
+        raise QMPError(f"File descriptor '{called}' is not a socket") from error
 
 
 async def _connect(
@@ -309,9 +315,10 @@ async def _open_socket(server: dict[str, Any]) -> socket.socket:
     address = _address(server)
     if isinstance(address, FdAddress):
         try:
-            return sockets.socket_of(os.dup(address.fd))
+            fd = os.dup(address.fd)
         except OSError as error:
             raise QMPError(f"File descriptor '{address.fd}' is not a socket") from error
+        return _socket_of(fd, str(address.fd))
     return await sockets.connect(address)
 
 
@@ -326,6 +333,6 @@ def _address(server: dict[str, Any]) -> UnixAddress | TcpAddress | FdAddress:
         case "fd" if server["str"].isdecimal():
             return FdAddress(int(server["str"]))
         case "fd":
-            raise _no_such_fd(server["str"])
+            raise no_such_fd(server["str"])
         case kind:
             raise QMPError(f"socket address family '{kind}' is not supported")

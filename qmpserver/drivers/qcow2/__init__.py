@@ -25,7 +25,8 @@ State of one open image, each on top of the former:
 - :mod:`commit`: the order in which all of that reaches the disk.
 - :mod:`mapping`: guest range to host range.
 - :mod:`allocation`: reserving, linking, zeroing and discarding clusters.
-- :mod:`encryption`: guest data encrypted, by a LUKS header or the old way; :mod:`guest_counted`: mapping for the latter.
+- :mod:`crypt_method`: how guest data is encrypted; :mod:`encryption`: the doing of it, by a LUKS header or the old
+  way; :mod:`guest_counted`: mapping for the latter.
 - :mod:`external`: what is owed to an external data file.
 - :mod:`subclusters`, :mod:`subcluster_allocation`: the same two for extended L2 entries.
 - :mod:`compressed`: reading and writing compressed clusters.
@@ -33,14 +34,15 @@ State of one open image, each on top of the former:
 - :mod:`resize`, :mod:`backing`, :mod:`create`: whole-image work; :mod:`preallocation`: ranges mapped before use;
   :mod:`measure`: how large a file would be.
 - :mod:`check`: every reference counted and compared, by :mod:`check_walk` (mapping tables, helped by
-  :mod:`check_spans` and :mod:`check_counts`), :mod:`check_bitmaps`, :mod:`check_stored` (refcounts) and
-  :mod:`check_copied` (flags);
+  :mod:`check_spans`, :mod:`check_counts` and :mod:`check_bulk`), :mod:`check_bitmaps`, :mod:`check_stored`
+  (refcounts) and :mod:`check_copied` (flags);
   :mod:`check_rebuild` makes the refcount structures anew, :mod:`consistency` repairs an unclean image;
   :mod:`findings` counts and tells what is found.
 - :mod:`snapshot_actions`: snapshots taken, applied, deleted, loaded, by a :mod:`snapshot_change` and
   :mod:`switching` to it; :mod:`snapshot_vm_state`: the machine's state.
 - :mod:`amend`: version and width of the reference counts changed, :mod:`amend_zeroes` for version 2;
   :mod:`amend_keyslots` for passphrases.
+- :mod:`opening`: an image opened, and made fit for writing.
 - :mod:`driver`: the class that the engine sees, which only puts these together.
 
 Read, written and created: versions 2 and 3, clusters of 512 B to 2 MiB, reference counts of every width,

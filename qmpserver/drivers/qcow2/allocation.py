@@ -3,12 +3,11 @@
 Source: qcow2 specification, "Cluster mapping".
 """
 
-import errno
-import os
 from array import array
 from collections.abc import Awaitable, Callable, Iterable
 
 from qmpserver.driver_api.child import BlockChild
+from qmpserver.driver_api.driver import not_supported
 from qmpserver.driver_api.mapping import Allocation
 from qmpserver.drivers.qcow2.commit import Committer
 from qmpserver.drivers.qcow2.entries import (
@@ -211,7 +210,7 @@ class Allocator:
     async def zero(self, offset: int, length: int, *, may_unmap: bool) -> None:
         """Make clusters zero by metadata; see :meth:`MappingDriver.zero_clusters`."""
         if self._image.header.version < 3:
-            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+            raise not_supported()
         await zero_raw(self._image, offset, length, may_unmap=may_unmap)
         drops = may_unmap and not self._image.runtime.discard_no_unref
 
@@ -225,7 +224,7 @@ class Allocator:
         version, has_backing = self._image.header.version, self._image.has_backing
         if version < 3 and has_backing:
             # Nothing but written zeroes could hide the backing file.
-            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+            raise not_supported()
         await zero_raw(self._image, offset, length, may_unmap=True)
         keeps = self._image.runtime.discard_no_unref
         allocated = COMPRESSED | OFFSET_MASK | (COPIED if self._image.is_external else 0)

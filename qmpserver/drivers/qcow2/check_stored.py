@@ -58,7 +58,8 @@ class StoredCounts:
                 self.is_broken |= walker.counts.get(cluster) != 0
                 walker.add(offset, size)
                 count = walker.counts.get(cluster)
-                self._result.add_corruption(f"ERROR refcount block {index} refcount={count}", count != 1)
+                if count != 1:
+                    self._result.add_corruption(f"ERROR refcount block {index} refcount={count}")
 
     async def read(self, clusters: int) -> None:
         """Read the counts of the first `clusters` clusters."""

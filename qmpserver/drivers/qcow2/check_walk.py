@@ -194,10 +194,11 @@ class TableWalker:
                 )
                 entries[index] = 0
             else:
-                is_wrong = bitmap & bitmap >> SUBCLUSTERS if entry & self._allocated else bitmap & ALL
-                self._result.add_corruption(
-                    f"ERROR subclusters that cannot be so: entry {entry:x} bitmap {bitmap:x}", bool(is_wrong)
-                )
+                wrong = bitmap & bitmap >> SUBCLUSTERS if entry & self._allocated else bitmap & ALL
+                if wrong:
+                    self._result.add_corruption(
+                        f"ERROR subclusters that cannot be so: entry {entry:x} bitmap {bitmap:x}"
+                    )
         return entries
 
     def _add_run(self, entry: int, count: int, *, active: bool) -> None:

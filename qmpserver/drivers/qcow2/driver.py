@@ -314,7 +314,7 @@ class Qcow2Driver(MappingDriver):
     ) -> None:
         """Change options of the image; see :class:`SupportsAmend`."""
         from qmpserver.drivers.qcow2.amend import Amendment, amend_image  # noqa: PLC0415 - see the module
-        from qmpserver.drivers.qcow2.amend_keyslots import amend_keyslots, parse_keyslots  # noqa: PLC0415
+        from qmpserver.drivers.qcow2.amend_keyslots import amend_keyslots, parse_keyslots  # noqa: PLC0415 - as is this
 
         others = {name: value for name, value in options.items() if name != "encrypt"}
         wanted, keyslots = Amendment.parse(self._image, others), None

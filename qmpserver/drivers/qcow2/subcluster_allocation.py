@@ -6,11 +6,10 @@ copied up for a small write.
 Source: qcow2 specification, "Extended L2 Entries".
 """
 
-import errno
-import os
 from array import array
 from collections.abc import Callable
 
+from qmpserver.driver_api.driver import not_supported
 from qmpserver.drivers.qcow2.allocation import Allocator, ClusterAllocation
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK
 from qmpserver.drivers.qcow2.external import zero_raw
@@ -154,7 +153,7 @@ class SubclusterAllocator(Allocator):
             table = await self._tables.get(place >> self._l1_shift)
             index = place >> self._image.cluster_bits & self._l2_mask
             if table is not None and table.entries[2 * index] & COMPRESSED:
-                raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+                raise not_supported()
 
     async def discard(self, offset: int, length: int) -> None:
         """Drop clusters; see :meth:`MappingDriver.discard_clusters`."""

@@ -7,7 +7,7 @@ name or is part of another.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from qmpserver.machine.devices.device import Bus, Device
+from qmpserver.machine.devices.device import ROOT_BUS, Bus, Device
 from qmpserver.machine.devices.making import new_device
 from qmpserver.machine.devices.tree import DeviceTree
 from qmpserver.machine.devices.types.table import DEVICE_TYPES
@@ -29,7 +29,7 @@ class _Part:
     """
 
     type_name: str
-    bus: str | None = "sysbus"
+    bus: str | None = ROOT_BUS
     name: str | None = None
     part_of: str | None = None
     values: Mapping[str, int | bool] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from collections import Counter
 
 from qmpserver.machine.devices.device import Bus, Device
 from qmpserver.machine.devices.device_type import BusOffer
+from qmpserver.machine.devices.types.table import DEVICE_TYPES
 
 
 class BusMaker:
@@ -27,7 +28,7 @@ class BusMaker:
             # A companion has no bus: its ports are its master's.
             return []
         buses: list[Bus] = []
-        for offer in device.types.offers_of(device.type):
+        for offer in DEVICE_TYPES.offers_of(device.type):
             for _ in range(offer.count):
                 name = self._name(offer, device_id, len(buses))
                 buses.append(Bus(offer.type_name, name, device, self._made[offer.type_name]))

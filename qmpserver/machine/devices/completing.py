@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from qmpserver.machine.devices.device import Device
+from qmpserver.machine.devices.properties import UNSET
+from qmpserver.machine.devices.realising import Neighbours
+from qmpserver.units import SECTOR_SIZE
 
-_UNSET = (1 << 32) - 1
-_SECTOR = 512
 _DISCARD_GRANULARITY = 4096
 _DEVICE_VERSION = "2.5+"
 """The version that emulated disks say they are of, for ever."""
@@ -43,20 +44,14 @@ _FLOPPY_TYPES = {1474560: "144", 1228800: "120"}
 """Types of floppy disks by size; anything else is taken for the largest."""
 
 
-def complete(device: Device, cpus: int, others: Iterable[Device]) -> None:
-    """Set what follows from the device itself, from where it is and from what else there is.
-
-    Args:
-        device: It has its place.
-        cpus: How many processors there are.
-        others: The devices that there are.
-    """
+def complete(device: Device, around: Neighbours) -> None:
+    """Set what follows from a device that has its place, and from what else there is."""
     worker = device.backend or device
     for type_name, fill in _FILLS.items():
         if worker.is_a(type_name):
-            fill(device, cpus)
+            fill(device, around)
     if "mac" in device.values and not device.values["mac"]:
-        device.values["mac"] = _free_mac(others)
+        device.values["mac"] = _free_mac(around.devices)
     if device.value("disable-legacy") == "auto":
         device.values["disable-legacy"] = "on" if _is_below_a_port(device) else "off"
 
@@ -75,7 +70,7 @@ def complete_with_drive(device: Device) -> None:
 
 
 def _geometry(size: int) -> dict[str, int]:
-    cylinders = size // _SECTOR // (_HEADS * _SECTORS_A_TRACK)
+    cylinders = size // SECTOR_SIZE // (_HEADS * _SECTORS_A_TRACK)
     return {
         "cyls": min(max(cylinders, _FEWEST_CYLINDERS), _MOST_CYLINDERS),
         "heads": _HEADS,
@@ -100,79 +95,84 @@ def _is_below_a_port(device: Device) -> bool:
 
 
 def _set_vectors(device: Device, count: int) -> None:
-    if device.value("vectors") == _UNSET:
+    if device.value("vectors") == UNSET:
         device.values["vectors"] = count
 
 
-def _fill_virtio_blk(device: Device, _cpus: int) -> None:
+def _fill_virtio_blk(device: Device, _around: Neighbours) -> None:
     _set_vectors(device, device.values["num-queues"] + 1)
 
 
-def _fill_virtio_scsi(device: Device, cpus: int) -> None:
-    if device.values["num_queues"] == _UNSET:
-        device.values["num_queues"] = cpus
+def _fill_virtio_scsi(device: Device, around: Neighbours) -> None:
+    if device.values["num_queues"] == UNSET:
+        device.values["num_queues"] = around.cpus
     _set_vectors(device, device.values["num_queues"] + 3)
 
 
-def _fill_virtio_serial(device: Device, _cpus: int) -> None:
+def _fill_virtio_serial(device: Device, _around: Neighbours) -> None:
     if device.value("class") == 0:
         device.values["class"] = _CONSOLE_CLASS
 
 
-def _fill_balloon(device: Device, _cpus: int) -> None:
+def _fill_balloon(device: Device, _around: Neighbours) -> None:
     _set_vectors(device, 2)
     device.values["guest-stats"] = {"last-update": 0, "stats": dict.fromkeys(_GUEST_STATISTICS, _NEVER_TOLD)}
 
 
-def _fill_scsi_disk(device: Device, _cpus: int) -> None:
+def _fill_scsi_disk(device: Device, _around: Neighbours) -> None:
     values = device.values
     product = "QEMU CD-ROM" if device.type.name == "scsi-cd" else "QEMU HARDDISK"
     for name, value in (("vendor", "QEMU"), ("product", product), ("ver", _DEVICE_VERSION)):
         values[name] = values[name] or value
     values["device_id"] = values["device_id"] or values["serial"]
-    _set_discard(values, max(values["physical_block_size"], _DISCARD_GRANULARITY))
+    _set_discard(values, _usual_discard(values))
 
 
-def _fill_ide(device: Device, _cpus: int) -> None:
+def _fill_ide(device: Device, _around: Neighbours) -> None:
     assert device.bus is not None
     values = device.values
     values["ver"] = values["ver"] or _DEVICE_VERSION
     # QEMU: every place for a disk has a number of its own, whether there is a disk or not.
     values["serial"] = values["serial"] or f"QM{2 * device.bus.number + values['unit'] + 1:05}"
-    _set_discard(values, _SECTOR)
+    _set_discard(values, SECTOR_SIZE)
 
 
-def _fill_nvme(device: Device, _cpus: int) -> None:
+def _fill_nvme(device: Device, _around: Neighbours) -> None:
     if device.value("drive"):
-        _set_discard(device.values, _DISCARD_GRANULARITY)
+        _set_discard(device.values, _usual_discard(device.values))
+
+
+def _usual_discard(values: Mapping[str, Any]) -> int:
+    return max(int(values["logical_block_size"]), _DISCARD_GRANULARITY)
 
 
 def _set_discard(values: dict[str, Any], granularity: int) -> None:
-    if values["discard_granularity"] == _UNSET:
+    if values["discard_granularity"] == UNSET:
         values["discard_granularity"] = granularity
 
 
-def _fill_isa_serial(device: Device, _cpus: int) -> None:
+def _fill_isa_serial(device: Device, _around: Neighbours) -> None:
     for name, value in zip(("iobase", "irq"), _ISA_SERIAL[device.values["index"]], strict=True):
-        if device.values[name] == _UNSET:
+        if device.values[name] == UNSET:
             device.values[name] = value
 
 
-def _fill_usb(device: Device, _cpus: int) -> None:
+def _fill_usb(device: Device, _around: Neighbours) -> None:
     device.values["attached"] = True
 
 
-_FILLS: Mapping[str, Callable[[Device, int], None]] = {
+_FILLS: Mapping[str, Callable[[Device, Neighbours], None]] = {
     "virtio-blk-device": _fill_virtio_blk,
     "virtio-scsi-common": _fill_virtio_scsi,
     "virtio-serial-device": _fill_virtio_serial,
     "virtio-balloon-device": _fill_balloon,
-    "virtio-rng-device": lambda device, _cpus: _set_vectors(device, 2),
-    "virtio-net-device": lambda device, _cpus: _set_vectors(device, 4),
+    "virtio-rng-device": lambda device, _around: _set_vectors(device, 2),
+    "virtio-net-device": lambda device, _around: _set_vectors(device, 4),
     "scsi-hd": _fill_scsi_disk,
     "scsi-cd": _fill_scsi_disk,
     "ide-device": _fill_ide,
     "nvme": _fill_nvme,
+    "nvme-ns": _fill_nvme,
     "isa-serial": _fill_isa_serial,
     "usb-device": _fill_usb,
 }

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qmpserver.errors import QMPError
-from qmpserver.machine.devices.device_type import DeviceType, DeviceTypes
+from qmpserver.machine.devices.device_type import DeviceType
 from qmpserver.machine.devices.properties import DeviceProperty
+from qmpserver.machine.devices.types.table import DEVICE_TYPES
 from qmpserver.machine.media.drive import Drive
 from qmpserver.qom.tree import Item
 from qmpserver.qom.types import Property
 
-KINDS = {"PCIE": "PCI", "virtio-pci-bus": "virtio-bus", "virtio-mmio-bus": "virtio-bus"}
-"""What a kind of bus is as well, so that devices for that fit in."""
+ROOT_BUS = "main-system-bus"
+"""What the bus at the root of all others is called."""
 
+_ROOT_BUS_PATH = "/machine/unattached/sysbus"
 _MOST_DEVICES = {"virtio-pci-bus": 1, "virtio-mmio-bus": 1}
 """How many devices fit, where that does not depend on the bus."""
 
-_HOTPLUGGABLE = ("SCSI", "usb-bus", "virtio-serial-bus", "nvme-bus", "virtio-pci-bus")
+_HOTPLUGGABLE = ("SCSI", "usb-bus", "virtio-serial-bus", "nvme-bus")
 """Kinds of buses that devices can come to and go from while the machine is there, besides PCI."""
 
 _COLD_PCI_PARENTS = ("q35-pcihost", "pxb", "x3130-upstream")
@@ -37,7 +39,7 @@ class Bus:
     Attributes:
         type_name: Its kind.
         name: What it is called.
-        parent: The device that it belongs to; None for the one at the root of all.
+        parent: The device that it belongs to; None for `ROOT_BUS`.
         number: How many of its kind there were before it.
         devices: The devices in it, the oldest first.
         children: Devices that have no path but one through it, by name.
@@ -53,7 +55,7 @@ class Bus:
     @property
     def path(self) -> str:
         """Its path among the objects."""
-        return f"{self.parent.qom_path}/{self.name}" if self.parent else f"/machine/unattached/{self.name}"
+        return f"{self.parent.qom_path}/{self.name}" if self.parent else _ROOT_BUS_PATH
 
     @property
     def is_full(self) -> bool:
@@ -72,7 +74,7 @@ class Bus:
 
     def fits(self, bus_type: str | None) -> bool:
         """Say whether devices for a kind of bus can be plugged into it."""
-        return bus_type is not None and bus_type in (self.type_name, KINDS.get(self.type_name))
+        return bus_type is not None and DEVICE_TYPES.table.descends_from(self.type_name, bus_type)
 
     @property
     def qom_type(self) -> str:
@@ -108,7 +110,6 @@ class Device:
 
     Attributes:
         type: Its type.
-        types: All types, to look its own up in.
         device_id: What its user calls it, or None.
         values: The values of its properties; those that nobody has said anything of are as its type has them.
         bus: What it is plugged into, or None.
@@ -126,7 +127,6 @@ class Device:
     """
 
     type: DeviceType
-    types: DeviceTypes
     device_id: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
     bus: Bus | None = None
@@ -144,12 +144,12 @@ class Device:
 
     def is_a(self, type_name: str) -> bool:
         """Say whether its type is, or descends from, another."""
-        return self.types.table.descends_from(self.type.name, type_name)
+        return DEVICE_TYPES.table.descends_from(self.type.name, type_name)
 
     @property
     def is_hotpluggable(self) -> bool:
         """Whether it can come and go while the machine is there."""
-        return self.types.is_hotpluggable(self.type) and (self.bus is None or self.bus.is_hotpluggable)
+        return DEVICE_TYPES.is_hotpluggable(self.type) and (self.bus is None or self.bus.is_hotpluggable)
 
     def value(self, name: str) -> Any:
         """Return the value of a property, or None when it has none."""
@@ -282,9 +282,9 @@ class Device:
         return None
 
     def _known(self, name: str) -> DeviceProperty:
-        known = self.types.own_properties(self.type)
+        known = DEVICE_TYPES.own_properties(self.type)
         if name not in known and self.backend is not None:
-            known = self.types.own_properties(self.backend.type)
+            known = DEVICE_TYPES.own_properties(self.backend.type)
         return known[name]
 
     def owner_of(self, name: str) -> str:
@@ -292,6 +292,6 @@ class Device:
         if name == "chardev" and self.type.name in ("isa-serial", "pci-serial"):
             # QEMU: the port itself is a device inside these.
             return "serial"
-        if self.backend and name not in self.types.own_properties(self.type):
+        if self.backend and name not in DEVICE_TYPES.own_properties(self.type):
             return self.backend.qom_type
         return self.qom_type

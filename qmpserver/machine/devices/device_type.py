@@ -92,28 +92,29 @@ class DeviceTypes:
 
     def bus_of(self, entry: DeviceType) -> str | None:
         """Return the kind of bus that devices of a type are plugged into, or None."""
-        return next((found.bus for found in self._ancestry(entry) if found.bus is not None), None)
+        return next((found.bus for found in self.ancestry(entry) if found.bus is not None), None)
 
     def offers_of(self, entry: DeviceType) -> tuple[BusOffer, ...]:
         """Return the buses that a device of a type brings."""
-        return next((found.offers for found in self._ancestry(entry) if found.offers is not None), ())
+        return next((found.offers for found in self.ancestry(entry) if found.offers is not None), ())
 
     def backend_of(self, entry: DeviceType) -> DeviceType | None:
         """Return the type of the device inside those of a type that does their work, or None."""
-        name = next((found.backend for found in self._ancestry(entry) if found.backend is not None), None)
+        name = next((found.backend for found in self.ancestry(entry) if found.backend is not None), None)
         return self._by_name[name] if name is not None else None
 
     def is_hotpluggable(self, entry: DeviceType) -> bool:
         """Say whether devices of a type can come and go while the machine is there."""
-        said = (found.hotpluggable for found in self._ancestry(entry) if found.hotpluggable is not None)
+        said = (found.hotpluggable for found in self.ancestry(entry) if found.hotpluggable is not None)
         return next(said, True)
 
     def own_properties(self, entry: DeviceType) -> dict[str, DeviceProperty]:
         """Return the properties of a type by name, without those of a device inside."""
         found: dict[str, DeviceProperty] = {}
-        for ancestor in reversed([*self._ancestry(entry)]):
+        for ancestor in reversed([*self.ancestry(entry)]):
             found.update((own.name, own) for own in ancestor.own)
         return found
 
-    def _ancestry(self, entry: DeviceType) -> Iterator[DeviceType]:
+    def ancestry(self, entry: DeviceType) -> Iterator[DeviceType]:
+        """Go through a type and those it descends from as long as they are types of devices, itself first."""
         return (found for found in self.table.ancestry(entry.name) if isinstance(found, DeviceType))

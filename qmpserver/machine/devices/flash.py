@@ -6,10 +6,11 @@ from qmpserver.errors import QMPError
 from qmpserver.machine.devices.device import Device
 from qmpserver.machine.devices.tree import DeviceTree
 from qmpserver.machine.media.store import DriveStore
+from qmpserver.units import MiB
 
 _BANKS = 2
 _SECTOR = 4096
-_MOST = 8 << 20
+_MOST = 8 * MiB
 
 
 async def plug_in_flash(tree: DeviceTree, drives: DriveStore, named: Mapping[str, str]) -> None:

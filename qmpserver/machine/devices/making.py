@@ -22,20 +22,14 @@ Setting = tuple[str, str, str]
 _FIRST_VALUES = {"bool": False, "str": "", "string": ""}
 
 
-def new_device(entry: DeviceType, device_id: str | None = None) -> Device:
+def new_device(entry: DeviceType, device_id: str | None = None, *, hotplugged: bool = False) -> Device:
     """Make a device whose properties are as its type has them, with what does its work inside."""
-    device = Device(entry, DEVICE_TYPES, device_id, dict(_values_at_first(entry.name)))
+    values = dict(_values_at_first(entry.name))
+    device = Device(entry, device_id, values, hotplugged=hotplugged)
     backend = DEVICE_TYPES.backend_of(entry)
     if backend is not None:
-        device.backend = Device(backend, DEVICE_TYPES, None, device.values)
+        device.backend = Device(backend, None, values, hotplugged=hotplugged)
     return device
-
-
-def mark(device: Device, *, hotplugged: bool) -> None:
-    """Note whether a device came when the machine was there already."""
-    device.hotplugged = hotplugged
-    if device.backend is not None:
-        device.backend.hotplugged = hotplugged
 
 
 @cache

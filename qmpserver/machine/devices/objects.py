@@ -6,10 +6,17 @@ from typing import Any
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.devices.board_object import BoardObject
-from qmpserver.machine.devices.device import Bus, Device
+from qmpserver.machine.devices.device import ROOT_BUS, Bus, Device
 from qmpserver.qom.tree import Container, Item, find
 
 ROOT = "/machine"
+_PERIPHERAL = f"{ROOT}/peripheral"
+
+
+def whole_path(id_or_path: str) -> str:
+    """Return the path of an object: one that does not begin at the root begins at the devices with an id."""
+    path = id_or_path if id_or_path.startswith("/") else f"{_PERIPHERAL}/{id_or_path}"
+    return "/" + "/".join(part for part in path.split("/") if part)
 
 
 class MachineObjects:
@@ -24,7 +31,7 @@ class MachineObjects:
     """
 
     def __init__(self) -> None:
-        self.root_bus = Bus("System", "sysbus")
+        self.root_bus = Bus("System", ROOT_BUS)
         self.peripheral: dict[str, Item] = {}
         self.anonymous: dict[str, Item] = {}
         self.unattached: dict[str, Item] = {"sysbus": self.root_bus}
@@ -35,7 +42,7 @@ class MachineObjects:
     def reserve_path(self, device: Device) -> None:
         """Give the path to a device that a user adds: by its id, or else by a number not given before."""
         if device.device_id is not None:
-            _set_path(device, f"{ROOT}/peripheral/{device.device_id}")
+            _set_path(device, f"{_PERIPHERAL}/{device.device_id}")
         else:
             _set_path(device, f"{ROOT}/peripheral-anon/device[{next(self._anonymous_numbers)}]")
 
@@ -63,7 +70,8 @@ class MachineObjects:
     def remove(self, device: Device) -> None:
         """Take away the place of a device, if it is not one inside another."""
         name = device.qom_path.rpartition("/")[2]
-        for places in (self.peripheral, self.anonymous, self.unattached):
+        on_bus = device.bus.children if device.bus is not None else {}
+        for places in (self.peripheral, self.anonymous, self.unattached, self.named, on_bus):
             if places.get(name) is device:
                 del places[name]
 

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from qmpserver.machine.devices.device import Bus, Device
-from qmpserver.machine.devices.pci_slots import FUNCTIONS
+from qmpserver.machine.devices.properties import FUNCTIONS
 from qmpserver.machine.devices.types.pci_identities import CLASS_NAMES, PciIdentity, identity_of
+from qmpserver.machine.devices.types.table import DEVICE_TYPES
+from qmpserver.units import MiB
 
-_MEBIBYTE, _PORTS = 1 << 20, 4096
+_PORTS = 4096
 _CLOSED_PORTS, _CLOSED_MEMORY = 0xF000, 0xFFF00000
 """Where ranges begin that begin after their end, and so let nothing through."""
 
@@ -63,8 +65,8 @@ def _unset_bridge(*, is_closed: bool) -> dict[str, Any]:
         "secondary": 0,
         "subordinate": 0,
         "io_range": {"base": ports, "limit": _PORTS - 1},
-        "memory_range": {"base": memory, "limit": _MEBIBYTE - 1},
-        "prefetchable_range": {"base": memory, "limit": _MEBIBYTE - 1},
+        "memory_range": {"base": memory, "limit": MiB - 1},
+        "prefetchable_range": {"base": memory, "limit": MiB - 1},
     }
 
 
@@ -73,7 +75,7 @@ def _identity(device: Device) -> PciIdentity:
     name = device.type.name
     if device.is_a("virtio-pci") and not name.endswith(_MODERN):
         name = name.removesuffix("-transitional")
-        if device.value("disable-legacy") == "on" and device.types.find(name + _MODERN) is not None:
+        if device.value("disable-legacy") == "on" and DEVICE_TYPES.find(name + _MODERN) is not None:
             name += _MODERN
     return identity_of(name)
 

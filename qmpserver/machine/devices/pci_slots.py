@@ -1,16 +1,8 @@
-"""Give PCI devices their slots.
-
-A place on a PCI bus is a slot and a function, together `devfn`: eight times the slot plus the function.
-"""
+"""Give PCI devices their slots."""
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.devices.device import Bus, Device
-from qmpserver.machine.devices.properties import parse_devfn
-
-FUNCTIONS = 8
-ANY = -1
-
-_DEVFNS = 256
+from qmpserver.machine.devices.properties import ANY_DEVFN, DEVFNS, FUNCTIONS, parse_devfn
 
 
 def place_on_pci(bus: Bus, device: Device) -> None:
@@ -21,9 +13,9 @@ def place_on_pci(bus: Bus, device: Device) -> None:
     """
     used = {other.values["addr"]: other for other in bus.devices}
     wanted = _wanted(device)
-    if wanted == ANY:
-        wanted = next((devfn for devfn in range(0, _DEVFNS, FUNCTIONS) if devfn not in used), ANY)
-        if wanted == ANY:
+    if wanted == ANY_DEVFN:
+        wanted = next((devfn for devfn in range(0, DEVFNS, FUNCTIONS) if devfn not in used), ANY_DEVFN)
+        if wanted == ANY_DEVFN:
             raise QMPError(f"PCI: no slot/function available for {device.type.name}, all in use or reserved")
     slot, function = divmod(wanted, FUNCTIONS)
     if wanted in used:

@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from qmpserver.errors import QMPError
+from qmpserver.errors import ParameterError, QMPError
 from qmpserver.qom.types import Property
 from qmpserver.schema.check import Checks
 from qmpserver.schema.keyval import convert
 from qmpserver.schema.qapi import Array, Enum, IntFormat, Kind, Member, Notes, Scalar, Struct, Type
+
+UNSET = (1 << 32) - 1
+"""What stands in many properties of 32 bits for something that was not said."""
+
+FUNCTIONS = 8
+"""How many functions a slot of PCI has."""
+
+DEVFNS = 256
+"""How many places a PCI bus has: a slot and a function each, together eight times the slot plus the function."""
+
+ANY_DEVFN = -1
+"""The place of a PCI device that may be anywhere."""
 
 _ENUMS = {
     "OnOffAuto": "on off auto",
@@ -44,6 +56,7 @@ _NAMED = {
 
 _STRING = Scalar(Kind.STRING)
 _BOOLEAN = Scalar(Kind.BOOLEAN)
+_DEVFN = Scalar(Kind.INTEGER, IntFormat.INT32)
 _INTEGERS = {
     **{f"{sign}int{bits}": IntFormat(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
     "int": IntFormat.INT64,
@@ -74,7 +87,9 @@ class DeviceProperty(Property):
         Raises:
             ParameterError: It is none of the property's type.
         """
-        if not (self.kind == "devfn" and type(value) is int):
+        if self.kind == "devfn":
+            _check_devfn(self.name, value)
+        else:
             _checks.of(_type(self.type_name))(value, self.name, "")
         return value
 
@@ -128,6 +143,19 @@ def _type(type_name: str) -> Type:
     return Array(Scalar(Kind.ANY))
 
 
+def _check_devfn(name: str, value: Any) -> None:
+    """See that a place on PCI is a number, or a string that is still to be read."""
+    if isinstance(value, str):
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterError(f"Invalid parameter type for '{name}', expected int or str", parameter=name)
+    _checks.of(_DEVFN)(value, name, "")
+    if not ANY_DEVFN <= value < DEVFNS:
+        raise ParameterError(
+            f"Parameter '{name}' expects a value between {ANY_DEVFN} and {DEVFNS - 1}", parameter=name
+        )
+
+
 def parse_devfn(driver: str, name: str, value: str) -> int:
     """Read ``slot`` or ``slot.function``, in hexadecimal, as eight times the slot plus the function.
 
@@ -139,6 +167,6 @@ def parse_devfn(driver: str, name: str, value: str) -> int:
         numbers = int(slot, 16), int(function, 16) if dot else 0
     except ValueError:
         numbers = -1, -1
-    if not (0 <= numbers[0] < 32 and 0 <= numbers[1] < 8):
+    if not (0 <= numbers[0] < DEVFNS // FUNCTIONS and 0 <= numbers[1] < FUNCTIONS):
         raise QMPError(f"Property '{driver}.{name}' doesn't take value '{value}'")
-    return numbers[0] * 8 + numbers[1]
+    return numbers[0] * FUNCTIONS + numbers[1]

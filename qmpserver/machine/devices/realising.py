@@ -6,10 +6,10 @@ from typing import Any
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.devices.device import Device
+from qmpserver.machine.devices.properties import UNSET
+from qmpserver.units import SECTOR_SIZE, MiB, is_power_of_two
 
-_SECTOR = 512
-_MAX_BLOCK_SIZE = 2 << 20
-_UNSET = (1 << 32) - 1
+_MAX_BLOCK_SIZE = 2 * MiB
 _AUTO_QUEUES = 65535
 _ISA_SERIAL_PORTS = 4
 
@@ -56,11 +56,13 @@ def wants_drive(device: Device) -> bool:
         QMPError: It needs one, and none is said.
     """
     owner = device.backend or device
-    if device.value("drive"):
-        return True
-    if owner.type.name in _NEEDS_DRIVE:
+    if not device.value("drive") and owner.type.name in _NEEDS_DRIVE:
         raise QMPError(_NEEDS_DRIVE[owner.type.name])
-    return owner.type.name in _OPENS_EMPTY
+    return _has_drive(device)
+
+
+def _has_drive(device: Device) -> bool:
+    return bool(device.value("drive")) or device.type.name in _OPENS_EMPTY
 
 
 def realise(device: Device, around: Neighbours) -> None:
@@ -78,20 +80,20 @@ def realise(device: Device, around: Neighbours) -> None:
     for type_name, check in _CHECKS.items():
         if worker.is_a(type_name):
             check(device, around)
-    if "logical_block_size" in device.values and device.type.name != "usb-storage":
+    if "logical_block_size" in device.values and _has_drive(device) and device.type.name != "usb-storage":
         _set_block_sizes(device.values)
     if "cyls" in device.values:
         _check_geometry(device.values)
 
 
 def _set_block_sizes(values: dict[str, Any]) -> None:
-    logical = values["logical_block_size"] = values["logical_block_size"] or _SECTOR
-    physical = values["physical_block_size"] = values["physical_block_size"] or _SECTOR
+    logical = values["logical_block_size"] = values["logical_block_size"] or SECTOR_SIZE
+    physical = values["physical_block_size"] = values["physical_block_size"] or SECTOR_SIZE
     if logical > physical:
         raise QMPError("logical_block_size > physical_block_size not supported")
     for name in ("min_io_size", "opt_io_size", "discard_granularity"):
         said = values[name]
-        if said not in (0, _UNSET) and said % logical:
+        if said not in (0, UNSET) and said % logical:
             raise QMPError(f"{name} must be a multiple of logical_block_size")
 
 
@@ -101,8 +103,8 @@ def check_block_size(name: str, value: int) -> None:
     Raises:
         QMPError: It is not.
     """
-    if value and not (_SECTOR <= value <= _MAX_BLOCK_SIZE and value & (value - 1) == 0):
-        raise QMPError(f"parameter {name} must be a power of 2 between {_SECTOR} and {_MAX_BLOCK_SIZE}")
+    if value and not (SECTOR_SIZE <= value <= _MAX_BLOCK_SIZE and is_power_of_two(value)):
+        raise QMPError(f"parameter {name} must be a power of 2 between {SECTOR_SIZE} and {_MAX_BLOCK_SIZE}")
 
 
 def _check_geometry(values: Mapping[str, Any]) -> None:
@@ -129,7 +131,7 @@ def _check_nvme(device: Device, _around: Neighbours) -> None:
 
 def _check_isa_serial(device: Device, around: Neighbours) -> None:
     used = {other.values["index"] for other in around.devices if other.is_a("isa-serial")}
-    if device.values["index"] == _UNSET:
+    if device.values["index"] == UNSET:
         device.values["index"] = next(number for number in range(len(used) + 1) if number not in used)
     if device.values["index"] >= _ISA_SERIAL_PORTS:
         raise QMPError(f"Max. supported number of ISA serial ports is {_ISA_SERIAL_PORTS}.")

@@ -63,7 +63,7 @@ class References:
 
     def _check_chardev(self, device: Device, entry: DeviceProperty, label: str) -> None:
         chardev = self.chardevs.get(label)
-        self._check_found(device, entry, label, found=chardev is not None)
+        self._check_found(device, entry, label, found=not label or chardev is not None)
         if chardev is not None and chardev.is_taken:
             raise QMPError(
                 f"Property '{device.owner_of(entry.name)}.{entry.name}' can't take value '{label}': "

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.devices.device import Bus, Device
-
-UNSET = (1 << 32) - 1
+from qmpserver.machine.devices.properties import UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from qmpserver.clock import Clock
 from qmpserver.errors import DeviceNotFound, QMPError
 from qmpserver.events import EventBus
 from qmpserver.lock import Lock
-from qmpserver.machine.devices.admission import check_hotplug, check_id, type_named
+from qmpserver.machine.devices.admission import check_hotplug, check_hotunplug, check_id, type_named
 from qmpserver.machine.devices.buses import BusMaker
 from qmpserver.machine.devices.completing import complete, complete_with_drive
 from qmpserver.machine.devices.device import Bus, Device
@@ -16,12 +16,11 @@ from qmpserver.machine.devices.device_type import DeviceType
 from qmpserver.machine.devices.making import (
     Setting,
     check_boot_index,
-    mark,
     new_device,
     set_by_type,
     set_properties,
 )
-from qmpserver.machine.devices.objects import MachineObjects
+from qmpserver.machine.devices.objects import MachineObjects, whole_path
 from qmpserver.machine.devices.passing_on import examine
 from qmpserver.machine.devices.placement import place
 from qmpserver.machine.devices.realising import Neighbours, realise, wants_drive
@@ -85,10 +84,8 @@ class DeviceTree:
 
     def get(self, id_or_path: str) -> Device | None:
         """Return the device of that id or path, or None."""
-        if id_or_path.startswith("/"):
-            path = "/" + "/".join(part for part in id_or_path.split("/") if part)
-            return next((device for device in self._devices if device.qom_path == path), None)
-        return next((device for device in self._devices if device.device_id == id_or_path), None)
+        path = whole_path(id_or_path)
+        return next((device for device in self._devices if device.qom_path == path), None)
 
     def find(self, id_or_path: str) -> Device:
         """Return the device of that id or path.
@@ -100,7 +97,7 @@ class DeviceTree:
         found = self.get(id_or_path)
         if found is not None:
             return found
-        if id_or_path.startswith("/") and self.objects.has(id_or_path):
+        if self.objects.has(whole_path(id_or_path)):
             raise QMPError(f"{id_or_path} is not a device")
         raise DeviceNotFound(f"Device '{id_or_path}' not found", device=id_or_path)
 
@@ -132,8 +129,7 @@ class DeviceTree:
             bus = self._choose_bus(entry, options.get("bus"))
             if not at_start:
                 check_hotplug(entry, bus)
-            device = new_device(entry, self._new_id(options.get("id")))
-            mark(device, hotplugged=not at_start)
+            device = new_device(entry, self._new_id(options.get("id")), hotplugged=not at_start)
             set_by_type(device, self._settings, self._references)
             given = {name: value for name, value in options.items() if name not in NOT_PROPERTIES}
             set_properties(device, given, self._references, self._devices, is_text=is_text)
@@ -184,19 +180,14 @@ class DeviceTree:
         if bus is not None:
             place(bus, device)
         has_drive = wants_drive(device)
-        realise(device, self._neighbours())
-        complete(device, self._cpus, self._devices)
+        around = Neighbours(self._devices, self._cpus)
+        realise(device, around)
+        complete(device, around)
         self._buses.make(device)
-        user = (
-            make_disk(device, self._neighbours())
-            if device.type.name == "usb-storage"
-            else device.backend or device
-        )
+        user = make_disk(device, around) if device.type.name == "usb-storage" else device.backend or device
         if has_drive:
             user.drive = await self._attach(user)
         complete_with_drive(user)
-        if user.type.name == "scsi-hd" and user is not device:
-            device.values["drive"] = ""
         self._take_chardev(device)
         if bus is not None and bus.type_name == "usb-bus":
             device.usb_port = self._usb_port(bus, device)
@@ -213,9 +204,6 @@ class DeviceTree:
                 raise
         return drive
 
-    def _neighbours(self) -> Neighbours:
-        return Neighbours(self._devices, self._cpus)
-
     def _usb_port(self, bus: Bus, device: Device) -> str:
         """Find the port of a device that is sure to come; the last one is given to a hub."""
         port = claim_port(bus, device)
@@ -231,7 +219,8 @@ class DeviceTree:
     def _take_chardev(self, device: Device) -> None:
         label = device.value("chardev")
         if label:
-            self._references.chardevs.take(label)
+            chardev = self._references.chardevs.take(label)
+            chardev.waits_for_guest = device.type.name == "virtserialport"
 
     def _enter(self, device: Device, bus: Bus | None) -> None:
         device.bus = bus
@@ -256,9 +245,7 @@ class DeviceTree:
         device = self.find(id_or_path)
         if device.is_leaving:
             raise QMPError(f"Device {id_or_path} is already in the process of unplug")
-        check_hotplug(device.type, device.bus)
-        if device.bus is None:
-            raise QMPError(f"Device '{device.type.name}' can not be hotunplugged on this machine")
+        check_hotunplug(device.type, device.bus)
         await self.unplugging.begin(device)
 
     async def _part_with_all(self, device: Device) -> None:
@@ -277,7 +264,7 @@ class DeviceTree:
             async with self._references.drives.around.graph.lock:
                 await self._references.drives.detach(drive)
         chardev = self._references.chardevs.get(device.value("chardev") or "")
-        if chardev is not None and device.bus is not None:
+        if chardev is not None:
             chardev.is_taken = False
         self._devices.remove(device)
         self.objects.remove(device)

@@ -2,7 +2,7 @@
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.devices.device import Bus, Device
-from qmpserver.machine.devices.scsi_addresses import UNSET
+from qmpserver.machine.devices.properties import UNSET
 
 _FLOPPIES = 2
 _NAMESPACES = 256
@@ -16,15 +16,8 @@ def place_on_ide(bus: Bus, device: Device) -> None:
     """
     assert bus.parent is not None
     most = 1 if bus.parent.is_a("ich9-ahci") else 2
-    used = {other.values["unit"] for other in bus.devices}
-    unit = device.values["unit"]
-    if unit == UNSET:
-        unit = 1 if 0 in used else 0
-    if unit >= most:
-        raise QMPError(f"Can't create IDE unit {unit}, bus supports only {most} units")
-    if unit in used:
-        raise QMPError(f"IDE unit {unit} is in use")
-    device.values["unit"] = unit
+    used = _numbers(bus, "unit")
+    _take_unit(device, "IDE", used, most, otherwise=1 if 0 in used else 0)
 
 
 def place_on_floppy_bus(bus: Bus, device: Device) -> None:
@@ -33,14 +26,24 @@ def place_on_floppy_bus(bus: Bus, device: Device) -> None:
     Raises:
         QMPError: It is taken, or there is none such.
     """
-    used = {other.values["unit"] for other in bus.devices}
+    used = _numbers(bus, "unit")
+    free = next(number for number in range(_FLOPPIES + 1) if number not in used)
+    _take_unit(device, "floppy", used, _FLOPPIES, otherwise=free)
+
+
+def _numbers(bus: Bus, name: str) -> set[int]:
+    """Return the numbers that devices of a bus have, under the name of the property."""
+    return {other.values[name] for other in bus.devices}
+
+
+def _take_unit(device: Device, kind: str, used: set[int], most: int, *, otherwise: int) -> None:
     unit = device.values["unit"]
     if unit == UNSET:
-        unit = next(number for number in range(_FLOPPIES + 1) if number not in used)
-    if unit >= _FLOPPIES:
-        raise QMPError(f"Can't create floppy unit {unit}, bus supports only {_FLOPPIES} units")
+        unit = otherwise
+    if unit >= most:
+        raise QMPError(f"Can't create {kind} unit {unit}, bus supports only {most} units")
     if unit in used:
-        raise QMPError(f"Floppy unit {unit} is in use")
+        raise QMPError(f"{kind[0].upper()}{kind[1:]} unit {unit} is in use")
     device.values["unit"] = unit
 
 
@@ -50,7 +53,7 @@ def place_on_nvme_bus(bus: Bus, device: Device) -> None:
     Raises:
         QMPError: It is taken, or there is none such.
     """
-    used = {other.values["nsid"] for other in bus.devices}
+    used = _numbers(bus, "nsid")
     nsid = device.values["nsid"]
     if nsid > _NAMESPACES:
         raise QMPError(f"invalid namespace id (must be between 0 and {_NAMESPACES})")
@@ -75,7 +78,7 @@ def place_on_virtio_serial(bus: Bus, device: Device) -> None:
         raise QMPError(
             "Port number 0 on virtio-serial devices reserved for virtconsole devices for backward compatibility."
         )
-    used = {other.values["nr"] for other in bus.devices}
+    used = _numbers(bus, "nr")
     if number in used:
         raise QMPError(f"virtio-serial-bus: A port already exists at id {number}")
     name = device.value("name")

@@ -1,7 +1,7 @@
 """Let devices go at once, or after as long as a guest would take to agree."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from qmpserver import tasks
@@ -20,7 +20,7 @@ class Unplugging:
         delay_ns: How long a PCI device takes to go; QEMU asks its guest, and here is none.
     """
 
-    def __init__(self, clock: Clock, part_with: Callable[[Device], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, part_with: Callable[[Device], Coroutine[Any, Any, None]]) -> None:
         self.delay_ns = 0
         self._clock = clock
         self._part_with = part_with
@@ -44,10 +44,7 @@ class Unplugging:
         timer = self._waiting.pop(device, None)
         if timer is not None:
             timer.cancel()
-            tasks.spawn(self._tasks, self._unplug(device))
-
-    async def _unplug(self, device: Device) -> None:
-        await self._part_with(device)
+            tasks.spawn(self._tasks, self._part_with(device))
 
     async def close(self) -> None:
         """Call off what was to go later, and wait for what is going."""

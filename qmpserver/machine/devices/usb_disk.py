@@ -2,7 +2,7 @@
 
 from qmpserver.machine.devices.completing import complete
 from qmpserver.machine.devices.device import Device
-from qmpserver.machine.devices.making import mark, new_device
+from qmpserver.machine.devices.making import new_device
 from qmpserver.machine.devices.placement import place
 from qmpserver.machine.devices.realising import Neighbours, realise
 from qmpserver.machine.devices.types.table import DEVICE_TYPES
@@ -11,7 +11,7 @@ _NAME = "legacy[0]"
 
 
 def make_disk(device: Device, around: Neighbours) -> Device:
-    """Make the disk inside, which gets what was said of its drive.
+    """Make the disk inside, which gets what was said of its drive, and the drive itself.
 
     Args:
         device: The USB disk, which has its bus.
@@ -21,13 +21,13 @@ def make_disk(device: Device, around: Neighbours) -> Device:
         QMPError: It cannot be so.
     """
     bus = device.buses[0]
-    disk = new_device(DEVICE_TYPES.of("scsi-hd"))
-    mark(disk, hotplugged=device.hotplugged)
+    disk = new_device(DEVICE_TYPES.of("scsi-hd"), hotplugged=device.hotplugged)
     disk.values.update({name: value for name, value in device.values.items() if name in disk.values})
+    device.values["drive"] = ""
     disk.bus, disk.qom_path = bus, f"{bus.path}/{_NAME}"
     place(bus, disk)
     realise(disk, around)
-    complete(disk, around.cpus, around.devices)
+    complete(disk, around)
     bus.devices.append(disk)
     bus.children[_NAME] = disk
     return disk

@@ -97,12 +97,10 @@ async def _info_block_jobs(session: HumanSession, _arguments: Arguments) -> str:
 
 
 def _job_line(job: dict[str, Any]) -> str:
-    done, length, speed = job["offset"], job["len"], job["speed"]
-    if job["type"] == "stream":
-        return f"Streaming device {job['device']}: Completed {done} of {length} bytes, speed limit {speed} bytes/s\n"
+    what = "Streaming device" if job["type"] == "stream" else f"Type {job['type']}, device"
     return (
-        f"Type {job['type']}, device {job['device']}: "
-        f"Completed {done} of {length} bytes, speed limit {speed} bytes/s\n"
+        f"{what} {job['device']}: "
+        f"Completed {job['offset']} of {job['len']} bytes, speed limit {job['speed']} bytes/s\n"
     )
 
 

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from qmpserver.errors import QMPError
 from qmpserver.machine.devices import help as device_help
 from qmpserver.machine.devices.device import Bus, Device
-from qmpserver.machine.devices.pci_slots import FUNCTIONS
-from qmpserver.machine.devices.properties import DeviceProperty
+from qmpserver.machine.devices.properties import FUNCTIONS, DeviceProperty
+from qmpserver.machine.devices.types.table import DEVICE_TYPES
 from qmpserver.machine.hmp.command import Arguments, HumanCommand
 from qmpserver.machine.hmp.parameters import flag, optional
 from qmpserver.machine.hmp.session import HumanSession
 from qmpserver.numerals import human_size
 from qmpserver.qom import tree
 
-_ROOT_BUS = "main-system-bus"
 _STEP = "  "
 _NOT_SHOWN = ("bootindex", "bootindexA", "bootindexB", "hotpluggable", "hotplugged", "parent_bus", "realized")
 """Properties of a device as an object, which are none of its own."""
@@ -21,12 +20,12 @@ _NOT_SHOWN = ("bootindex", "bootindexA", "bootindexB", "hotpluggable", "hotplugg
 
 async def _qtree(session: HumanSession, arguments: Arguments) -> str:
     root = session.machine.devices.objects.root_bus
-    lines = _bus_lines(root, _ROOT_BUS, "", is_brief=arguments["brief"])
+    lines = _bus_lines(root, "", is_brief=arguments["brief"])
     return "".join(f"{line}\n" for line in lines)
 
 
-def _bus_lines(bus: Bus, name: str, indent: str, *, is_brief: bool) -> Iterator[str]:
-    yield f"{indent}bus: {name}"
+def _bus_lines(bus: Bus, indent: str, *, is_brief: bool) -> Iterator[str]:
+    yield f"{indent}bus: {bus.name}"
     yield f"{indent}{_STEP}type {bus.type_name}"
     for device in reversed(bus.devices):
         yield from _device_lines(device, indent + _STEP, is_brief=is_brief)
@@ -36,42 +35,21 @@ def _device_lines(device: Device, indent: str, *, is_brief: bool) -> Iterator[st
     yield f'{indent}dev: {device.type.name}, id "{device.device_id or ""}"'
     inner = indent + _STEP
     if not is_brief:
-        yield from (f"{inner}{line}" for line in _property_lines(device, device))
-    if device.backend is None:
-        yield from _below(device, inner, is_brief=is_brief)
-        return
-    # What does the work of a virtio device is plugged into a bus between the two.
-    yield f"{inner}bus: virtio-bus"
-    yield f"{inner}{_STEP}type {_virtio_bus(device)}"
-    inner += _STEP
-    yield f'{inner}dev: {device.backend.type.name}, id ""'
-    inner += _STEP
-    if not is_brief:
-        yield from (f"{inner}{line}" for line in _property_lines(device.backend, device))
-    yield from _below(device.backend, inner, is_brief=is_brief)
-
-
-def _virtio_bus(device: Device) -> str:
-    return "virtio-pci-bus" if device.is_a("virtio-pci") else "virtio-mmio-bus"
-
-
-def _below(device: Device, indent: str, *, is_brief: bool) -> Iterator[str]:
+        yield from (f"{inner}{line}" for line in _property_lines(device))
     for bus in reversed(device.buses):
-        if bus.name != "virtio-bus":
-            yield from _bus_lines(bus, bus.name, indent, is_brief=is_brief)
+        yield from _bus_lines(bus, inner, is_brief=is_brief)
 
 
-def _property_lines(device: Device, holder: Device) -> Iterator[str]:
-    """Show the properties of a device's type, the closest first, with the values that `holder` has."""
-    for entry in device.types.table.ancestry(device.type.name):
-        own = device.types.find(entry.name)
-        for prop in own.own if own is not None else ():
-            if prop.name in holder.values and prop.name not in _NOT_SHOWN:
-                yield f"{prop.name} = {_value_text(prop, holder)}"
+def _property_lines(device: Device) -> Iterator[str]:
+    """Show the properties of a device's type, the closest first."""
+    for entry in DEVICE_TYPES.ancestry(device.type):
+        for prop in entry.own:
+            if prop.name in device.values and prop.name not in _NOT_SHOWN:
+                yield f"{prop.name} = {_value_text(prop, device)}"
 
 
-def _value_text(prop: DeviceProperty, holder: Device) -> str:
-    value = holder.get_property(prop.name)
+def _value_text(prop: DeviceProperty, device: Device) -> str:
+    value = device.get_property(prop.name)
     match value:
         case bool():
             return str(value).lower()

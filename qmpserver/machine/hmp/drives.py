@@ -4,14 +4,12 @@ from qmpserver.errors import ParameterError, QMPError
 from qmpserver.machine.hmp.command import Arguments, HumanCommand, calling
 from qmpserver.machine.hmp.parameters import Kind, device, flag, optional, text
 from qmpserver.machine.hmp.session import HumanSession
+from qmpserver.machine.media.legacy_options import INTERFACES
 from qmpserver.options import keyval
 from qmpserver.options.flat_options import split_pairs
 from qmpserver.options.option_list import nested
 
 _LIMITS = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
-_INTERFACES = ("none", "ide", "scsi", "floppy", "pflash", "mtd", "sd", "virtio", "xen")
-"""By the numbers that QEMU shows of them."""
-
 _READ_ONLY_MODES = ("retain", "read-only", "read-write")
 
 
@@ -47,7 +45,7 @@ async def _drive_add(session: HumanSession, arguments: Arguments) -> str:
         interface = drive.place.interface if drive.place is not None else "none"
         if interface != "none":
             await drives.remove(drive)
-            raise QMPError(f"Can't hot-add drive to type {_INTERFACES.index(interface)}")
+            raise QMPError(f"Can't hot-add drive to type {INTERFACES.index(interface)}")
     return "OK\n"
 
 

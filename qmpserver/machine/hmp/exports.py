@@ -7,6 +7,7 @@ from qmpserver.errors import QMPError
 from qmpserver.machine.hmp.command import Arguments, HumanCommand, calling
 from qmpserver.machine.hmp.parameters import device, flag, optional, text
 from qmpserver.machine.hmp.session import HumanSession
+from qmpserver.options.inet_address import parse_inet
 
 
 async def _start(session: HumanSession, arguments: Arguments) -> str:
@@ -41,10 +42,7 @@ def address(written: str) -> dict[str, Any]:
         return {"type": "unix", "data": {"path": rest}}
     if kind == "fd":
         return {"type": "fd", "data": {"str": rest}}
-    host, colon, port = (rest if kind == "tcp" else written).rpartition(":")
-    if not colon or not port:
-        raise QMPError(f"error parsing address '{written}'")
-    return {"type": "inet", "data": {"host": host.removeprefix("[").removesuffix("]"), "port": port}}
+    return {"type": "inet", "data": parse_inet(rest if kind == "tcp" else written)}
 
 
 async def _remove(session: HumanSession, arguments: Arguments) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from qmpserver.errors import QMPError
+from qmpserver.numerals import decimal
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 _BITS = 64
@@ -38,7 +39,10 @@ def evaluate(text: str, position: int) -> tuple[int, int]:
         QMPError: It is none.
     """
     reader = _Reader(text, position)
-    value = reader.total()
+    try:
+        value = reader.total()
+    except RecursionError as error:
+        raise QMPError("expression is nested too deeply") from error
     return value, reader.position
 
 
@@ -145,7 +149,7 @@ class _Reader:
             assert octal is not None
             value, end = int(octal.group(), 8), found.start() + octal.end()
         else:
-            value, end = int(digits), found.end()
+            value, end = decimal(digits), found.end()
         if value >> _BITS:
             raise QMPError("number too large")
         self.position = end

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from qmpserver.errors import ParameterError
+from qmpserver.errors import ParameterError, QMPError
 from qmpserver.machine.hmp.command import Arguments, HumanCommand, calling
-from qmpserver.machine.hmp.parameters import Kind, flag, text
+from qmpserver.machine.hmp.parameters import Kind, flag, mebibytes, text
 from qmpserver.machine.hmp.session import HumanSession
 from qmpserver.machine.hmp.state_text import on_off
-from qmpserver.numerals import parse_size
-from qmpserver.units import NS_PER_MS, MiB
+from qmpserver.numerals import integer
+from qmpserver.options.flat_options import boolean, size
+from qmpserver.units import NS_PER_MS
 
 _UNITS = {
     "announce-initial": "ms",
@@ -34,7 +35,22 @@ _SHOWN = (
 )
 _ENDS = ("completed", "failed", "cancelled")
 _LOOK_EVERY_NS = 100 * NS_PER_MS
-_SIZES = ("max-bandwidth", "avail-switchover-bandwidth", "max-postcopy-bandwidth", "xbzrle-cache-size")
+_IN_MEBIBYTES = ("max-bandwidth", "avail-switchover-bandwidth")
+_NUMBERS = frozenset(
+    [
+        "cpu-throttle-increment",
+        "cpu-throttle-initial",
+        "max-cpu-throttle",
+        "multifd-channels",
+        "multifd-qatzip-level",
+        "multifd-zlib-level",
+        "multifd-zstd-level",
+        "throttle-trigger-threshold",
+        "x-checkpoint-delay",
+    ]
+)
+"""Figures that are plain numbers.  QEMU: all others may have a suffix, as if they were sizes."""
+
 _TEXTS = ("tls-creds", "tls-hostname", "tls-authz")
 
 
@@ -70,20 +86,20 @@ async def _set_parameter(session: HumanSession, arguments: Arguments) -> str:
 def _value(name: str, written: str, known: object) -> Any:
     """Return a parameter's value as what it is now is, too."""
     if isinstance(known, bool):
-        if written not in ("on", "off"):
-            raise ParameterError(f"Parameter '{name}' expects 'on' or 'off'")
-        return written == "on"
+        return boolean(name, written)
     if not isinstance(known, int):
         return written
-    if name in _SIZES:
-        size = parse_size(written)
-        if size is None or size < 0:
-            raise ParameterError(f"Parameter '{name}' expects a size")
-        return size * MiB if written.isdecimal() else size
-    try:
-        return int(written, 0)
-    except ValueError as error:
-        raise ParameterError(f"Parameter '{name}' expects a number") from error
+    if name in _IN_MEBIBYTES:
+        bytes_, end = mebibytes(written) or (0, 0)
+        if not end or end != len(written):
+            raise QMPError(f"Invalid size {written}")
+        return bytes_
+    if name not in _NUMBERS:
+        return size(name, written)
+    number = integer(written)
+    if number is None:
+        raise ParameterError(f"Parameter '{name}' expects uint64")
+    return number
 
 
 async def _info(session: HumanSession, arguments: Arguments) -> str:

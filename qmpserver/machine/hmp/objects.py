@@ -8,11 +8,10 @@ from qmpserver.machine.devices import help as device_help
 from qmpserver.machine.hmp.command import Arguments, HumanCommand, calling
 from qmpserver.machine.hmp.parameters import Kind, flag, optional, text
 from qmpserver.machine.hmp.session import HumanSession
+from qmpserver.numerals import integer
 from qmpserver.options import structured
-from qmpserver.options.flat_options import HELP_WORDS, split_pairs
+from qmpserver.options.flat_options import HELP_WORDS, boolean, split_pairs
 from qmpserver.options.object_help import object_help
-
-_SWITCHES = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 
 
 async def _device_add(session: HumanSession, arguments: Arguments) -> str:
@@ -55,13 +54,13 @@ async def _qom_get(session: HumanSession, arguments: Arguments) -> str:
 
 async def _qom_set(session: HumanSession, arguments: Arguments) -> str:
     path, name, written = arguments["path"], arguments["property"], arguments["value"]
-    value = _from_json(written) if arguments["json"] else await _from_text(session, path, name, written)
+    value = (
+        structured.json_value(written)
+        if arguments["json"]
+        else await _from_text(session, path, name, written)
+    )
     await session.call("qom-set", {"path": path, "property": name, "value": value})
     return ""
-
-
-def _from_json(written: str) -> Any:
-    return structured.json_value(written)
 
 
 async def _from_text(session: HumanSession, path: str, name: str, written: str) -> Any:
@@ -69,15 +68,12 @@ async def _from_text(session: HumanSession, path: str, name: str, written: str) 
     found = await session.call("qom-list", {"path": path})
     type_name = next((entry["type"] for entry in found if entry["name"] == name), "")
     if type_name == "bool":
-        if written not in _SWITCHES:
-            raise ParameterError(f"Parameter '{name}' expects 'on' or 'off'")
-        return _SWITCHES[written]
+        return boolean(name, written)
     if "int" in type_name or type_name == "size":
-        try:
-            return int(written, 0)
-        except ValueError as error:
-            expected = "a number" if type_name.startswith("u") else "an integer"
-            raise ParameterError(f"Parameter '{name}' expects {expected}") from error
+        number = integer(written)
+        if number is None:
+            raise ParameterError(f"Parameter '{name}' expects {'uint64' if type_name[0] == 'u' else 'int64'}")
+        return number
     return written
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from qmpserver.errors import QMPError
 from qmpserver.machine.hmp.expression import evaluate
+from qmpserver.numerals import decimal
 
 _SIZE = re.compile(
     r"\s*\+?(?:0[xX](?P<hex>[0-9a-fA-F]+)|(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?P<unit>[bkmgtpe]?)",
@@ -81,6 +82,24 @@ def device(name: str = "device") -> Parameter:
 def optional(name: str, kind: Kind = Kind.TEXT) -> Parameter:
     """Return what may be left out."""
     return Parameter(name, kind, is_optional=True)
+
+
+def mebibytes(text: str) -> tuple[int, int] | None:
+    """Return the bytes that a number of MiB, or of what the letter behind it says, means at the begin of a text.
+
+    Returns:
+        The bytes, and where the number ends; None when there is none, or it is too large.
+    """
+    found = _SIZE.match(text)
+    if found is None:
+        return None
+    shift = _SHIFTS[found["unit"].lower() or "m"]
+    if found["hex"] is not None:
+        size = int(found["hex"], 16) << shift
+    else:
+        whole, _, fraction = found["number"].partition(".")
+        size = (decimal(whole or "0") << shift) + int(float(f"0.{fraction or 0}") * (1 << shift))
+    return None if size > _MOST else (size, found.end())
 
 
 class WrongArguments(Exception):
@@ -190,18 +209,11 @@ class _Reader:
         return rest
 
     def _size(self) -> int:
-        found = _SIZE.match(self.rest)
+        found = mebibytes(self.rest)
         if found is None:
             raise WrongArguments("invalid size")
-        shift = _SHIFTS[found["unit"].lower() or "m"]
-        if found["hex"] is not None:
-            size = int(found["hex"], 16) << shift
-        else:
-            whole, _, fraction = found["number"].partition(".")
-            size = (int(whole or "0") << shift) + int(float(f"0.{fraction or 0}") * (1 << shift))
-        if size > _MOST:
-            raise WrongArguments("invalid size")
-        self._position += found.end()
+        size, end = found
+        self._position += end
         return size
 
     def _switch(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from qmpserver.machine.cpu_models import SUFFIX
 from qmpserver.machine.hmp.command import Arguments, Function, HumanCommand
 from qmpserver.machine.hmp.parameters import optional, text
 from qmpserver.machine.hmp.session import HumanSession
@@ -20,7 +21,9 @@ def always(said: str) -> Function:
 
 def on_off(value: object) -> str:
     """Write what is on or off, or is a value of another kind."""
-    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
 
 
 async def _status(session: HumanSession, _arguments: Arguments) -> str:
@@ -75,7 +78,7 @@ async def _cpus(session: HumanSession, _arguments: Arguments) -> str:
 
 def _cpu_line(cpu: Mapping[str, Any]) -> str:
     mark = " " if cpu["cpu-index"] else "*"
-    model = cpu["qom-type"].removesuffix("-x86_64-cpu")
+    model = cpu["qom-type"].removesuffix(SUFFIX)
     return f"{mark} CPU #{cpu['cpu-index']}: thread_id={cpu['thread-id']} model={model}\n"
 
 
@@ -109,9 +112,9 @@ async def _memdev(session: HumanSession, _arguments: Arguments) -> str:
 
 
 def _memdev_text(memory: Mapping[str, Any]) -> str:
-    members = ("size", "merge", "dump", "prealloc", "share", "reserve", "policy")
-    shown = [f"  {name}:  {_word(memory[name])}" for name in members[:1]]
-    shown += [f"  {name}: {_word(memory[name])}" for name in members[1:] if name in memory]
+    members = ("merge", "dump", "prealloc", "share", "reserve", "policy")
+    shown = [f"  size:  {memory['size']}"]
+    shown += [f"  {name}: {_word(memory[name])}" for name in members if name in memory]
     nodes = ",".join(map(str, memory["host-nodes"]))
     return "\n".join([f"memory backend: {memory.get('id', '')}", *shown, f"  host nodes: {nodes}"]) + "\n"
 

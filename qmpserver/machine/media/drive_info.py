@@ -6,7 +6,7 @@ from typing import Any
 from qmpserver.block import chain, info
 from qmpserver.block.node import Node
 from qmpserver.machine.media.drive import Drive
-from qmpserver.machine.media.throttle_groups import limits_info
+from qmpserver.machine.media.throttle_limits import limits_info
 
 
 def is_shown(drive: Drive) -> bool:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from qmpserver.block import filenames, reopen_options
+from qmpserver.block import filenames
 from qmpserver.block.node import Node
-from qmpserver.driver_api.option_sizes import SIZES
 from qmpserver.engine import Engine
 from qmpserver.errors import QMPError
 from qmpserver.machine.media import image_file, temporary_overlay
 from qmpserver.machine.media.legacy_options import DriveOptions
-from qmpserver.machine.media.sizes import size_value
+from qmpserver.options.host_modes import ask_for_aio
+from qmpserver.options.option_list import nested
 from qmpserver.options.protocols import name_protocols
 
 _PLACEHOLDER = "off"
@@ -36,7 +36,9 @@ async def open_medium(engine: Engine, options: DriveOptions, *, active: bool = T
     wanted = node_options(engine, options) | {"read-only": read_only, "active": active}
     node = await image_file.open_checked(engine, wanted)
     if options.snapshot:
-        node = await temporary_overlay.open_over(engine, node, read_only=options.read_only)
+        node = await temporary_overlay.open_over(
+            engine, node, read_only=options.read_only, discard=options.discard or "ignore"
+        )
     node.flags.detect_zeroes = options.detect_zeroes
     return node
 
@@ -47,23 +49,14 @@ def node_options(engine: Engine, options: DriveOptions) -> dict[str, Any]:
     Raises:
         QMPError: They contradict each other.
     """
-    try:
-        own = reopen_options.nest({name: _plain(name, value) for name, value in options.node.items()})
-    except (AttributeError, TypeError) as error:
-        raise QMPError("Cannot mix scalar and non-scalar keys") from error
-    wanted = _named(engine, options, own)
+    wanted = _named(engine, options, nested(options.node))
     wanted["cache"] = {"direct": options.direct, "no-flush": options.no_flush} | wanted.get("cache", {})
     wanted["detect-zeroes"] = _PLACEHOLDER if options.detect_zeroes == "unmap" else options.detect_zeroes
     if options.discard is not None:
         wanted["discard"] = options.discard
     if options.aio is not None:
-        _ask_for_aio(wanted, options.aio)
+        ask_for_aio(wanted, options.aio)
     return wanted
-
-
-def _plain(name: str, value: str) -> str | int:
-    last = name.rpartition(".")[2]
-    return size_value(last, value) if last in SIZES else value
 
 
 def _named(engine: Engine, options: DriveOptions, own: dict[str, Any]) -> dict[str, Any]:
@@ -90,12 +83,3 @@ def _named(engine: Engine, options: DriveOptions, own: dict[str, Any]) -> dict[s
         named["file"] = {**below, **file}
     name_protocols(own)
     return {**named, **own}
-
-
-def _ask_for_aio(options: dict[str, Any], aio: str) -> None:
-    """Ask the file that the medium is stored in for a way of doing requests."""
-    node = options
-    while isinstance(below := node.get("file", node.get("image")), dict):
-        node = below
-    if node.get("driver") == "file":
-        node.setdefault("aio", aio)

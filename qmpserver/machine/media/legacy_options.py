@@ -10,37 +10,23 @@ from typing import Any
 from qmpserver.errors import ParameterError, QMPError
 from qmpserver.jobs.error_policy import OnError
 from qmpserver.machine.media.error_policy import ErrorPolicy
+from qmpserver.machine.media.throttle_limits import LIMITS
+from qmpserver.numerals import decimal
+from qmpserver.options import flat_options
+from qmpserver.options.cache_modes import MODES, CacheMode
+from qmpserver.options.host_modes import AIO_MODES, DISCARD_MODES
 from qmpserver.throttling.limits import MEMBERS, ThrottleLimits
 
 INTERFACES = ("none", "ide", "scsi", "floppy", "pflash", "mtd", "sd", "virtio", "xen")
+"""What a drive can be plugged into, by the numbers that QEMU shows of them."""
 
 _ALIASES = {
     "readonly": "read-only",
     "group": "throttling.group",
-    "iops_size": "throttling.iops-size",
-    **{
-        f"{kind}{short}{part}": f"throttling.{kind}-{long}{part.replace('_', '-')}"
-        for kind in ("bps", "iops")
-        for short, long in (("", "total"), ("_rd", "read"), ("_wr", "write"))
-        for part in ("", "_max")
-    },
+    **{name: f"throttling.{member}" for name, member in LIMITS.items() if not name.endswith("_length")},
 }
 
-_CACHE_MODES = {
-    "none": (True, True, False),
-    "off": (True, True, False),
-    "directsync": (False, True, False),
-    "writeback": (True, False, False),
-    "unsafe": (True, False, True),
-    "writethrough": (False, False, False),
-}
-"""For each `cache=`: whether writes may stay in caches, the host's cache is bypassed, and flushes do nothing."""
-
-_CACHE_PARTS = ("cache.writeback", "cache.direct", "cache.no-flush")
-_DISCARD = {"ignore": "ignore", "off": "ignore", "unmap": "unmap", "on": "unmap"}
-_AIO = ("threads", "native", "io_uring")
 _DETECT_ZEROES = ("off", "on", "unmap")
-_TRUE, _FALSE = ("on", "yes", "true", "y"), ("off", "no", "false", "n")
 _HAVE_ERROR_POLICY = ("ide", "scsi", "virtio", "none")
 
 
@@ -112,7 +98,7 @@ def drive_options(given: Mapping[str, str]) -> DriveOptions:
     is_cdrom = left.media() == "cdrom"
     is_read_only = left.boolean("read-only") or is_cdrom
     interface = left.interface()
-    place = {name: left.number(name) for name in ("bus", "unit", "index")}
+    place = {name: left.place(name) for name in ("bus", "unit", "index")}
     if place["index"] is not None and (place["bus"] is not None or place["unit"] is not None):
         raise QMPError("index cannot be used with bus and unit")
     return DriveOptions(
@@ -128,14 +114,14 @@ def drive_options(given: Mapping[str, str]) -> DriveOptions:
         accounts_invalid=left.boolean("stats-account-invalid", default=True),
         accounts_failed=left.boolean("stats-account-failed", default=True),
         discard=left.discard(),
-        aio=left.choice("aio", _AIO, "invalid aio option"),
+        aio=left.choice("aio", AIO_MODES, "invalid aio option"),
         throttle_group=left.text("throttling.group"),
         limits=left.limits(),
         detect_zeroes=left.choice("detect-zeroes", _DETECT_ZEROES, "invalid parameter value: {}") or "off",
         intervals_s=left.intervals(),
-        write_cache=cache[0],
-        direct=cache[1],
-        no_flush=cache[2],
+        write_cache=not cache.writethrough,
+        direct=cache.direct,
+        no_flush=cache.no_flush,
         image_format=left.image_format(),
         node=left.values,
     )
@@ -168,21 +154,17 @@ class _Options:
     def boolean(self, name: str, *, default: bool = False) -> bool:
         """Take out a boolean."""
         value = self.values.pop(name, None)
-        if value is None:
-            return default
-        if value not in _TRUE + _FALSE:
-            raise ParameterError(f"Parameter '{name}' expects 'on' or 'off'")
-        return value in _TRUE
+        return default if value is None else flat_options.boolean(name, value)
 
     def number(self, name: str) -> int | None:
         """Take out a whole number."""
         value = self.values.pop(name, None)
-        if value is None:
-            return None
-        try:
-            return int(value, 0)
-        except ValueError as error:
-            raise ParameterError(f"Parameter '{name}' expects a number") from error
+        return None if value is None else flat_options.number(name, value)
+
+    def place(self, name: str) -> int | None:
+        """Take out the number of a place; QEMU: -1 is none, as whoever has no wish may write."""
+        value = self.number(name)
+        return None if value == flat_options.MAX_NUMBER else value
 
     def choice(self, name: str, choices: tuple[str, ...], refusal: str) -> str | None:
         """Take out one of several words."""
@@ -201,15 +183,17 @@ class _Options:
 
     def discard(self) -> str | None:
         """Take out whether discards are passed on."""
-        value = self.choice("discard", tuple(_DISCARD), "Invalid discard option")
-        return None if value is None else _DISCARD[value]
+        value = self.choice("discard", tuple(DISCARD_MODES), "Invalid discard option")
+        return None if value is None else DISCARD_MODES[value]
 
-    def cache(self) -> tuple[bool, bool, bool]:
+    def cache(self) -> CacheMode:
         """Take out how it is cached: as a mode, of which single parts may be said otherwise."""
-        mode = self.choice("cache", tuple(_CACHE_MODES), "invalid cache option") or "writeback"
-        parts = zip(_CACHE_PARTS, _CACHE_MODES[mode], strict=True)
-        writeback, direct, no_flush = (self.boolean(name, default=usual) for name, usual in parts)
-        return writeback, direct, no_flush
+        mode = MODES[self.choice("cache", tuple(MODES), "invalid cache option") or "writeback"]
+        return CacheMode(
+            direct=self.boolean("cache.direct", default=mode.direct),
+            no_flush=self.boolean("cache.no-flush", default=mode.no_flush),
+            writethrough=not self.boolean("cache.writeback", default=not mode.writethrough),
+        )
 
     def policy(self, interface: str | None) -> ErrorPolicy:
         """Take out what becomes of errors."""
@@ -245,9 +229,9 @@ class _Options:
         found = []
         for name in names:
             value = self.values.pop(name)
-            if not value.isdecimal() or not 0 < int(value) < 1 << 32:
+            if not value.isdecimal() or not 0 < (interval := decimal(value)) < 1 << 32:
                 raise QMPError(f"Invalid interval length: {value}")
-            found.append(int(value))
+            found.append(interval)
         return tuple(found)
 
     def image_format(self) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from typing import Never
 
 from qmpserver import tasks
 from qmpserver.block import host_medium
@@ -22,6 +23,10 @@ from qmpserver.machine.media.surroundings import DriveSurroundings
 _log = get_logger("drives")
 
 
+def _no_device(name: str) -> Never:
+    raise DeviceNotFound(f"Device '{name}' not found", device=name)
+
+
 class DriveStore:
     """All drives of a machine, the oldest first.
 
@@ -32,7 +37,7 @@ class DriveStore:
     Attributes:
         usual_interface: What a drive of ``-drive`` is plugged into when nothing is said; the board's.
         units: How many units a bus of each kind has; the board's.
-        device_exists: Says whether there is a device of an id or path, with a drive or without.
+        find_device: Returns the device of an id or path, with a drive or without.
     """
 
     def __init__(self, engine: Engine, around: DriveSurroundings) -> None:
@@ -40,7 +45,7 @@ class DriveStore:
         self._engine = engine
         self._drives: list[Drive] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.device_exists: Callable[[str], bool] = lambda _path: False
+        self.find_device: Callable[[str], object] = _no_device
         self.usual_interface = "ide"
         self.units: Mapping[str, int] = USUAL_UNITS
 
@@ -91,19 +96,16 @@ class DriveStore:
         """
         if (device is None) == (qdev_id is None):
             raise QMPError("Need exactly one of 'device' and 'id'")
-        found = self.named(device) if device is not None else self._by_device(qdev_id or "")
-        if found is not None:
-            return found
-        if qdev_id is not None and self.device_exists(qdev_id):
-            raise QMPError("Device does not have a block device backend")
-        called = device if device is not None else qdev_id
-        raise DeviceNotFound(f"Device '{called}' not found", device=called or "")
+        if device is None:
+            return self._by_device(qdev_id or "")
+        return self.named(device) or _no_device(device)
 
-    def _by_device(self, qdev_id: str) -> Drive | None:
-        for drive in self._drives:
-            if drive.user is not None and qdev_id in (drive.user.qdev_path, drive.user.qom_path):
-                return drive
-        return None
+    def _by_device(self, qdev_id: str) -> Drive:
+        user = self.find_device(qdev_id)
+        found = next((drive for drive in self._drives if drive.user is user), None)
+        if found is None:
+            raise QMPError("Device does not have a block device backend")
+        return found
 
     # Drives come and go.  The graph is locked.
 

@@ -1,10 +1,14 @@
 """Say where a machine's state goes to or comes from."""
 
+import errno
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from qmpserver.errors import QMPError
+from qmpserver.numerals import parse_size
+from qmpserver.options.inet_address import parse_inet
 from qmpserver.sockets import TcpAddress, UnixAddress
 
 
@@ -74,27 +78,20 @@ def parse(uri: str) -> MigrationAddress:
     return parser(rest)
 
 
-def _parse_tcp(rest: str) -> TcpAddress:
-    address = rest.split(",", 1)[0]
-    host, colon, port = address.rpartition(":")
-    if not colon or not port:
-        raise QMPError(f"error parsing address '{address}'")
-    return TcpAddress(host.removeprefix("[").removesuffix("]"), port)
-
-
 def _parse_file(rest: str) -> FileAddress:
     filename, found, offset = rest.rpartition(OFFSET)
     if not found:
         return FileAddress(rest)
-    try:
-        return FileAddress(filename, int(offset, 0))
-    except ValueError as error:
-        raise QMPError(f"file URI has bad offset {offset}: Invalid argument") from error
+    begin = parse_size(offset)
+    if begin is None or not 0 <= begin < 1 << 64:
+        code = errno.EINVAL if begin is None else errno.ERANGE
+        raise QMPError(f"file URI has bad offset {offset}: {os.strerror(code)}")
+    return FileAddress(filename, begin)
 
 
 _PARSERS: Mapping[str, Callable[[str], MigrationAddress]] = {
     "unix": UnixAddress,
-    "tcp": _parse_tcp,
+    "tcp": lambda rest: _inet(parse_inet(rest)),
     "fd": DescriptorAddress,
     "file": _parse_file,
     "exec": lambda rest: ExecAddress(("/bin/sh", "-c", rest)),
@@ -112,14 +109,18 @@ def _from_wire(address: Mapping[str, Any]) -> MigrationAddress:
         case {"transport": "socket", "type": "unix"}:
             return UnixAddress(address["path"], address.get("abstract", False), address.get("tight", True))
         case {"transport": "socket", "type": "inet"}:
-            return TcpAddress(
-                address["host"],
-                address["port"],
-                last_port=address.get("to"),
-                use_ipv4=address.get("ipv4"),
-                use_ipv6=address.get("ipv6"),
-            )
+            return _inet(address)
         case {"transport": "socket", "type": "fd"}:
             return DescriptorAddress(address["str"])
         case _:
             raise QMPError(f"Migration over {address.get('type', address['transport'])} is not supported")
+
+
+def _inet(address: Mapping[str, Any]) -> TcpAddress:
+    return TcpAddress(
+        address["host"],
+        address["port"],
+        last_port=address.get("to"),
+        use_ipv4=address.get("ipv4"),
+        use_ipv6=address.get("ipv6"),
+    )

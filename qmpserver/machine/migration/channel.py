@@ -18,6 +18,7 @@ from qmpserver.machine.migration.address import (
     FileAddress,
     MigrationAddress,
 )
+from qmpserver.numerals import decimal
 from qmpserver.sockets import TcpAddress, UnixAddress, connect
 
 A = TypeVar("A")
@@ -37,11 +38,12 @@ def inherited_fd(number: str) -> int:
     """
     if not (number.isascii() and number.isdigit()):
         raise QMPError(f"Invalid file descriptor number '{number}'")
+    fd = decimal(number)
     try:
-        os.fstat(int(number))
+        os.fstat(fd)
     except (OSError, OverflowError) as error:
         raise QMPError(f"File descriptor '{number}' cannot be used: {os.strerror(errno.EBADF)}") from error
-    return int(number)
+    return fd
 
 
 class Channel(Protocol):

@@ -1,14 +1,10 @@
 """Say what migration needs of the machine that is handed over."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from qmpserver.machine.run_state import MachineState
 from qmpserver.machine.run_states import RunState
-from qmpserver.machine.saved_state import SavedState
-
-Mapped = Sequence[Mapping[str, Any]]
-"""``BitmapMigrationNodeAlias``: which bitmaps go along, and by which names."""
+from qmpserver.machine.saved_state import Mapped, SavedState
 
 
 class Handover(Protocol):

@@ -10,9 +10,10 @@ from qmpserver.jobs import machine_state
 from qmpserver.log import get_logger
 from qmpserver.machine.migration.address import MigrationAddress
 from qmpserver.machine.migration.channel import Channel, ClaimFd, open_outgoing
-from qmpserver.machine.migration.handover import Handover, Mapped
+from qmpserver.machine.migration.handover import Handover
 from qmpserver.machine.migration.status import Progress, Status
 from qmpserver.machine.run_states import RunState
+from qmpserver.machine.saved_state import Mapped
 
 _log = get_logger("migration")
 

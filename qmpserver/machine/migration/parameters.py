@@ -5,7 +5,7 @@ from typing import Any
 
 from qmpserver.block.graph import is_well_formed
 from qmpserver.errors import QMPError
-from qmpserver.units import GiB, MiB
+from qmpserver.units import GiB, MiB, is_power_of_two
 
 _DEFAULTS: dict[str, Any] = {
     "announce-initial": 50,
@@ -121,13 +121,13 @@ def _check_max_throttle(values: Mapping[str, Any]) -> None:
 
 def _check_cache_size(values: Mapping[str, Any]) -> None:
     size = values["xbzrle-cache-size"]
-    if size < _PAGE or size & (size - 1):
+    if size < _PAGE or not is_power_of_two(size):
         raise QMPError("Option xbzrle-cache-size expects a power of two no less than the target page size")
 
 
 def _check_chunk_size(values: Mapping[str, Any]) -> None:
     size = values["x-rdma-chunk-size"]
-    if not MiB <= size <= GiB or size & (size - 1):
+    if not MiB <= size <= GiB or not is_power_of_two(size):
         raise QMPError("Option x_rdma_chunk_size expects a power of 2 in the range 1MiB to 1024MiB")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from qmpserver.clock import SteppedClock
 from qmpserver.errors import QMPError
+from qmpserver.numerals import integer
 
 _PORTS: Final = "there are no ports"
 _MEMORY: Final = "there is no guest memory"
@@ -106,10 +107,7 @@ def _number(words: Sequence[str]) -> int:
     """
     if not words:
         raise QMPError("a number is missing")
-    try:
-        number = int(words[0], 0)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= _MOST_NS or "_" in words[0]:
+    number = integer(words[0])
+    if number is None or not 0 <= number <= _MOST_NS:
         raise QMPError(f"'{words[0]}' is no number of nanoseconds")
     return number

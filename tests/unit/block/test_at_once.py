@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.drivers.file import in_place
 from qmpserver.drivers.file.space import file_system_magic
 from tests.images import make_qcow2
@@ -85,6 +86,20 @@ def test_who_is_held_still_or_has_to_wait_is_left_alone(
         node.requests.end(request)
         assert await content(node, 0) == b"o" * 4096
         assert node.pwrite_at_once(0, DATA)
+
+    on_qcow2(tmp_path, monkeypatch, body)
+
+
+def test_a_write_that_somebody_wants_to_be_told_of_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(node: Any) -> None:
+        told: list[tuple[object, ...]] = []
+        node.write_threshold = WriteThreshold(4096, lambda *what: told.append(what))
+        assert not node.pwrite_at_once(4096, DATA)
+        await node.pwrite(4096, DATA)
+        assert len(told) == 1
+        assert node.pwrite_at_once(4096, DATA)
 
     on_qcow2(tmp_path, monkeypatch, body)
 

@@ -10,9 +10,12 @@ import pytest
 
 from qmpserver.block import copy_range
 from qmpserver.block.backend import BlockBackend
+from qmpserver.block.head_guard import GUARDED
 from qmpserver.block.node import Node
 from qmpserver.clock import ManualClock
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
+from qmpserver.drivers.file import in_place
+from qmpserver.drivers.file.space import file_system_magic
 from qmpserver.engine import Engine
 from qmpserver.schema.loader import load
 
@@ -70,6 +73,37 @@ def test_it_cannot_be_put_together_of_parts(image: Path) -> None:
 
     assert errno.EPERM in asyncio.run(main())
     assert image.read_bytes()[: len(MAGIC)] != MAGIC
+
+
+def test_it_is_not_written_at_once_either(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with image.open("rb") as file:
+        monkeypatch.setattr(in_place, "_LOCAL", frozenset((file_system_magic(file.fileno()),)))
+
+    async def main() -> None:
+        async with opened(image) as node:
+            for offset in (0, GUARDED - 1):
+                assert not node.pwrite_at_once(offset, memoryview(MAGIC))
+            assert node.pwrite_at_once(GUARDED, memoryview(MAGIC))
+
+    asyncio.run(main())
+    assert image.read_bytes() == bytes(GUARDED) + MAGIC + bytes(SIZE - GUARDED - len(MAGIC))
+
+
+def test_zeroes_do_not_complete_a_header_either(image: Path) -> None:
+    # Of the version, which is 1, one byte is not zero yet.
+    head = b"LUKS\xba\xbe\xff\1"
+
+    async def main() -> None:
+        async with opened(image, discard="unmap") as node:
+            await node.pwrite(0, memoryview(head))
+            for request in (node.pwrite_zeroes(6, 1), node.pdiscard(6, 1)):
+                with pytest.raises(PermissionError):
+                    await request
+            await node.pwrite_zeroes(7, 1)
+            await node.pdiscard(0, SIZE)
+
+    asyncio.run(main())
+    assert image.read_bytes() == bytes(SIZE)
 
 
 def test_all_else_is_written(image: Path) -> None:

@@ -12,6 +12,7 @@ from qmpserver.driver_api.flags import FUA
 from qmpserver.drivers.nbd.connection import NbdConnection
 from qmpserver.errors import QMPError
 from qmpserver.nbd.constants import Command, CommandFlag
+from qmpserver.units import KiB
 from tests.unit.exports.serving import SIZE, Stage, play, read, write
 
 CLIENTS = 4
@@ -59,6 +60,20 @@ def test_several_clients_at_once_leave_what_a_model_says(tmp_path: Path, driver:
         assert into == model
 
     play(tmp_path, body, driver=driver)
+
+
+def test_reads_that_are_answered_together_are_each_answered_with_their_own(tmp_path: Path) -> None:
+    async def body(stage: Stage) -> None:
+        data = random.Random(1).randbytes(SIZE)
+        # Long enough for memory that is used again, and too short to be sent by themselves.
+        length = 40 * KiB
+        async with stage.client() as client:
+            await write(client, 0, data)
+            offsets = range(0, SIZE - length, length)
+            answers = await asyncio.gather(*(read(client, offset, length) for offset in offsets))
+        assert answers == [data[offset : offset + length] for offset in offsets]
+
+    play(tmp_path, body)
 
 
 def test_a_disk_mirrored_under_load_is_the_disk(tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ PARSED: list[tuple[str, str | None, dict[str, Value]]] = [
     ("x,to=-1", None, {"backend": "x", "to": (1 << 64) - 1}),
     ("x,size=1.5k", None, {"backend": "x", "size": 1536}),
     ("x,size=2G", None, {"backend": "x", "size": 2 << 30}),
+    ("x,size=0x10", None, {"backend": "x", "size": 16}),
+    ("x,size=.5k", None, {"backend": "x", "size": 512}),
+    ("x,size=+7b", None, {"backend": "x", "size": 7}),
 ]
 
 
@@ -63,6 +66,8 @@ REFUSED = [
     ("null,to=", "Parameter 'to' expects a number"),
     ("null,to=99999999999999999999", "Value '99999999999999999999' is too large for parameter 'to'"),
     ("null,size=q", "Parameter 'size' expects a non-negative number below 2^64"),
+    ("null,size=1.5", "Parameter 'size' expects a non-negative number below 2^64"),
+    ("null,size=0x1k", "Parameter 'size' expects a non-negative number below 2^64"),
     ("null,size=-1", "Value '-1' is out of range for parameter 'size'"),
     ("help=1", "Invalid parameter 'help'"),
     ("null,=b", "Invalid parameter ''"),

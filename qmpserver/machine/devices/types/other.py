@@ -1,7 +1,19 @@
 """Consoles, network and sound cards, displays and what else there is."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 from qmpserver.machine.devices.device_type import BusOffer, DeviceType
 from qmpserver.machine.devices.types.groups import EDID, MODERN, NIC
+
+
+def _virtio_input(kind: str) -> Iterator[DeviceType]:
+    """Describe a keyboard or the like that speaks virtio, and what carries it over PCI."""
+    on_pci, device = f"virtio-{kind}-pci", f"virtio-{kind}-device"
+    yield DeviceType(f"{on_pci}-base-type", "virtio-input-hid-pci", MODERN, is_abstract=True)
+    yield DeviceType(on_pci, f"{on_pci}-base-type", backend=device, category="Input", alias=f"virtio-{kind}")
+    yield DeviceType(device, "virtio-input-hid-device", category="Input")
+
 
 OTHER_TYPES = (
     DeviceType(
@@ -46,7 +58,7 @@ OTHER_TYPES = (
         category="Network",
         description="Intel 82574L GbE Controller",
     ),
-    DeviceType("rtl8139", "pci-device", f"{NIC}", category="Network"),
+    DeviceType("rtl8139", "pci-device", NIC, category="Network"),
     DeviceType("pci-vga", "pci-device", is_abstract=True),
     DeviceType(
         "VGA",
@@ -70,7 +82,7 @@ OTHER_TYPES = (
         is_abstract=True,
         hotpluggable=False,
     ),
-    DeviceType("virtio-vga-base-type", "virtio-vga-base", f"{MODERN}", is_abstract=True),
+    DeviceType("virtio-vga-base-type", "virtio-vga-base", MODERN, is_abstract=True),
     DeviceType("virtio-vga", "virtio-vga-base-type", backend="virtio-gpu-device", category="Display"),
     DeviceType(
         "virtio-gpu-pci-base",
@@ -79,7 +91,7 @@ OTHER_TYPES = (
         is_abstract=True,
         hotpluggable=False,
     ),
-    DeviceType("virtio-gpu-pci-base-type", "virtio-gpu-pci-base", f"{MODERN}", is_abstract=True),
+    DeviceType("virtio-gpu-pci-base-type", "virtio-gpu-pci-base", MODERN, is_abstract=True),
     DeviceType(
         "virtio-gpu-pci",
         "virtio-gpu-pci-base-type",
@@ -114,37 +126,11 @@ OTHER_TYPES = (
     DeviceType("ib700", "isa-device", category="Watchdog", description="iBASE 700"),
     DeviceType("virtio-input-pci", "virtio-pci", "vectors:uint32=2", is_abstract=True),
     DeviceType("virtio-input-hid-pci", "virtio-input-pci", is_abstract=True),
-    DeviceType("virtio-keyboard-pci-base-type", "virtio-input-hid-pci", f"{MODERN}", is_abstract=True),
-    DeviceType(
-        "virtio-keyboard-pci",
-        "virtio-keyboard-pci-base-type",
-        backend="virtio-keyboard-device",
-        category="Input",
-        alias="virtio-keyboard",
-    ),
     DeviceType("virtio-input-device", "virtio-device", "serial:str", is_abstract=True),
     DeviceType(
         "virtio-input-hid-device", "virtio-input-device", "display:str head:uint32=0", is_abstract=True
     ),
-    DeviceType("virtio-keyboard-device", "virtio-input-hid-device", category="Input"),
-    DeviceType("virtio-mouse-pci-base-type", "virtio-input-hid-pci", f"{MODERN}", is_abstract=True),
-    DeviceType(
-        "virtio-mouse-pci",
-        "virtio-mouse-pci-base-type",
-        backend="virtio-mouse-device",
-        category="Input",
-        alias="virtio-mouse",
-    ),
-    DeviceType("virtio-mouse-device", "virtio-input-hid-device", category="Input"),
-    DeviceType("virtio-tablet-pci-base-type", "virtio-input-hid-pci", f"{MODERN}", is_abstract=True),
-    DeviceType(
-        "virtio-tablet-pci",
-        "virtio-tablet-pci-base-type",
-        backend="virtio-tablet-device",
-        category="Input",
-        alias="virtio-tablet",
-    ),
-    DeviceType("virtio-tablet-device", "virtio-input-hid-device", category="Input"),
+    *chain.from_iterable(map(_virtio_input, ("keyboard", "mouse", "tablet"))),
     DeviceType(
         "x86-iommu",
         "dynamic-sysbus-device",

@@ -38,47 +38,15 @@ USB_TYPES = (
     ),
     DeviceType("ich9-usb-ehci1", "pci-ehci-usb", category="USB", hotpluggable=False),
     DeviceType("ich9-usb-ehci2", "pci-ehci-usb", category="USB", hotpluggable=False),
-    DeviceType(
-        "ich9-usb-uhci1",
-        "pci-uhci-usb",
-        "bandwidth:uint32=1280 firstport:uint32=0 masterbus:str maxframes:uint32=128",
-        category="USB",
-        hotpluggable=False,
-    ),
-    DeviceType(
-        "ich9-usb-uhci2",
-        "pci-uhci-usb",
-        "bandwidth:uint32=1280 firstport:uint32=0 masterbus:str maxframes:uint32=128",
-        category="USB",
-        hotpluggable=False,
-    ),
-    DeviceType(
-        "ich9-usb-uhci3",
-        "pci-uhci-usb",
-        "bandwidth:uint32=1280 firstport:uint32=0 masterbus:str maxframes:uint32=128",
-        category="USB",
-        hotpluggable=False,
-    ),
-    DeviceType(
-        "ich9-usb-uhci4",
-        "pci-uhci-usb",
-        "bandwidth:uint32=1280 firstport:uint32=0 masterbus:str maxframes:uint32=128",
-        category="USB",
-        hotpluggable=False,
-    ),
-    DeviceType(
-        "ich9-usb-uhci5",
-        "pci-uhci-usb",
-        "bandwidth:uint32=1280 firstport:uint32=0 masterbus:str maxframes:uint32=128",
-        category="USB",
-        hotpluggable=False,
-    ),
-    DeviceType(
-        "ich9-usb-uhci6",
-        "pci-uhci-usb",
-        "bandwidth:uint32=1280 firstport:uint32=0 masterbus:str maxframes:uint32=128",
-        category="USB",
-        hotpluggable=False,
+    *(
+        DeviceType(
+            f"ich9-usb-uhci{number}",
+            "pci-uhci-usb",
+            "bandwidth:uint32=1280 firstport:uint32=0 masterbus:str maxframes:uint32=128",
+            category="USB",
+            hotpluggable=False,
+        )
+        for number in range(1, 7)
     ),
     DeviceType(
         "pci-xhci",

@@ -1,7 +1,23 @@
 """Devices that speak virtio, and what carries them over PCI."""
 
+from collections.abc import Iterator
+
 from qmpserver.machine.devices.device_type import BusOffer, DeviceType
 from qmpserver.machine.devices.types.groups import BLOCK, BOOT, CHS, ERRORS, LCHS, MODERN, NIC
+
+_INTERRUPTS = "ioeventfd:bool=on vectors:uint32=4294967295"
+
+
+def _on_pci(kind: str, category: str, words: str = _INTERRUPTS) -> Iterator[DeviceType]:
+    """Describe what carries a device over PCI: first what is told which versions of virtio to speak."""
+    base, device = f"virtio-{kind}-pci-base", f"virtio-{kind}-device"
+    yield DeviceType(base, "virtio-pci", words, is_abstract=True)
+    yield DeviceType(
+        f"virtio-{kind}-pci", base, MODERN, backend=device, category=category, alias=f"virtio-{kind}"
+    )
+    for version in ("transitional", "non-transitional"):
+        yield DeviceType(f"virtio-{kind}-pci-{version}", base, backend=device, category=category)
+
 
 VIRTIO_TYPES = (
     DeviceType(
@@ -13,29 +29,7 @@ VIRTIO_TYPES = (
         is_abstract=True,
         offers=(BusOffer("virtio-pci-bus", name="virtio-bus"),),
     ),
-    DeviceType(
-        "virtio-blk-pci-base",
-        "virtio-pci",
-        "class:uint32=0 ioeventfd:bool=on vectors:uint32=4294967295",
-        is_abstract=True,
-    ),
-    DeviceType(
-        "virtio-blk-pci",
-        "virtio-blk-pci-base",
-        f"{MODERN}",
-        backend="virtio-blk-device",
-        category="Storage",
-        alias="virtio-blk",
-    ),
-    DeviceType(
-        "virtio-blk-pci-transitional", "virtio-blk-pci-base", backend="virtio-blk-device", category="Storage"
-    ),
-    DeviceType(
-        "virtio-blk-pci-non-transitional",
-        "virtio-blk-pci-base",
-        backend="virtio-blk-device",
-        category="Storage",
-    ),
+    *_on_pci("blk", "Storage", f"class:uint32=0 {_INTERRUPTS}"),
     DeviceType(
         "virtio-device",
         "device",
@@ -56,29 +50,7 @@ VIRTIO_TYPES = (
         "x-enable-wce-if-config-wce:bool=on",
         category="Storage",
     ),
-    DeviceType(
-        "virtio-scsi-pci-base", "virtio-pci", "ioeventfd:bool=on vectors:uint32=4294967295", is_abstract=True
-    ),
-    DeviceType(
-        "virtio-scsi-pci",
-        "virtio-scsi-pci-base",
-        f"{MODERN}",
-        backend="virtio-scsi-device",
-        category="Storage",
-        alias="virtio-scsi",
-    ),
-    DeviceType(
-        "virtio-scsi-pci-transitional",
-        "virtio-scsi-pci-base",
-        backend="virtio-scsi-device",
-        category="Storage",
-    ),
-    DeviceType(
-        "virtio-scsi-pci-non-transitional",
-        "virtio-scsi-pci-base",
-        backend="virtio-scsi-device",
-        category="Storage",
-    ),
+    *_on_pci("scsi", "Storage"),
     DeviceType("virtio-scsi-common", "virtio-device", is_abstract=True, offers=(BusOffer("SCSI"),)),
     DeviceType(
         "virtio-scsi-device",
@@ -88,32 +60,7 @@ VIRTIO_TYPES = (
         "param_change:bool=on seg_max_adjust:bool=on virtqueue_size:uint32=256",
         category="Storage",
     ),
-    DeviceType(
-        "virtio-serial-pci-base",
-        "virtio-pci",
-        "class:uint32=0 ioeventfd:bool=on vectors:uint32=2",
-        is_abstract=True,
-    ),
-    DeviceType(
-        "virtio-serial-pci",
-        "virtio-serial-pci-base",
-        f"{MODERN}",
-        backend="virtio-serial-device",
-        category="Input",
-        alias="virtio-serial",
-    ),
-    DeviceType(
-        "virtio-serial-pci-transitional",
-        "virtio-serial-pci-base",
-        backend="virtio-serial-device",
-        category="Input",
-    ),
-    DeviceType(
-        "virtio-serial-pci-non-transitional",
-        "virtio-serial-pci-base",
-        backend="virtio-serial-device",
-        category="Input",
-    ),
+    *_on_pci("serial", "Input", "class:uint32=0 ioeventfd:bool=on vectors:uint32=2"),
     DeviceType(
         "virtio-serial-device",
         "virtio-device",
@@ -121,32 +68,7 @@ VIRTIO_TYPES = (
         category="Input",
         offers=(BusOffer("virtio-serial-bus"),),
     ),
-    DeviceType(
-        "virtio-balloon-pci-base",
-        "virtio-pci",
-        "ioeventfd:bool=on vectors:uint32=4294967295",
-        is_abstract=True,
-    ),
-    DeviceType(
-        "virtio-balloon-pci",
-        "virtio-balloon-pci-base",
-        f"{MODERN}",
-        backend="virtio-balloon-device",
-        category="Misc",
-        alias="virtio-balloon",
-    ),
-    DeviceType(
-        "virtio-balloon-pci-transitional",
-        "virtio-balloon-pci-base",
-        backend="virtio-balloon-device",
-        category="Misc",
-    ),
-    DeviceType(
-        "virtio-balloon-pci-non-transitional",
-        "virtio-balloon-pci-base",
-        backend="virtio-balloon-device",
-        category="Misc",
-    ),
+    *_on_pci("balloon", "Misc"),
     DeviceType(
         "virtio-balloon-device",
         "virtio-device",
@@ -155,49 +77,14 @@ VIRTIO_TYPES = (
         "page-poison:bool=on",
         category="Misc",
     ),
-    DeviceType(
-        "virtio-rng-pci-base", "virtio-pci", "ioeventfd:bool=on vectors:uint32=4294967295", is_abstract=True
-    ),
-    DeviceType(
-        "virtio-rng-pci",
-        "virtio-rng-pci-base",
-        f"{MODERN}",
-        backend="virtio-rng-device",
-        category="Misc",
-        alias="virtio-rng",
-    ),
-    DeviceType(
-        "virtio-rng-pci-transitional", "virtio-rng-pci-base", backend="virtio-rng-device", category="Misc"
-    ),
-    DeviceType(
-        "virtio-rng-pci-non-transitional", "virtio-rng-pci-base", backend="virtio-rng-device", category="Misc"
-    ),
+    *_on_pci("rng", "Misc"),
     DeviceType(
         "virtio-rng-device",
         "virtio-device",
         "max-bytes:uint64=9223372036854775807 period:uint32=65536 rng:link<rng-backend>",
         category="Misc",
     ),
-    DeviceType(
-        "virtio-net-pci-base", "virtio-pci", "ioeventfd:bool=on vectors:uint32=4294967295", is_abstract=True
-    ),
-    DeviceType(
-        "virtio-net-pci",
-        "virtio-net-pci-base",
-        f"{MODERN}",
-        backend="virtio-net-device",
-        category="Network",
-        alias="virtio-net",
-    ),
-    DeviceType(
-        "virtio-net-pci-transitional", "virtio-net-pci-base", backend="virtio-net-device", category="Network"
-    ),
-    DeviceType(
-        "virtio-net-pci-non-transitional",
-        "virtio-net-pci-base",
-        backend="virtio-net-device",
-        category="Network",
-    ),
+    *_on_pci("net", "Network"),
     DeviceType(
         "virtio-net-device",
         "virtio-device",

@@ -45,3 +45,11 @@ def shown(path: Path) -> bytes:
     raw = path.with_suffix(".shown")
     qemu_img("convert", "-f", "qcow2", "-O", "raw", path, raw)
     return raw.read_bytes()
+
+
+def break_bitmap(path: Path, name: str) -> None:
+    """Have a bitmap say that it was in use when the image was last written."""
+    data = bytearray(path.read_bytes())
+    at = data.rindex(name.encode()) - 24
+    data[at + 15] |= 1
+    path.write_bytes(data)

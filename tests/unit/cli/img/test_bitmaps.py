@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.images import qemu_img
-from tests.unit.cli.img.disks import UNIT, img, make
+from tests.unit.cli.img.disks import break_bitmap, img, make
 
 
 def _bitmaps(path: Path) -> list[dict[str, Any]]:
@@ -16,19 +16,11 @@ def _bitmaps(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _break(path: Path, name: bytes) -> None:
-    """Have a bitmap say that it was in use when the image was last written."""
-    data = bytearray(path.read_bytes())
-    at = data.rindex(name) - 24
-    data[at + 15] |= 1
-    path.write_bytes(data)
-
-
 def test_a_broken_bitmap_is_refused_or_skipped(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source, target = make(tmp_path / "source", 4), tmp_path / "target"
     for name in ("good-one", "broken-one"):
         assert img("bitmap", "--add", source, name) == 0
-    _break(source, b"broken-one")
+    break_bitmap(source, "broken-one")
     assert img("convert", "--bitmaps", "-O", "qcow2", source, target) == 1
     assert capfd.readouterr().err == (
         "qmpserver img: Cannot copy inconsistent bitmap 'broken-one'\n"
@@ -72,12 +64,3 @@ def test_an_action_that_fails_leaves_what_those_before_it_have_done(tmp_path: Pa
     assert [found["name"] for found in _bitmaps(path)] == ["new"]
     assert img("bitmap", "--remove-all", path) == 0
     assert _bitmaps(path) == []
-
-
-def test_dd_copies_a_part_zeroes_and_all(tmp_path: Path) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
-    data = bytes(UNIT) + b"x" * 1000 + bytes(5 * UNIT) + b"y" * 3000
-    source.write_bytes(data)
-    assert img("dd", "-f", "raw", "bs=1000", "skip=60", "count=200", f"if={source}", f"of={target}") == 0
-    expected = data[60_000:200_000]
-    assert target.read_bytes() == expected.ljust(-(-len(expected) // 512) * 512, b"\0")

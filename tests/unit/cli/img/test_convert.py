@@ -1,12 +1,20 @@
 """What the host copies by itself, and what goes through memory, make up the same image."""
 
+import asyncio
 import json
+import os
 import random
 from pathlib import Path
 
 import pytest
 
 from qmpserver.__main__ import run
+from qmpserver.cli.command_line import Given, Tool
+from qmpserver.cli.images.images import ImageName, Images
+from qmpserver.cli.img.converter import Converter, Settings
+from qmpserver.cli.img.progress import Progress
+from qmpserver.clock import ManualClock
+from qmpserver.units import NS_PER_SECOND
 from tests.images import judge, qemu_img
 
 MiB, UNIT = 1 << 20, 1 << 16
@@ -54,3 +62,44 @@ def test_compressed_clusters_and_those_that_do_not_shrink(tmp_path: Path, compre
     assert target.stat().st_size < (sum(unit[:4] not in {b"text", bytes(4)} for unit in units) + 9) * UNIT
     qemu_img("convert", "-O", "raw", target, back)
     assert back.read_bytes().rstrip(b"\0") == disk
+
+
+def test_zeroes_give_the_space_of_a_target_back_that_is_there_already(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.raw", tmp_path / "target.raw"
+    source.write_bytes(bytes(4 * MiB))
+    target.write_bytes(b"x" * 4 * MiB)
+    before = target.stat().st_blocks
+    words = ["convert", "-n", "-f", "raw", "-O", "raw", str(source), str(target)]
+    assert run("qmpserver", ["img", *words]) == 0
+    assert target.read_bytes() == bytes(4 * MiB)
+    assert target.stat().st_blocks < before
+
+
+class _PassingClock(ManualClock):
+    """A clock on which time passes while somebody sleeps, and only then."""
+
+    async def sleep(self, delay_ns: int) -> None:
+        """Turn the clock on."""
+        self.advance(delay_ns)
+
+
+def test_data_takes_the_time_that_its_rate_asks_for_and_zeroes_take_none(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.raw", tmp_path / "target.raw"
+    source.write_bytes(b"x" * 4 * MiB)
+    os.truncate(source, 8 * MiB)
+    target.write_bytes(b"")
+
+    async def main() -> int:
+        clock = _PassingClock()
+        async with Images(Given(Tool("img", "img", "convert"))) as images:
+            first = await images.open(ImageName(str(source), "raw"))
+            second = await images.open(ImageName(str(target), "raw", writable=True))
+            await second.node.truncate(8 * MiB)
+            settings = Settings(rate=MiB, is_zero=True)
+            await Converter([first.node], second.node, settings, Progress(is_wanted=False), clock).run()
+        return clock.monotonic_ns()
+
+    # The last tenth of a second's worth is under way when the rest has had its time.
+    taken_ns = asyncio.run(main())
+    assert 3.8 * NS_PER_SECOND < taken_ns <= 4 * NS_PER_SECOND
+    assert target.read_bytes() == source.read_bytes()

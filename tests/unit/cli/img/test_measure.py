@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.img.disks import UNIT, fill, img, make
+from tests.unit.cli.img.disks import UNIT, break_bitmap, fill, img, make
 
 KINDS = ("", "cluster_size=4k", "extended_l2=on", "refcount_bits=64", "compat=0.10")
 
@@ -40,3 +40,15 @@ def test_a_converted_image_is_no_larger_than_was_measured(
     told = _measured(capfd, *asked, source)
     assert img("convert", *asked, "-O", "qcow2", source, target) == 0
     assert target.stat().st_size <= told["required"] < target.stat().st_size + 12 * UNIT
+
+
+def test_a_broken_bitmap_is_not_measured_as_it_is_not_copied(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = make(tmp_path / "source", 4)
+    assert img("bitmap", "--add", source, "good-one") == 0
+    good = _measured(capfd, source)["bitmaps"]
+    assert img("bitmap", "--add", source, "broken-one") == 0
+    assert _measured(capfd, source)["bitmaps"] > good > 0
+    break_bitmap(source, "broken-one")
+    assert _measured(capfd, source)["bitmaps"] == good

@@ -73,6 +73,25 @@ def test_a_temporary_overlay_leaves_nothing_behind(
     assert "Pattern" not in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(("discard", "status"), [("unmap", 0), ("ignore", 1)])
+def test_a_temporary_overlay_takes_discards_unless_they_are_ignored(
+    tmp_path: Path, discard: str, status: int
+) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(b"a" * 65536)
+    options = ("-s", "-d", discard, "-f", "raw", str(image))
+    assert _io("discard -q 0 64k", "read -q -P 0 0 64k", options=options) == status
+
+
+def test_requests_that_were_begun_come_before_one_that_is_made_at_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    options = ("--image-opts", "driver=null-co,size=4k")
+    assert _io("aio_read 0 512", "read 512 512", options=options) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[::2] == ["read 512/512 bytes at offset 0", "read 512/512 bytes at offset 512"]
+
+
 @pytest.mark.parametrize(
     ("command", "status"),
     [

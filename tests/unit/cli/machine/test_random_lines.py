@@ -66,7 +66,7 @@ USUAL = {
     ],
     "qmp": ["none", "unix:q,server=on,wait=off", "null", "bogus"],
     "serial": ["none", "null", "chardev:c", "unix:t,server=on,wait=off", "bogus"],
-    "smp": ["2", "cpus=2,sockets=2", "4,cores=3", "0", "-1", "cpus=x", "1,maxcpus=300"],
+    "smp": ["2", "cpus=2,sockets=2", "4,cores=3", "0", "-1", "cpus=x", "1,maxcpus=300", "-0x1", "9" * 5000],
 }
 """Arguments that often make sense."""
 

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from qmpserver.driver_api.device_requests import SupportsIoctl
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.file.driver import FileDriver
+from qmpserver.drivers.host_device import cdrom
 from qmpserver.drivers.host_device.cdrom import HostCdromDriver
 from qmpserver.drivers.host_device.driver import HostDeviceDriver
 from qmpserver.drivers.raw import RawDriver
@@ -169,8 +171,14 @@ def test_a_cdrom_drive_of_the_host_reads_only_with_a_disc_and_moves_its_tray(ker
     async def main() -> None:
         driver = await HostCdromDriver.open(FileContext("/dev/null", read_only=True))
         assert not driver.find_medium()
-        with pytest.raises(OSError, match=os.strerror(errno.ENOMEDIUM)):
-            await read(driver, 0, 512)
+        data = memoryview(bytearray(512))
+        for request in (
+            driver.pread(0, data, 0),
+            driver.pwrite(0, data, 0),
+            driver.pwritev(0, [data[:256], data[256:]], 0),
+        ):
+            with pytest.raises(OSError, match=os.strerror(errno.ENOMEDIUM)):
+                await request
         kernel.answers[CDROM_DRIVE_STATUS] = 4
         assert driver.find_medium()
         assert await read(driver, 0, 512) == bytes(512)
@@ -184,6 +192,35 @@ def test_a_cdrom_drive_of_the_host_reads_only_with_a_disc_and_moves_its_tray(ker
         await driver.close()
 
     asyncio.run(main())
+
+
+class CachedDisc(HostCdromDriver):
+    """A drive whose disc the page cache holds, and takes writes for."""
+
+    def _write_in_place(self, fd: int, offset: int, buffers: Sequence[memoryview], length: int) -> int:
+        return length
+
+
+def test_what_the_page_cache_has_of_a_disc_is_not_given_once_the_disc_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = 4
+    monkeypatch.setattr(cdrom, "cdrom_status", lambda _fd: status)
+
+    async def main(name: str) -> None:
+        nonlocal status
+        driver = await CachedDisc.open(FileContext(name))
+        data = memoryview(bytearray(4096))
+        await driver.pread(0, data, 0)
+        assert driver.pread_at_once(0, data)
+        assert driver.pwrite_at_once(0, data)
+        status = 1
+        assert not driver.pread_at_once(0, data)
+        assert not driver.pwrite_at_once(0, data)
+        await driver.close()
+
+    with loop_device(tmp_path, CONTENT) as name:
+        asyncio.run(main(name))
 
 
 @pytest.mark.parametrize("direct", [False, True])

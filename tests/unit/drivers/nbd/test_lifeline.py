@@ -324,6 +324,25 @@ def test_a_server_behind_a_descriptor_that_has_a_name(play: Callable[[Body], Non
     play(body)
 
 
+def test_a_descriptor_that_is_no_socket_is_named_and_stays_the_only_one(play: Callable[[Body], None]) -> None:
+    async def body(_: Stage) -> None:
+        given = os.open(os.devnull, os.O_RDONLY)
+        context = Context({}, read_only=False, options={"server": {"type": "fd", "str": str(given)}})
+        with pytest.raises(QMPError, match=f"File descriptor '{given}' is not a socket"):
+            await NbdDriver.open(context)
+        # The lowest number that is free is the next.
+        other = os.dup(given)
+        os.close(other)
+        with pytest.raises(QMPError, match="is not a socket"):
+            await NbdDriver.open(context)
+        again = os.dup(given)
+        assert again == other
+        for fd in (given, again):
+            os.close(fd)
+
+    play(body)
+
+
 def test_who_calls_off_what_is_held_back_does_not_wait(play: Callable[[Body], None]) -> None:
     async def body(stage: Stage) -> None:
         driver = await stage.open(reconnect_delay=3600)

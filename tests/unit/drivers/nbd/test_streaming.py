@@ -18,6 +18,16 @@ from tests.unit.drivers.nbd.tiny_server import TinyServer
 SIZE = 8 << 20
 
 
+async def put_top_over(server: Server, base: TinyServer, image: Path) -> None:
+    """Add the node `base`, an export, and over it the empty image `top`."""
+    await server.create_image(str(image), "qcow2", SIZE)
+    address = {"type": "unix", "path": str(base.path)}
+    await server.execute("blockdev-add", {"driver": "nbd", "node-name": "base", "server": address})
+    file = {"driver": "file", "filename": str(image)}
+    top = {"driver": "qcow2", "node-name": "top", "file": file, "backing": "base"}
+    await server.execute("blockdev-add", top)
+
+
 async def until_it_is_back(server: Server) -> None:
     async with server.backend("base") as backend:
         while True:
@@ -45,12 +55,7 @@ def test_a_server_that_dies_under_a_stream(tmp_path: Path, on_error: str, action
     async def main() -> None:
         base.start()
         async with asyncio.timeout(20), Server() as server:
-            await server.create_image(str(tmp_path / "top"), "qcow2", SIZE)
-            address = {"type": "unix", "path": str(base.path)}
-            await server.execute("blockdev-add", {"driver": "nbd", "node-name": "base", "server": address})
-            file = {"driver": "file", "filename": str(tmp_path / "top")}
-            top = {"driver": "qcow2", "node-name": "top", "file": file, "backing": "base"}
-            await server.execute("blockdev-add", top)
+            await put_top_over(server, base, tmp_path / "top")
             server.daemon.events.subscribe(events.put_nowait)
             base.dies_of_reads = True
             await server.execute("block-stream", {"job-id": "j", "device": "top", "on-error": on_error})
@@ -118,12 +123,7 @@ def test_a_stream_from_a_sparse_base_asks_only_for_its_data(tmp_path: Path) -> N
     async def main() -> None:
         base.start()
         async with asyncio.timeout(20), Server() as server:
-            await server.create_image(str(tmp_path / "top"), "qcow2", SIZE)
-            address = {"type": "unix", "path": str(base.path)}
-            await server.execute("blockdev-add", {"driver": "nbd", "node-name": "base", "server": address})
-            file = {"driver": "file", "filename": str(tmp_path / "top")}
-            top = {"driver": "qcow2", "node-name": "top", "file": file, "backing": "base"}
-            await server.execute("blockdev-add", top)
+            await put_top_over(server, base, tmp_path / "top")
             base.answer = _tell_the_second_half_is_a_hole(base)
             await server.execute("block-stream", {"job-id": "j", "device": "top"})
             while await server.execute("query-jobs"):

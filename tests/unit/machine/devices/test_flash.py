@@ -69,6 +69,15 @@ async def test_what_is_no_firmware_is_refused(
 
 
 @waits
+async def test_flash_of_a_node_that_somebody_uses_is_not_there(make_machine: MakeMachine) -> None:
+    machine = await furnished(make_machine, code=MiB)
+    await machine.devices.add({"driver": "virtio-blk-pci", "drive": "code"}, at_start=True)
+    with pytest.raises(QMPError, match="unshared by block device"):
+        await plug_in_flash(machine.devices, machine.drives, {"pflash0": "code"})
+    assert not machine.devices.objects.has("/machine/system.flash0")
+
+
+@waits
 async def test_flash_is_named_in_one_way_only(make_machine: MakeMachine) -> None:
     machine = await furnished(make_machine, code=MiB)
     await machine.drives.add_legacy({"if": "pflash", "file": "null-co://", "format": "raw"})

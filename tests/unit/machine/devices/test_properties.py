@@ -57,7 +57,12 @@ def test_text_is_read(words: str, text: str, value: Any) -> None:
         ("p:drive", None, "Invalid parameter type for 'p', expected: string"),
         ("p:uint16", 65536, "Parameter 'p' expects uint16_t"),
         ("p:auto", "maybe", "Parameter 'p' does not accept value 'maybe'"),
-        ("p:devfn", [], "Invalid parameter type for 'p', expected: string"),
+        ("p:devfn", [], "Invalid parameter type for 'p', expected int or str"),
+        ("p:devfn", True, "Invalid parameter type for 'p', expected int or str"),
+        ("p:devfn", 1.5, "Invalid parameter type for 'p', expected: integer"),
+        ("p:devfn", 1 << 31, "Parameter 'p' expects int32_t"),
+        ("p:devfn", 256, "Parameter 'p' expects a value between -1 and 255"),
+        ("p:devfn", -2, "Parameter 'p' expects a value between -1 and 255"),
     ],
 )
 def test_json_of_a_wrong_type_is_refused(words: str, value: Any, text: str) -> None:

@@ -88,6 +88,18 @@ async def test_removing_a_controller_removes_what_is_plugged_into_it_first(
 
 
 @waits
+async def test_a_device_told_to_go_while_what_it_is_plugged_into_goes_has_gone_with_it(
+    machine: Machine, gone: list[str]
+) -> None:
+    await machine.devices.add({"driver": "scsi-hd", "drive": "n", "id": "d"})
+    async with machine.graph.lock:
+        leaving = [asyncio.create_task(machine.devices.remove(name)) for name in ("s", "d")]
+        await asyncio.sleep(0)
+    await asyncio.gather(*leaving)
+    assert sorted(gone) == [f"/machine/peripheral/{path}" for path in ("d", "s", "s/virtio-backend")]
+
+
+@waits
 async def test_a_pci_device_goes_after_the_delay_and_only_once(
     machine: Machine, clock: ManualClock, gone: list[str]
 ) -> None:
@@ -133,6 +145,8 @@ async def test_devices_on_other_buses_do_not_wait_for_the_delay(machine: Machine
 async def test_a_device_of_the_board_stays(machine: Machine) -> None:
     with pytest.raises(QMPError, match="Device 'i440FX' does not support hotplugging"):
         await machine.devices.remove("/machine/unattached/device[2]")
+    with pytest.raises(QMPError, match="Device 'qemu64-x86_64-cpu' can not be hotunplugged on this machine"):
+        await machine.devices.remove("/machine/unattached/device[0]")
     with pytest.raises(QMPError, match="/machine/peripheral is not a device"):
         await machine.devices.remove("/machine/peripheral")
     with pytest.raises(DeviceNotFound):
@@ -207,10 +221,26 @@ def test_what_is_said_of_a_type_in_vain_names_it(make_machine: MakeMachine) -> N
 
 @waits
 async def test_two_clients_who_add_the_same_id_at_once_do_not_both_succeed(machine: Machine) -> None:
-    results = await asyncio.gather(
-        machine.devices.add(disk("a", "n")), machine.devices.add(disk("a", "m")), return_exceptions=True
-    )
+    async with machine.graph.lock:
+        adding = [asyncio.create_task(machine.devices.add(disk("a", drive))) for drive in ("n", "m")]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*adding, return_exceptions=True)
     assert [isinstance(result, QMPError) for result in results] == [False, True]
+
+
+@waits
+async def test_a_device_added_while_what_it_is_plugged_into_is_told_to_go_goes_as_well(
+    machine: Machine, gone: list[str]
+) -> None:
+    async with machine.graph.lock:
+        options = {"driver": "scsi-hd", "drive": "n", "id": "d"}
+        adding = asyncio.create_task(machine.devices.add(options))
+        await asyncio.sleep(0)
+        leaving = asyncio.create_task(machine.devices.remove("s"))
+        await asyncio.sleep(0)
+    await asyncio.gather(adding, leaving)
+    assert gone[0] == "/machine/peripheral/d"
+    assert not machine.graph.find("n").parents
 
 
 @waits

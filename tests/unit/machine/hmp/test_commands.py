@@ -192,7 +192,7 @@ COMPLETED = [
     ("eject e", ["empty"]),
     ("eject -f e", ["empty"]),
     ("eject empty x", []),
-    ("drive_del ", ["empty", "node"]),
+    ("drive_del ", ["empty", "full", "node"]),
     ("set_link x o", ["off", "on"]),
     ("device_del v", ["vs"]),
     ("nonsense x", []),
@@ -208,7 +208,21 @@ def test_words_are_completed_by_what_they_stand_for(line: str, words: list[str])
         async with person() as somebody:
             await somebody.node("node")
             await somebody.type("drive_add 0 if=none,id=empty")
+            # Its node has a name that was made up, which nobody wants to type.
+            await somebody.type("drive_add 0 if=none,id=full,driver=null-co")
             await somebody.device(driver="virtio-scsi-pci", id="vs")
             assert complete(TABLES, somebody.machine, line) == words
 
     run()
+
+
+@waits
+async def test_when_one_drive_cannot_be_offered_none_is() -> None:
+    async with person() as somebody:
+        await somebody.type("drive_add 0 if=none,id=named,driver=null-co")
+        await somebody.node("n")
+        await somebody.device(driver="virtio-blk-pci", id="nameless", drive="n")
+        assert await somebody.type("nbd_server_start -a 127.0.0.1:0") == (
+            "Error: Cannot find device='' nor node-name=''\n"
+        )
+        assert await somebody.type("nbd_server_stop") == "Error: NBD server not running\n"

@@ -41,6 +41,8 @@ REFUSALS = [
     ("'ab'", "missing terminating ' character"),
     ("$eax", "unknown register"),
     ("0x10000000000000000", "number too large"),
+    ("9" * 5000, "number too large"),
+    ("(" * 5000, "expression is nested too deeply"),
 ]
 
 

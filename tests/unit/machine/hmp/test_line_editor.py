@@ -112,3 +112,12 @@ def test_a_line_is_remembered_once_and_not_for_ever() -> None:
     for number in range(100):
         history.add(str(number))
     assert history.lines == [str(number) for number in range(36, 100)]
+
+
+def test_what_is_shown_of_much_that_is_typed_comes_in_parts() -> None:
+    made = editor()
+    made.feed(b"x" * 2000 + b"\r")
+    assert made.next_line() is None
+    assert made.has_more
+    assert 64 << 10 <= len(made.take_output()) < 72 << 10
+    assert typed(made, "")[0] == ["x" * 2000]

@@ -33,6 +33,7 @@ REFUSED = [
     (r'"c\d"', "eject: block device name expected"),
     ("cd x", "invalid size"),
     ("cd 9999999999999999", "invalid size"),
+    (f"cd {'9' * 5000}", "invalid size"),
     ("cd 1 x y", "eject: extraneous characters at the end of line"),
 ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qmpserver.clock import ManualClock
+from qmpserver.errors import DeviceNotFound
 from qmpserver.machine.machine import Machine
 from qmpserver.machine.media.drive import Drive
 from qmpserver.schema.loader import load
@@ -47,8 +48,19 @@ class Bench:
         self.clock = ManualClock()
         self.machine = Machine(SCHEMA, self.clock)
         self.drives = self.machine.drives
+        self.drives.find_device = self._device
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.machine.events.subscribe(lambda event: self.events.append((event.name, event.data or {})))
+
+    def _device(self, id_or_path: str) -> FakeDevice:
+        """Find a device, none of which is in the machine's tree."""
+        for drive in self.drives:
+            if isinstance(drive.user, FakeDevice) and id_or_path in (
+                drive.user.qdev_path,
+                drive.user.qom_path,
+            ):
+                return drive.user
+        raise DeviceNotFound(f"Device '{id_or_path}' not found")
 
     async def node(self, name: str, driver: str = "null-co", **options: Any) -> Any:
         """Open a node."""

@@ -36,6 +36,35 @@ async def test_a_medium_of_a_temporary_overlay_is_written_to_nothing_that_stays(
     assert os.listdir(tmp_path) == ["image"]
 
 
+@pytest.mark.parametrize(("discard", "shown"), [("unmap", b"\0"), ("ignore", b"a"), (None, b"a")])
+@on_bench
+async def test_a_temporary_overlay_takes_discards_as_its_drive_does(
+    bench: Bench, tmp_path: Path, discard: str | None, shown: bytes
+) -> None:
+    image = str(tmp_path / "image")
+    write(image, b"a" * (1 << 20))
+    asked = {} if discard is None else {"discard": discard}
+    drive = await bench.add_legacy({"if": "none", "file": image, "format": "raw", "snapshot": "on", **asked})
+    await drive.requests.pdiscard(0, 1 << 16)
+    found = memoryview(bytearray(512))
+    await drive.requests.pread(0, found)
+    assert bytes(found) == shown * 512
+
+
+@on_bench
+async def test_an_overlay_that_cannot_be_made_leaves_no_image_open(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    image = str(tmp_path / "image")
+    write(image, b"a" * 512)
+    with pytest.raises(
+        QMPError, match=f"Could not open temporary file '{tmp_path}/none/vl[.].*': No such file"
+    ):
+        await bench.add_legacy({"if": "none", "file": image, "format": "raw", "snapshot": "on"})
+    assert not list(bench.machine.graph)
+
+
 @on_bench
 async def test_what_is_read_from_below_is_stored_where_that_is_wanted(bench: Bench, tmp_path: Path) -> None:
     base, top = str(tmp_path / "base"), str(tmp_path / "top")

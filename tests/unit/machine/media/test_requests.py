@@ -9,7 +9,7 @@ import pytest
 
 from qmpserver.machine.media import tray
 from qmpserver.machine.media.drive import Drive
-from qmpserver.machine.media.throttle_groups import limits_of
+from qmpserver.machine.media.throttle_limits import limits_of
 from qmpserver.units import NS_PER_SECOND
 from tests.unit.machine.media.fake_device import Bench, cd, on_bench
 

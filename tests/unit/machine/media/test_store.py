@@ -2,6 +2,7 @@
 
 import pytest
 
+from qmpserver.block import info
 from qmpserver.driver_api.permissions import Permission
 from qmpserver.errors import DeviceNotFound, NodeInUse, QMPError
 from qmpserver.jobs.error_policy import OnError
@@ -242,3 +243,19 @@ async def test_an_empty_drive_gets_a_node(bench: Bench) -> None:
     await bench.drives.change(drive, "r")
     assert drive.medium is not None
     assert drive.medium.node_name == "r"
+
+
+@on_bench
+async def test_a_drive_that_goes_while_the_host_is_asked_is_not_shown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.node("n")
+    drive = await bench.disk("n")
+
+    async def while_it_goes(_nodes: object) -> dict[str, int]:
+        async with bench.machine.graph.lock:
+            await bench.drives.detach(drive)
+        return {}
+
+    monkeypatch.setattr(info, "allocated_sizes", while_it_goes)
+    assert await bench.machine.block_info(flat=True) == []

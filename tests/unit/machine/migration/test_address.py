@@ -20,10 +20,13 @@ URIS: dict[str, MigrationAddress] = {
     "tcp:host:12": TcpAddress("host", "12"),
     "tcp:[::1]:12": TcpAddress("::1", "12"),
     "tcp::0": TcpAddress("", "0"),
+    "tcp:host:12,to=14,ipv4=off,ipv6": TcpAddress("host", "12", 14, use_ipv4=False, use_ipv6=True),
     "fd:x": DescriptorAddress("x"),
     "exec:cat >a": ExecAddress(("/bin/sh", "-c", "cat >a")),
     "file:a": FileAddress("a"),
     "file:a,offset=0x10": FileAddress("a", 16),
+    "file:a,offset=010": FileAddress("a", 10),
+    "file:a,offset=1k": FileAddress("a", 1024),
     "file:a,offset=1,offset=2": FileAddress("a,offset=1", 2),
 }
 ADDRESSES: list[tuple[dict[str, Any], MigrationAddress]] = [

@@ -74,6 +74,7 @@ def test_an_address_that_is_none_begins_nothing(
     [
         ("fd:nix", "File descriptor named 'nix' has not been found"),
         ("fd:999", "File descriptor '999' cannot be used: Bad file descriptor"),
+        (f"fd:{'9' * 5000}", f"File descriptor '{'9' * 5000}' cannot be used: Bad file descriptor"),
         (f"fd:{10**30}", f"File descriptor '{10**30}' cannot be used: Bad file descriptor"),
         ("file:/no/such/file", "Could not create '/no/such/file': No such file or directory"),
     ],
