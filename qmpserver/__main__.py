@@ -11,12 +11,13 @@
 Linked under the name of a QEMU tool, the program behaves as that tool.
 """
 
+import gc
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from qmpserver.cli.doors import DOORS, help_text, word_of
+from qmpserver.cli.doors import DOORS, Door, help_text, word_of
 from qmpserver.lazily import put_off
 
 
@@ -42,9 +43,8 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: '{word}' is not a command (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
         return 1
     # A short run may never use them.  dataclasses imports inspect only for classes that have no docstring.
-    put_off("asyncio", "ctypes", "inspect", "json", "logging")
-    main = importlib.import_module(door.module).main
-    status: int = main(program, words)
+    put_off("asyncio", "asyncio.sslproto", "ctypes", "inspect", "json", "logging", "ssl")
+    status: int = _main_of(door)(program, words)
     return status
 
 
@@ -52,6 +52,16 @@ def _door(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     if words and not words[0].startswith("-"):
         return words[0], words[1:]
     return "daemon", words
+
+
+def _main_of(door: Door) -> Callable[[str, Sequence[str]], int]:
+    # Nearly all that is loaded stays to the end; looking through it for garbage is time lost.
+    gc.disable()
+    try:
+        main: Callable[[str, Sequence[str]], int] = importlib.import_module(door.module).main
+    finally:
+        gc.enable()
+    return main
 
 
 def _complete_standard_streams() -> None:
@@ -83,6 +93,9 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
         raise
+    finally:
+        # What is left goes with the process, and need not be looked through for garbage.
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """Carry what happened from whoever saw it to whoever listens."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qmpserver.clock import Clock
 
 Listener = Callable[["Event"], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened, as the wire tells it.
 
     Attributes:

@@ -6,10 +6,11 @@ MAX_SIZE = (1 << 63) - 1
 """The largest size or offset in bytes."""
 
 _SHIFTS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
-_SIZE = re.compile(r"\s*\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([bkmgtpe]?)\Z", re.IGNORECASE)
-_NEGATIVE_SIZE = re.compile(r"\s*-(?:[0-9]+|\.[0-9]+)\Z")
-_HEXADECIMAL = re.compile(r"\s*\+?0x([0-9a-f]+)\Z", re.IGNORECASE)
-_INTEGER = re.compile(r"\s*([+-]?)(?:0x([0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))\Z", re.IGNORECASE)
+# `re` compiles these when they are first used, which in many a short run is never.
+_SIZE = r"(?i)\s*\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([bkmgtpe]?)\Z"
+_NEGATIVE_SIZE = r"\s*-(?:[0-9]+|\.[0-9]+)\Z"
+_HEXADECIMAL = r"(?i)\s*\+?0x([0-9a-f]+)\Z"
+_INTEGER = r"(?i)\s*([+-]?)(?:0x([0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))\Z"
 
 _MOST_DIGITS = 40
 """Further digits make no difference: the number is larger than any that is allowed."""
@@ -21,11 +22,11 @@ def parse_size(text: str) -> int | None:
     Returns:
         The bytes, possibly more than :data:`MAX_SIZE`; -1 for any negative number; None for no number.
     """
-    if _NEGATIVE_SIZE.match(text) is not None:
+    if re.match(_NEGATIVE_SIZE, text) is not None:
         return -1
-    if (found := _HEXADECIMAL.match(text)) is not None:
+    if (found := re.match(_HEXADECIMAL, text)) is not None:
         return int(found[1], 16)
-    if (found := _SIZE.match(text)) is None:
+    if (found := re.match(_SIZE, text)) is None:
         return None
     number, unit = found[1], found[2].lower()
     whole, _, fraction = number.partition(".")
@@ -38,7 +39,7 @@ def parse_size(text: str) -> int | None:
 
 def integer(text: str) -> int | None:
     """Return a whole number in C's notation, or None; of a very large one only that it is that."""
-    found = _INTEGER.match(text)
+    found = re.match(_INTEGER, text)
     if found is None:
         return None
     sign, hexadecimal, octal, digits = found.groups()

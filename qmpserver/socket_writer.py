@@ -5,7 +5,11 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
+
+from qmpserver.file_range import FileRange
+from qmpserver.sent_files import SentFiles
 
 MAX_PIECES: Final = 512
 """Pieces handed to the kernel by one call."""
@@ -16,7 +20,8 @@ _JOINED: Final = 4096
 BLOCKED: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What a socket that does not block raises when there is nothing to read, or no room to write."""
 
-Piece = bytes | bytearray | memoryview
+Piece = bytes | bytearray | memoryview | FileRange
+"""What is sent; ranges of files only over UNIX sockets, and unencrypted."""
 
 
 class SocketWriter:
@@ -43,7 +48,8 @@ class SocketWriter:
         self._on_drained = on_drained
         self._on_lost = on_lost
         self._on_sent = on_sent
-        self._pieces: deque[memoryview] = deque()
+        self._pieces: deque[memoryview | FileRange] = deque()
+        self._sent_files = SentFiles(self._fd)
         self._is_watching = False
         self._is_closed = False
 
@@ -54,24 +60,31 @@ class SocketWriter:
 
     def send(self, pieces: Sequence[Piece]) -> None:
         """Send pieces one after the other; their memory stays lent until the socket has taken them."""
+        self._pieces.extend([_as_held(piece) for piece in _join(pieces) if piece])
         if self._is_closed:
-            return
-        self._pieces.extend([memoryview(piece) for piece in _join(pieces) if piece])
-        if not self._is_watching:
+            self._forget()
+        elif not self._is_watching:
             self._write()
 
     def close(self) -> None:
         """Forget what has not been sent.  The socket must still be open."""
         self._is_closed = True
-        self._pieces.clear()
+        self._forget()
         if self._is_watching:
             self._is_watching = False
             self._loop.remove_writer(self._fd)
 
+    def _forget(self) -> None:
+        for piece in self._pieces:
+            if isinstance(piece, FileRange):
+                piece.release()
+        self._pieces.clear()
+        self._sent_files.close()
+
     def _write(self) -> None:
         try:
             while self._pieces:
-                self._consume(self._transmit())
+                self._write_some()
         except BLOCKED:
             if not self._is_watching:
                 self._is_watching = True
@@ -87,23 +100,49 @@ class SocketWriter:
             self._loop.remove_writer(self._fd)
             self._on_drained()
 
-    def _transmit(self) -> int:
-        if len(self._pieces) == 1 or self._is_encrypted:
-            return self._socket.send(self._pieces[0])
-        return self._socket.sendmsg([self._pieces[at] for at in range(min(len(self._pieces), MAX_PIECES))])
+    def _write_some(self) -> None:
+        first = self._pieces[0]
+        if isinstance(first, FileRange):
+            self._sent_files.note(first.send(self._fd))
+            if not first:
+                self._pieces.popleft()
+                self._sent_files.hold(first)
+        elif len(self._pieces) == 1 or self._is_encrypted:
+            self._consume([first], self._socket.send(first))
+        else:
+            pieces = self._in_memory()
+            self._consume(pieces, self._socket.sendmsg(pieces))
 
-    def _consume(self, sent: int) -> None:
-        while sent:
-            first = self._pieces[0]
-            if sent < len(first):
-                self._pieces[0] = first[sent:]
+    def _in_memory(self) -> list[memoryview]:
+        """Return the first pieces, up to one that lies in a file."""
+        found: list[memoryview] = []
+        for piece in islice(self._pieces, MAX_PIECES):
+            if isinstance(piece, FileRange):
+                break
+            found.append(piece)
+        return found
+
+    def _consume(self, pieces: Sequence[memoryview], sent: int) -> None:
+        """Take note of how many bytes of the first pieces have been sent."""
+        self._sent_files.note(sent)
+        for piece in pieces:
+            if sent < len(piece):
+                self._pieces[0] = piece[sent:]
                 return
-            sent -= len(first)
+            sent -= len(piece)
             self._pieces.popleft()
             if self._on_sent is not None:
-                self._on_sent(first)
+                self._on_sent(piece)
+
+
+def _as_held(piece: Piece) -> memoryview | FileRange:
+    return piece if isinstance(piece, FileRange) else memoryview(piece)
 
 
 def _join(pieces: Sequence[Piece]) -> Sequence[Piece]:
     """Return several short pieces as one."""
-    return (b"".join(pieces),) if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED else pieces
+    if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
+        memory = [piece for piece in pieces if not isinstance(piece, FileRange)]
+        if len(memory) == len(pieces):
+            return (b"".join(memory),)
+    return pieces

@@ -5,6 +5,8 @@ ordinary is left to :mod:`reading` and :mod:`writing`, which do the same step by
 """
 
 from qmpserver.block.view import NodeView
+from qmpserver.driver_api.driver import MappingDriver
+from qmpserver.file_range import FileRange
 
 
 def read(node: NodeView, offset: int, into: memoryview) -> bool:
@@ -27,6 +29,33 @@ def read(node: NodeView, offset: int, into: memoryview) -> bool:
     return mapping.child.pread_at_once(mapping.offset, into)
 
 
+def find(node: NodeView, offset: int, length: int) -> FileRange | None:
+    """Return where a range of `node` lies in a file of the host; see :meth:`BlockDriver.find_in_memory`.
+
+    Args:
+        node: What has it; no one holds it still.
+        offset: First byte.
+        length: Bytes, within the node's size.
+    """
+    if node.requests.must_wait:
+        return None
+    driver = node.mapping
+    if driver is None:
+        return node.driver.find_in_memory(offset, length)
+    mapping = driver.map_at_once(offset, length)
+    if mapping is None or mapping.length < length or mapping.child is None:
+        return None
+    end_of_promise = driver.promise_place()
+    if end_of_promise is None:
+        return None
+    found = mapping.child.find_in_memory(mapping.offset, length)
+    if found is None:
+        end_of_promise()
+    else:
+        found.also_release(end_of_promise)
+    return found
+
+
 def write(node: NodeView, offset: int, data: memoryview) -> bool:
     """Store `data` in `node`, and say whether it is stored.
 
@@ -47,9 +76,27 @@ def write(node: NodeView, offset: int, data: memoryview) -> bool:
         is_stored = node.driver.pwrite_at_once(offset, data)
     else:
         mapping = driver.map_at_once(offset, length)
-        if mapping is None or not mapping.in_place or mapping.length < length or mapping.child is None:
+        if mapping is None:
+            is_stored = _store_in_new_room(driver, offset, data)
+        elif not mapping.in_place or mapping.length < length or mapping.child is None:
             return False
-        is_stored = mapping.child.pwrite_at_once(mapping.offset, data)
+        else:
+            is_stored = mapping.child.pwrite_at_once(mapping.offset, data)
     if is_stored:
         node.note_written(offset, length)
     return is_stored
+
+
+def _store_in_new_room(driver: MappingDriver, offset: int, data: memoryview) -> bool:
+    """Store what begins to fill something blank, and say whether it is stored."""
+    length = len(data)
+    if length > driver.cluster_size // 2:
+        # Of what is stored for the most part the rest is better stored as well.
+        return False
+    room = driver.room_at_once(offset, length)
+    if room is None:
+        return False
+    if not room.child.pwrite_at_once(room.host_offset + offset - room.offset, data):
+        return False
+    driver.take_at_once(room)
+    return True

@@ -10,6 +10,7 @@ from qmpserver.block.node import Edge, Node
 from qmpserver.block.permissions import permission_words
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.errors import QMPError
+from qmpserver.file_range import FileRange
 
 
 class BlockBackend:
@@ -138,6 +139,14 @@ class BlockBackend:
         root = self.root
         assert root is not None
         return 0 <= offset <= root.size - len(into) and root.node.pread_at_once(offset, into)
+
+    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+        """Return where a range lies in a file of the host, if it stays there and is in memory; the caller releases it."""
+        root = self.root
+        assert root is not None
+        if not 0 <= offset <= root.size - length:
+            return None
+        return root.node.find_in_memory(offset, length)
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, call :meth:`pwrite`."""

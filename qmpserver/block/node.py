@@ -30,6 +30,7 @@ from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Per
 from qmpserver.driver_api.point_in_time import PointInTime, SupportsPointInTime
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.file_range import FileRange
 from qmpserver.units import SECTOR_SIZE, align_up
 
 
@@ -153,9 +154,17 @@ class Edge:
         """Fill `into` if that takes no waiting, and say whether it is filled."""
         return self.node.pread_at_once(offset, into)
 
+    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+        """Return where the range lies in a file of the host, if it stays there and is in memory."""
+        return self.node.find_in_memory(offset, length)
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored."""
         return self.node.pwrite_at_once(offset, data)
+
+    def set_aside(self, offset: int, length: int) -> None:
+        """Set room aside for a range that will be written, if that takes no waiting."""
+        self.node.driver.set_aside(offset, length)
 
     def pwritev(
         self, offset: int, buffers: Sequence[memoryview], flags: int = 0
@@ -383,6 +392,13 @@ class Node:
         If not, some of it may be: :meth:`pread` is to be called for all of it.
         """
         return not self._gate.closed and at_once.read(self, offset, into)
+
+    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+        """Return where a range within the node's size lies in a file of the host, if it stays there and is in memory.
+
+        Whoever is given one releases it.
+        """
+        return None if self._gate.closed else at_once.find(self, offset, length)
 
     # Those that change something hand on one coroutine, so that sharing their frame costs no further one.
 

@@ -353,7 +353,7 @@ class Opener:
             await self._open_child(spec, {spec.name: wanted}, opening, made)
             return
         for index, one in enumerate(wanted):
-            child = replace(spec, name=f"{spec.name}.{index}", is_list=False)
+            child = spec._replace(name=f"{spec.name}.{index}", is_list=False)
             await self._open_child(child, {child.name: one}, opening, made)
 
     async def _open_child(

@@ -26,7 +26,7 @@ OpenNamed = Callable[["Opening", ChildSpec, str], Awaitable[None]]
 """Opens a file that an image names as a child of the node in the making."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Opening:
     """A node in the making: what its driver is shown, and until it exists the user of its children."""
 

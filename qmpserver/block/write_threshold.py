@@ -7,7 +7,7 @@ Exceeded = Callable[[int, int], None]
 """Called with the threshold and by how many bytes it is exceeded."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WriteThreshold:
     """A byte offset, and whom to tell of the first request that ends beyond it.
 

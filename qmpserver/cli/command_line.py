@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from qmpserver.cli.reports import Reporter
 from qmpserver.options.getopt import STRAY, OptionTable, split
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """The program as it was called.
 
     Attributes:
@@ -49,7 +48,7 @@ class Answer(Exception):
     """End the subcommand with a text that was asked for."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Given:
     """What stood on the command line.
 

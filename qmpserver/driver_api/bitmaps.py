@@ -1,8 +1,7 @@
 """What the engine and a format that stores dirty bitmaps know of each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class BitRow(Protocol):
@@ -25,8 +24,7 @@ class BitRow(Protocol):
         """Return the first bit of a range that is set, or that is clear; None when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBitmap:
+class StoredBitmap(NamedTuple):
     """A bitmap in an image, without its content.
 
     Attributes:

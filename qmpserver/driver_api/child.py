@@ -7,6 +7,7 @@ from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.file_range import FileRange
 
 
 class BlockChild(Protocol):
@@ -61,8 +62,14 @@ class BlockChild(Protocol):
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         """Fill `into` if that takes no waiting, and say whether it is filled; if not, some of it may be."""
 
+    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+        """Return where the range lies in a file of the host; see :meth:`BlockDriver.find_in_memory`."""
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, some of it may be."""
+
+    def set_aside(self, offset: int, length: int) -> None:
+        """Set room aside for a range that will be written, if that takes no waiting.  A hint, which changes nothing else."""
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
         """Store buffers, one behind the other, from `offset` on."""

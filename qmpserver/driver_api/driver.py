@@ -9,8 +9,8 @@ OSError, which the engine words with the file's name.
 import errno
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as ReadOnlyDict
-from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
@@ -21,6 +21,7 @@ from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.file_range import FileRange
 
 
 def not_supported() -> OSError:
@@ -170,12 +171,22 @@ class BlockDriver(ABC):
         """
         return False
 
+    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+        """Return where a range lies in a file of the host, if that has all of it in memory.
+
+        Nothing else comes to lie there until whoever is given it releases it.
+        """
+        return None
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, `pwrite` is called for all of it.
 
         A driver with a debug hook never does, nor does one whose requests have to be aligned.
         """
         return False
+
+    def set_aside(self, offset: int, length: int) -> None:
+        """Set room aside for a range that will be written, if that takes no waiting.  A hint, which changes nothing else."""
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
         """Store buffers, one behind the other, from `offset` on.  A driver that need not join them does better."""
@@ -261,6 +272,24 @@ class MappingDriver(BlockDriver):
 
     def map_at_once(self, offset: int, length: int) -> Mapping | None:
         """Say what `map` says, or None where that is not known without waiting or is not simple."""
+        return None
+
+    def room_at_once(self, offset: int, length: int) -> Allocation | None:
+        """Return room for a part of what is blank, that reads as zeroes as that does; None where it is not so simple.
+
+        Nothing is reserved: the room is the caller's only if he calls :meth:`take_at_once` before anything else happens.
+        """
+        return None
+
+    def take_at_once(self, room: Allocation) -> None:
+        """Make room that :meth:`room_at_once` has just returned what its range maps to."""
+        raise not_supported()
+
+    def promise_place(self) -> Callable[[], object] | None:
+        """Promise that nothing else comes to lie where the image's data does now, until what is returned is called.
+
+        None when that cannot be promised now.  Data may be overwritten where it lies all the same.
+        """
         return None
 
     async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:

@@ -1,11 +1,10 @@
 """State what a driver asks of the requests it is given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Sizes in bytes; the engine splits, pads and aligns requests to them.
 
     Attributes:

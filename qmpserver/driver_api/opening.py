@@ -1,8 +1,7 @@
 """Describe what the engine hands a driver that opens an image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.permissions import ChildRole
@@ -10,8 +9,7 @@ from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 from qmpserver.driver_api.surroundings import Surroundings
 
 
-@dataclass(frozen=True, slots=True)
-class ChildSpec:
+class ChildSpec(NamedTuple):
     """A child that a driver takes from its options.
 
     Attributes:

@@ -1,8 +1,7 @@
 """Say what a driver finds around it beyond the nodes: the time, the objects, who listens."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qmpserver.clock import Clock, SystemClock
 from qmpserver.driver_api.secrets import SecretSource, no_secrets
@@ -36,8 +35,7 @@ def no_named_fds(name: str) -> int:
     raise no_such_fd(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What the server lends its drivers.
 
     Attributes:
@@ -49,9 +47,9 @@ class Surroundings:
         emit: Tells clients of an event, by its name and data.
     """
 
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = SystemClock()
     secret: SecretSource = no_secrets
-    throttle_group: "Callable[[str], ThrottleGroup]" = _no_group
-    tls_client: "Callable[[str], ssl.SSLContext]" = _no_credentials
+    throttle_group: Callable[[str], "ThrottleGroup"] = _no_group
+    tls_client: Callable[[str], "ssl.SSLContext"] = _no_credentials
     claim_fd: Callable[[str], int] = no_named_fds
     emit: Callable[[str, dict[str, Any]], None] = lambda _name, _data: None

@@ -8,7 +8,6 @@ Source: the Linux kernel's documentation of dm-log-writes, "Log Ordering" and "L
 
 import enum
 import struct
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.child import BlockChild
@@ -175,7 +174,7 @@ class BlkLogWritesDriver(FilterDriver):
     def limits(self) -> Limits:
         """The log counts in sectors of its own."""
         limits = merged_limits(self._file, self._log_child)
-        return replace(limits, request_alignment=self._log.sector_size)
+        return limits._replace(request_alignment=self._log.sector_size)
 
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         """Store `data`, and log it."""

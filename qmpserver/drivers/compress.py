@@ -1,6 +1,5 @@
 """The `compress` filter: what is written is stored compressed, cluster by cluster."""
 
-from dataclasses import replace
 from typing import ClassVar, Self
 
 from qmpserver.driver_api.flags import WRITE_COMPRESSED
@@ -34,7 +33,7 @@ class CompressDriver(FilterDriver):
     @property
     def limits(self) -> Limits:
         """Whole clusters only."""
-        return replace(super().limits, request_alignment=self._file.cluster_size)
+        return super().limits._replace(request_alignment=self._file.cluster_size)
 
     async def pwrite(self, offset: int, data: memoryview, flags: int) -> None:
         """Store `data` compressed."""

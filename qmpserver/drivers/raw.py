@@ -4,6 +4,7 @@ Options: `offset` and `size`, in bytes, of the window.  There is no metadata.
 """
 
 import errno
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api import flags as request_flags
@@ -125,6 +126,10 @@ class RawDriver(MappingDriver):
         """Say where the range lies."""
         return Mapping(MappingKind.DATA, length, self._file, offset + self._offset, in_place=True)
 
+    def promise_place(self) -> Callable[[], object]:
+        """Promise what is always so."""
+        return _nothing
+
     async def allocate(self, offset: int, length: int) -> Allocation:
         """Refuse: there is always room already.  The engine never asks."""
         raise not_supported()
@@ -203,3 +208,7 @@ def _check_window(file_size: int, offset: int, size: int | None) -> None:
         )
     if not is_aligned(size, SECTOR_SIZE):
         raise QMPError("Specified size is not multiple of 512")
+
+
+def _nothing() -> None:
+    """Do nothing at the end of a promise that is kept anyway."""

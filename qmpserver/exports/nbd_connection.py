@@ -261,7 +261,9 @@ class NbdConnection:
             self._deadline.cancel()
         self._export = export
         export.enter(self)
-        self._server = RequestServer(export, negotiated)
+        # Of other sockets it is not known when somebody has read what they have taken; and TLS needs it in memory.
+        sends_files = self._socket.family == socket.AF_UNIX and not isinstance(self._socket, ssl.SSLSocket)
+        self._server = RequestServer(export, negotiated, sends_files=sends_files)
         self._input = RequestBuffer(negotiated.mode, leftover)
 
     def _start_tls(self) -> None:

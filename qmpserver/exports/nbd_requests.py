@@ -17,9 +17,10 @@ from qmpserver.nbd import wire
 from qmpserver.nbd.constants import Command, CommandFlag, Error, error_of
 from qmpserver.nbd.server_handshake import HeaderMode, Negotiated
 from qmpserver.nbd.server_requests import ReplyWriter, Request, problem_of
+from qmpserver.socket_writer import Piece
 from qmpserver.units import KiB
 
-Reply = list[bytes | bytearray | memoryview]
+Reply = list[Piece]
 """Pieces to be sent one after the other."""
 
 SPARSE_READ: Final = 64 * KiB
@@ -32,12 +33,14 @@ class RequestServer:
     Args:
         export: What it uses.
         negotiated: How replies are written.
+        sends_files: Whether what lies in a file may be sent from there.
     """
 
-    def __init__(self, export: NbdExport, negotiated: Negotiated) -> None:
+    def __init__(self, export: NbdExport, negotiated: Negotiated, *, sends_files: bool) -> None:
         self._export = export
         self._backend = export.backend
         self._writer = ReplyWriter(negotiated.mode)
+        self._sends_files = sends_files
         self._is_structured = negotiated.mode is not HeaderMode.SIMPLE
         self._size = negotiated.export.size
         self._contexts: dict[int, Context] = export.contexts(negotiated.contexts)
@@ -77,7 +80,8 @@ class RequestServer:
     def serve_at_once(self, request: Request) -> Reply | None:
         """Carry out a request that nothing forbids if it need not wait, and return its reply; else None."""
         if request.command == _READ:
-            return self._read_at_once(request)
+            is_short = request.length < SPARSE_READ
+            return self._read_at_once(request) if is_short else self._send_file(request)
         if request.command != _WRITE or self._write_flags(request):
             return None
         if not self._backend.pwrite_at_once(request.offset, request.data):
@@ -87,7 +91,7 @@ class RequestServer:
 
     def _read_at_once(self, request: Request) -> Reply | None:
         length = request.length
-        if not 0 < length < SPARSE_READ:
+        if not length:
             return None
         header = self._writer.read_header(request)
         start = len(header)
@@ -97,6 +101,18 @@ class RequestServer:
             return [buffer]
         recycling.give_back(buffer)
         return None
+
+    def _send_file(self, request: Request) -> Reply | None:
+        """Send a long range from the file where it lies, unless it may be one that need not be sent."""
+        if not self._sends_files:
+            return None
+        data = self._backend.find_in_memory(request.offset, request.length)
+        if data is None:
+            return None
+        if self._is_structured and not request.flags & _DF and data.may_be_zeroes():
+            data.release()
+            return None
+        return [self._writer.read_header(request), data]
 
     async def serve(self, request: Request) -> Reply:
         """Carry out a request that nothing forbids, and return its reply, whatever becomes of it."""

@@ -6,7 +6,7 @@ program takes operands.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 STRAY = ""
 """The name of a word that is no option."""
@@ -16,8 +16,7 @@ class UsageError(Exception):
     """Report an option that does not exist, or is used wrongly, in one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class OptionTable:
+class OptionTable(NamedTuple):
     """The options of a program.
 
     Attributes:
@@ -33,8 +32,7 @@ class OptionTable:
     negative_operand: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One option as given.
 
     Attributes:

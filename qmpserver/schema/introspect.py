@@ -4,12 +4,12 @@ from typing import Any, assert_never
 
 from qmpserver.schema.model import Schema
 from qmpserver.schema.qapi import (
+    NO_NOTES,
     Alternate,
     Array,
     Enum,
     Kind,
     Member,
-    Notes,
     Scalar,
     Struct,
     Type,
@@ -28,7 +28,7 @@ _BUILTINS = {
 }
 """QAPI's name of each scalar, and how JSON writes it.  Integers of all widths are one type."""
 
-_EMPTY = Struct("", Notes())
+_EMPTY = Struct("", NO_NOTES)
 
 
 def query_qmp_schema(schema: Schema) -> list[Info]:

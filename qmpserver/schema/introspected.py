@@ -10,7 +10,19 @@ from functools import cached_property
 from typing import Any
 
 from qmpserver.schema.model import Command, Event
-from qmpserver.schema.qapi import Alternate, Array, Enum, Kind, Member, Notes, Scalar, Struct, Type, Union
+from qmpserver.schema.qapi import (
+    NO_NOTES,
+    Alternate,
+    Array,
+    Enum,
+    Kind,
+    Member,
+    Notes,
+    Scalar,
+    Struct,
+    Type,
+    Union,
+)
 
 Info = Mapping[str, Any]
 
@@ -32,7 +44,6 @@ _CLASSES: Mapping[str, tuple[type, ...]] = {
 }
 """What a kind of entity is made into."""
 
-_NO_NOTES = Notes()
 _NO_EVENTS: Mapping[str, Event] = {}
 
 
@@ -65,7 +76,7 @@ class IntrospectedMessage(ABC):
     def arguments(self) -> Struct | Union:
         """The type of a command's arguments, or of an event's data."""
         described = self._types.make(self._info["arg-type"], self._lender())
-        return described if isinstance(described, Struct | Union) else Struct("", _NO_NOTES)
+        return described if isinstance(described, Struct | Union) else Struct("", NO_NOTES)
 
 
 class IntrospectedCommand(IntrospectedMessage):
@@ -188,7 +199,7 @@ class _Types:
 
     def _member(self, info: Info, known: Member | None) -> Member:
         described = self.make(info["type"], known.type if known else None)
-        notes = _noted(info, known.notes if known else _NO_NOTES)
+        notes = _noted(info, known.notes if known else NO_NOTES)
         return Member(info["name"], described, "default" not in info, notes, known.names if known else "")
 
 
@@ -200,7 +211,7 @@ def _enum(info: Info, known: Enum | None) -> Enum:
     return Enum(
         name,
         notes,
-        {member["name"]: _noted(member, like.get(member["name"], _NO_NOTES)) for member in members},
+        {member["name"]: _noted(member, like.get(member["name"], NO_NOTES)) for member in members},
     )
 
 
@@ -210,4 +221,4 @@ def _noted(info: Info, known: Notes) -> Notes:
 
 
 def _words(known: Enum | Struct | Union | Alternate | None) -> tuple[str, Notes]:
-    return (known.name, known.notes) if known else ("", _NO_NOTES)
+    return (known.name, known.notes) if known else ("", NO_NOTES)

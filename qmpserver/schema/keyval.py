@@ -24,10 +24,11 @@ _BOOLEANS = {
     **dict.fromkeys(("on", "yes", "true", "y"), True),
     **dict.fromkeys(("off", "no", "false", "n"), False),
 }
-_INTEGER = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)\Z")
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
-_SIZE = re.compile(r"\s*([0-9]*)(?:\.([0-9]*))?([BKMGTPE]?)\Z", re.IGNORECASE)
-_HEX_SIZE = re.compile(r"\s*0[xX][0-9a-fA-F]+\Z")
+# `re` compiles these when they are first used, which in many a short run is never.
+_INTEGER = r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)\Z"
+_NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z"
+_SIZE = r"(?i)\s*([0-9]*)(?:\.([0-9]*))?([BKMGTPE]?)\Z"
+_HEX_SIZE = r"\s*0[xX][0-9a-fA-F]+\Z"
 
 
 def convert(wanted: Type, value: Any) -> Any:
@@ -151,7 +152,7 @@ def parse_integer(text: str, width: IntFormat) -> int | None:
 
     QEMU: a negative number is taken for the unsigned one with the same bits.
     """
-    match = _INTEGER.match(text)
+    match = re.match(_INTEGER, text)
     if match is None:
         return None
     sign, digits = match.groups()
@@ -170,10 +171,10 @@ def parse_integer(text: str, width: IntFormat) -> int | None:
 
 def parse_size(text: str) -> int | None:
     """Read a size in bytes with an optional suffix of B, K, M, G, T, P or E (powers of 1024)."""
-    if _HEX_SIZE.match(text):
+    if re.match(_HEX_SIZE, text):
         value = int(text, 16)
     else:
-        match = _SIZE.match(text)
+        match = re.match(_SIZE, text)
         if match is None or not (match[1] or match[2]):
             return None
         whole, fraction, suffix = match[1] or "0", match[2] or "0", match[3].upper() or "B"
@@ -187,7 +188,7 @@ def parse_size(text: str) -> int | None:
 
 
 def _parse_number(text: str) -> float | None:
-    return float(text) if _NUMBER.match(text) else None
+    return float(text) if re.match(_NUMBER, text) else None
 
 
 _PARSERS: dict[Kind, tuple[Callable[[str], Any], str]] = {

@@ -1,7 +1,6 @@
 """Read the schema documents."""
 
 import errno
-import glob
 import json
 import os
 from typing import TYPE_CHECKING
@@ -45,10 +44,10 @@ def load(folder: "Path | str | None" = None, *, with_machine: bool = False) -> S
 
 def _read(folder: str, prefix: str) -> dict[str, Definition]:
     documents: dict[str, Definition] = {}
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json"))):
-        subject = os.path.basename(path).removesuffix(".json")
-        if subject != _DIALECT:
-            with open(path, "rb") as file:
+    for name in sorted(os.listdir(folder)):
+        subject, suffix = os.path.splitext(name)
+        if suffix == ".json" and subject != _DIALECT:
+            with open(os.path.join(folder, name), "rb") as file:
                 # To import orjson takes longer than it would save here.
                 documents[prefix + subject] = json.loads(file.read())
     if not documents:

@@ -8,9 +8,9 @@ from qmpserver.errors import ParameterError
 from qmpserver.schema import conform, keyval
 from qmpserver.schema.builder import Definition, TypeBuilder, notes
 from qmpserver.schema.check import Checks, python_name
-from qmpserver.schema.qapi import Enum, Notes, Struct, Type, Union
+from qmpserver.schema.qapi import NO_NOTES, Enum, Struct, Type, Union
 
-NO_MEMBERS = Struct("", Notes())
+NO_MEMBERS = Struct("", NO_NOTES)
 """The type of arguments, data and replies of which nothing is said."""
 
 BOXED = "options"

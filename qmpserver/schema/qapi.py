@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum as Choices
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 
 class Kind(Choices):
@@ -48,8 +48,7 @@ class IntFormat(Choices):
         return 0, (1 << self.bits) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(NamedTuple):
     """What a document says about a thing, besides its structure.
 
     Attributes:
@@ -63,7 +62,10 @@ class Notes:
     features: tuple[str, ...] = ()
 
 
-@dataclass(eq=False, slots=True)
+NO_NOTES: Final = Notes()
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Scalar:
     """A type without structure.
 
@@ -76,7 +78,7 @@ class Scalar:
     format: IntFormat = IntFormat.INT64
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Enum:
     """A closed set of strings.
 
@@ -90,14 +92,14 @@ class Enum:
     values: dict[str, Notes]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Array:
     """A list of values of one type."""
 
     element: "Type"
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Member:
     """A member of a struct or union.
 
@@ -109,11 +111,11 @@ class Member:
     name: str
     type: "Type"
     required: bool
-    notes: Notes = Notes()
+    notes: Notes = NO_NOTES
     names: str = ""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Struct:
     """A set of members.
 
@@ -129,7 +131,7 @@ class Struct:
     is_open: bool = False
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Union:
     """A struct with further members, which the value of one of its own decides.
 
@@ -161,7 +163,7 @@ class Union:
         return tag_type.values
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Alternate:
     """One of several types, told apart by how JSON writes them.
 

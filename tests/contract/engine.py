@@ -78,6 +78,12 @@ class MemoryFile:
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         return False
 
+    def find_in_memory(self, offset: int, length: int) -> None:
+        return None
+
+    def set_aside(self, offset: int, length: int) -> None:
+        return None
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         return False
 

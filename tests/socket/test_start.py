@@ -23,6 +23,7 @@ PACKAGES = frozenset(("cryptography", "numpy", "structlog"))
 
 NEVER_BY_TOOLS = PACKAGES | {
     "_ctypes",
+    "_ssl",
     "asyncio.events",
     "dis",  # what `inspect` is made of
     "logging.handlers",
@@ -39,7 +40,6 @@ NEVER_BY_TOOLS = PACKAGES | {
     "qmpserver.throttling",
     "random",
     "socket",
-    "ssl",
     "subprocess",
     "traceback",
     "uvloop",
@@ -113,10 +113,17 @@ def test_to_tell_its_version_takes_none_of_the_house(words: list[str], tmp_path:
 def test_to_look_at_an_image_takes_no_event_loop_and_none_of_the_extras(
     command: str, spared: frozenset[str], tmp_path: Path
 ) -> None:
-    make_qcow2(tmp_path / "image.qcow2", "64M")
+    make_qcow2(tmp_path / "image.qcow2", "64M", preallocation="metadata")
     seen = loaded("img", command, "image.qcow2", folder=tmp_path)
     assert "qmpserver.drivers.qcow2.driver" in seen
     assert sorted(seen & (NEVER_BY_TOOLS | DRIVERS | spared)) == []
+
+
+def test_to_write_an_image_takes_neither_tls_nor_ciphers(tmp_path: Path) -> None:
+    (tmp_path / "image.raw").write_bytes(bytes(range(256)) * 4096)
+    seen = loaded("img", "convert", "-f", "raw", "-O", "qcow2", "image.raw", "image.qcow2", folder=tmp_path)
+    assert "qmpserver.drivers.qcow2.create" in seen
+    assert sorted(seen & (PACKAGES | {"_ssl", "qmpserver.crypto", "qmpserver.drivers.encryption"})) == []
 
 
 def test_a_daemon_greets_before_it_loads_what_only_commands_need(tmp_path: Path) -> None:

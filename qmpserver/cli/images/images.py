@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from types import MappingProxyType, TracebackType
+from typing import Any, NamedTuple, Self
 
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
@@ -20,12 +19,11 @@ from qmpserver.options.cache_modes import MODES, WRITEBACK, CacheMode
 from qmpserver.options.protocols import name_protocols
 from qmpserver.schema.loader import load
 
-_UNEXPECTED = re.compile(r"Parameter '(?:.*\.)?([^'.]*)' is unexpected")
-_NO_DRIVER = re.compile(r"Parameter '(?:.*\.)?driver' does not accept value '(.*)'")
+_UNEXPECTED = r"Parameter '(?:.*\.)?([^'.]*)' is unexpected"
+_NO_DRIVER = r"Parameter '(?:.*\.)?driver' does not accept value '(.*)'"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageName:
+class ImageName(NamedTuple):
     """An image as it is named, and how it is to be opened.
 
     Attributes:
@@ -46,7 +44,7 @@ class ImageName:
     writable: bool = False
     force_share: bool = False
     discard: bool = False
-    key_secrets: Mapping[str, str] = field(default_factory=dict)
+    key_secrets: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def of(cls, given: Given, text: str, *, cache: CacheMode = WRITEBACK, writable: bool = False) -> Self:
@@ -294,9 +292,9 @@ def _permissions(name: ImageName) -> PermissionSet:
 
 
 def _in_its_words(error: QMPError, options: dict[str, Any]) -> QMPError:
-    if (found := _UNEXPECTED.fullmatch(error.description)) is not None:
+    if (found := re.fullmatch(_UNEXPECTED, error.description)) is not None:
         image_format = options.get("driver", "file")
         return QMPError(f"Block format '{image_format}' does not support the option '{found[1]}'")
-    if (found := _NO_DRIVER.fullmatch(error.description)) is not None:
+    if (found := re.fullmatch(_NO_DRIVER, error.description)) is not None:
         return QMPError(f"Unknown driver '{found[1]}'")
     return error

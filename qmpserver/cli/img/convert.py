@@ -1,6 +1,6 @@
 """``img convert``: copy images into a new one of any format."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from qmpserver.cli import option_lists
 from qmpserver.cli.command_line import Answer, Failure, Given, table
@@ -93,7 +93,7 @@ async def run(given: Given) -> int:
         if not given.has("no-create"):
             values = _values(given, plan, total)
             await _create(images, given, plan, values)
-        target = await images.open(replace(plan.target, key_secrets=key_secrets(values)))
+        target = await images.open(plan.target._replace(key_secrets=key_secrets(values)))
         _check_target(given, target, total)
         progress = Progress(is_wanted=given.has("progress") and not given.has("quiet"))
         progress.show(0, total or 1)

@@ -1,7 +1,6 @@
 """``img info``: describe an image, or a whole backing chain."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 from qmpserver.block import filenames
@@ -76,7 +75,7 @@ async def _described(images: Images, name: ImageName, *, whole: bool) -> AsyncIt
         following = None
         if below is not None:
             image_format = info.get("backing-filename-format")
-            following = replace(name, text=below, image_format=image_format, is_options=False)
+            following = name._replace(text=below, image_format=image_format, is_options=False)
 
 
 async def _describe(node: Node) -> dict[str, Any]:

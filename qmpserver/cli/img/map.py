@@ -36,7 +36,8 @@ Say which parts of an image hold data, in which layer of its backing chain, and 
 async def run(given: Given) -> int:
     """Print the map."""
     as_json = given.wants_json
-    start = size_of("start offset", given.last("start-offset") or "0")
+    first = given.last("start-offset")
+    start = size_of("start offset", first) if first else 0
     most = given.last("max-length")
     length = None if most is None else size_of("max length", most)
     if len(given.operands) != 1:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from dataclasses import replace
 
 from qmpserver.block import chain, filenames
 from qmpserver.block.draining import run_drained
@@ -62,7 +61,7 @@ async def run(given: Given) -> int:
     cache = cache_mode(given, "cache")
     cache_mode(given, "backing-cache", "source cache option")
     # QEMU: -U is about the new backing file; the image is written.
-    name = replace(ImageName.of(given, given.operands[0], cache=cache, writable=True), force_share=False)
+    name = ImageName.of(given, given.operands[0], cache=cache, writable=True)._replace(force_share=False)
     backing_format = given.last("backing-format")
     progress = Progress(is_wanted=given.has("progress") and not given.has("quiet"))
     async with Images(given) as images:

@@ -1,7 +1,5 @@
 """``img resize``: change an image's size."""
 
-from dataclasses import replace
-
 from qmpserver.block.draining import run_drained
 from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import Image, ImageName, Images
@@ -9,13 +7,10 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.errors import QMPError, error_text
 from qmpserver.numerals import parse_size
 
-OPTIONS = replace(
-    table(
-        "f=format q=quiet",
-        {"format": True, "image-opts": False, "preallocation": True, "shrink": False, "quiet": False},
-    ),
-    negative_operand=1,
-)
+OPTIONS = table(
+    "f=format q=quiet",
+    {"format": True, "image-opts": False, "preallocation": True, "shrink": False, "quiet": False},
+)._replace(negative_operand=1)
 
 HELP = """\
 Usage: {invoked} [-f FORMAT | --image-opts] [options] FILE [+|-]SIZE

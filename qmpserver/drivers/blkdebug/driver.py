@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from qmpserver.clock import Clock
@@ -94,8 +93,7 @@ class BlkdebugDriver(ReopensAsItIs, FilterDriver):
     def limits(self) -> Limits:
         """What the options say, and for the rest what the child needs."""
         limits, options = super().limits, self._options
-        return replace(
-            limits,
+        return limits._replace(
             request_alignment=options.get("align") or limits.request_alignment,
             max_transfer=options.get("max-transfer") or limits.max_transfer,
             pwrite_zeroes_alignment=options.get("opt-write-zero", 0),

@@ -70,9 +70,16 @@ class EncryptedChild:
         """Fill nothing: it has to be decrypted."""
         return False
 
+    def find_in_memory(self, offset: int, length: int) -> None:
+        """Find nothing: what lies in the file is encrypted."""
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store nothing: it has to be encrypted first."""
         return False
+
+    def set_aside(self, offset: int, length: int) -> None:
+        """Set room aside in the file."""
+        self.file.set_aside(offset, length)
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int = 0) -> None:
         """Store buffers, encrypted, one behind the other from `offset` on."""

@@ -6,7 +6,7 @@ next without a gap: the old one asks whether others object, because its own lock
 the new one then takes the same bytes, and the old one closes.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qmpserver import threads
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, Permission, PermissionSet
@@ -15,10 +15,10 @@ from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.locks import ImageLocked
 
 _WRITING = Permission.WRITE | Permission.WRITE_UNCHANGED | Permission.RESIZE
+_CHANGING = Permission.WRITE | Permission.RESIZE
 
 
-@dataclass(frozen=True, slots=True)
-class AccessPolicy:
+class AccessPolicy(NamedTuple):
     """How a node wants its file opened.
 
     Attributes:
@@ -46,6 +46,7 @@ class Access:
         handle: The descriptor in use.
         policy: How the node wants its file opened.
         permissions: What all users of the node hold and share; the locks say the same to others.
+        others_change: Somebody else may write the file, or change its length.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Access:
         self.handle = handle
         self.policy = policy
         self.permissions = PermissionSet(PERM_NONE, PERM_ALL)
+        self.others_change = True
         self._prepared = self.permissions
         self._for_permissions: Handle | None = None
         self._for_reopen: Handle | None = None
@@ -123,6 +125,7 @@ class Access:
     def commit_permissions(self) -> None:
         """Let the prepared descriptor serve, and unlock what is no longer needed."""
         self.permissions = self._prepared
+        self.others_change = bool(self.permissions.shared & _CHANGING)
         successor = self._for_permissions or self._for_reopen
         if successor is not None:
             self._succeed(successor)

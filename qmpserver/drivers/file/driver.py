@@ -5,26 +5,27 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
-from qmpserver import threads
+from qmpserver import tasks, threads
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import OpenContext
-from qmpserver.driver_api.permissions import Permission, PermissionSet
+from qmpserver.driver_api.permissions import PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.driver_api.vectors import split
-from qmpserver.drivers.file import io
+from qmpserver.drivers.file import copying, io
 from qmpserver.drivers.file.access import Access, AccessPolicy
 from qmpserver.drivers.file.handle import Handle, SupportsFdSets
-from qmpserver.drivers.file.in_place import MOST_READ, MOST_WRITTEN, InPlace
+from qmpserver.drivers.file.in_place import MOST_GROWN, MOST_READ, MOST_WRITTEN, InPlace
 from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.resizing import resize
 from qmpserver.drivers.file.runs import MAX_RUNS, Run, RunCache, find_runs
-from qmpserver.drivers.file.space import SpaceCalls, start_writeback
+from qmpserver.drivers.file.space import SpaceCalls, make_room, start_writeback
 from qmpserver.drivers.file.writeback import WritebackHint
 from qmpserver.errors import QMPError, error_text
+from qmpserver.file_range import FileRange
 
 T = TypeVar("T")
 
@@ -54,9 +55,11 @@ class FileDriver(BlockDriver):
         self._writes = threads.lane()
         """The kernel lets only one write at a time into a file, unless the page cache is bypassed."""
         self._writeback: asyncio.Future[None] | None = None
+        self._is_better_in_pieces: bool | None = None
         self._in_place = self._find_in_place()
         self._changes = 0
         """Changes that are under way in threads, but for writes that are there only for a while."""
+        self._has_set_aside = False
         self._lost_writes: int | None = None
         self._discards = {"discard-nb-ok": 0, "discard-nb-failed": 0, "discard-bytes-ok": 0}
 
@@ -170,13 +173,29 @@ class FileDriver(BlockDriver):
             return False
         return self._in_place.read(handle.fd, offset, into) == length
 
+    def set_aside(self, offset: int, length: int) -> None:
+        """Ask the file system for room, where it does not make us wait."""
+        if self._in_place.trusts(fd := self._access.handle.fd):
+            self._has_set_aside = True
+            make_room(fd, offset, length, keep_size=True)
+
+    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+        """Return the range itself, if the page cache has all of it."""
+        handle = self._access.handle
+        if handle.mode.direct or offset + length > self._size or not handle.is_in_memory(offset, length):
+            return None
+        return FileRange(handle.begin(), offset, length, handle.end)
+
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place, if the page cache takes all of it."""
         if self._writeback is not None and not self._writeback.done():
             return False
         length = len(data)
         try:
-            if self._write_in_place(self._access.handle.fd, offset, (data,), length) < length:
+            done = self._write_in_place(self._access.handle.fd, offset, (data,), length)
+            if done < length:
+                # A part of it may have made the file longer.
+                self._size = max(self._size, offset + done) if done else self._size
                 return False
         except OSError:
             # It will show again when it is written in earnest.
@@ -209,7 +228,7 @@ class FileDriver(BlockDriver):
     async def copy_range(
         self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
     ) -> bool:
-        """Have the kernel copy from another file; see :class:`SupportsCopyRange`."""
+        """Copy from another file within the host; see :class:`SupportsCopyRange`."""
         if not isinstance(source, FileDriver):
             return False
         handle, other = self.handle, source.handle
@@ -220,7 +239,12 @@ class FileDriver(BlockDriver):
         place = (other.begin(), source_offset)
         is_done = False
         try:
-            is_done = await self._run(io.copy_range, offset, length, place, unit, run=self._writes.run)
+            if await self._copies_in_pieces():
+                is_done = await self._run(copying.copy_in_pieces, offset, length, place, unit)
+            else:
+                is_done = await self._run(
+                    copying.copy_range, offset, length, place, unit, run=self._writes.run
+                )
         finally:
             other.end()
             self._changes -= 1
@@ -229,6 +253,11 @@ class FileDriver(BlockDriver):
         if is_done and not self._no_flush and (due := self._hint.note(offset, length)) is not None:
             await self._start_writeback(*due)
         return is_done
+
+    async def _copies_in_pieces(self) -> bool:
+        if self._is_better_in_pieces is None:
+            self._is_better_in_pieces = await self._run(copying.is_better_in_pieces)
+        return self._is_better_in_pieces
 
     async def _start_writeback(self, offset: int, length: int) -> None:
         """Let the kernel begin, beside the next writes; wait only when it has not taken the last."""
@@ -243,8 +272,8 @@ class FileDriver(BlockDriver):
 
     def _write_in_place(self, fd: int, offset: int, buffers: Sequence[memoryview], length: int) -> int:
         """Write what can be written without waiting; return how much that was."""
-        if length > MOST_WRITTEN or offset + length > self._size or self._changes:
-            # Where the file grows the host makes room, and an image does; others can be made ready meanwhile.
+        if length > (MOST_WRITTEN if offset + length <= self._size else MOST_GROWN) or self._changes:
+            # Where much is added the host makes room, and an image does; others can be made ready meanwhile.
             # Beside another change the kernel would let this one wait.
             return 0
         self._runs.changed()
@@ -340,7 +369,7 @@ class FileDriver(BlockDriver):
         # What others may change meanwhile is asked for again, so more than one run is of no use.
         most = MAX_RUNS if may_remember else 1
         runs = None
-        if not self._changes:
+        if not self._changes and not tasks.is_without_loop():
             runs = self._in_place.find_runs(self._access.handle.fd, offset, offset + length, most)
         if runs is None:
             runs = await self._run(find_runs, offset, offset + length, most)
@@ -349,7 +378,7 @@ class FileDriver(BlockDriver):
         return runs[0]
 
     def _nobody_else_writes(self) -> bool:
-        return not self._access.permissions.shared & (Permission.WRITE | Permission.RESIZE)
+        return not self._access.others_change
 
     async def flush(self) -> None:
         """Bring everything written to the disk.
@@ -371,6 +400,10 @@ class FileDriver(BlockDriver):
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the file's length; what is new reads as zeroes."""
+        if self._has_set_aside:
+            # A file that grows would keep what is behind its end.
+            self._has_set_aside = False
+            await self._change(resize, self._size, Preallocation.OFF)
         await self._change(resize, size, preallocation)
         self._size = size
 

@@ -3,12 +3,15 @@
 import errno
 import os
 import re
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from qmpserver.driver_api.limits import Limits
 from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.locks import ImageLock, make_lock
 from qmpserver.errors import QMPError, error_text
+
+if TYPE_CHECKING:  # it needs ctypes, which who sends no files does without
+    from qmpserver.drivers.file.residency import Residency
 
 _FDSET_PREFIX = "/dev/fdset/"
 _O_DIRECT = getattr(os, "O_DIRECT", 0)
@@ -55,7 +58,7 @@ class Handle:
         limits: What its requests must look like.
     """
 
-    __slots__ = ("_is_closing", "_requests", "fd", "limits", "lock", "mode")
+    __slots__ = ("_is_closing", "_requests", "_residency", "fd", "limits", "lock", "mode")
 
     def __init__(self, fd: int, mode: OpenMode, lock: ImageLock | None, limits: Limits) -> None:
         self.fd = fd
@@ -63,6 +66,7 @@ class Handle:
         self.lock = lock
         self.limits = limits
         self._requests = 0
+        self._residency: Residency | None = None
         self._is_closing = False
 
     def begin(self) -> int:
@@ -75,6 +79,14 @@ class Handle:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._requests += 1
         return self.fd
+
+    def is_in_memory(self, offset: int, length: int) -> bool:
+        """Say whether the page cache is known to have all of a range."""
+        if self._residency is None:
+            from qmpserver.drivers.file.residency import Residency  # noqa: PLC0415 - see above
+
+            self._residency = Residency(self.fd)
+        return self._residency.has(offset, length)
 
     def end(self) -> None:
         """Say that a request has ended."""
@@ -92,6 +104,8 @@ class Handle:
             self.lock.restore(frozenset())
 
     def _close_now(self) -> None:
+        if self._residency is not None:
+            self._residency.close()
         fd, self.fd = self.fd, -1
         os.close(fd)
 

@@ -28,8 +28,13 @@ MOST_READ: Final = 256 * KiB
 MOST_WRITTEN: Final = 256 * KiB
 """The same of a write."""
 
+MOST_GROWN: Final = 16 * KiB
+"""The same of a write that makes the file longer."""
+
+WARY_TIMES: Final = 50
 WARY_NS: Final = 10 * NS_PER_SECOND
-"""For how long after a slow call it is found out of others whether they wait, or are only kept from the processor."""
+"""For how many times as long as a slow call took, and how long at most, it is found out of others whether they wait, or
+are only kept from the processor."""
 
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _NO_NOWAIT: Final = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
@@ -107,10 +112,12 @@ class InPlace:
                 if error.errno not in _NO_NOWAIT:
                     raise
                 self._asks_writes = False
-        if not self._trusts(fd):
+        if not self._is_trusted and not self.trusts(fd):
             return 0
-        began = self._now_ns()
-        if not self._stalls.is_over(began) or not self._has_edges(fd, offset, offset + length):
+        began, end = self._now_ns(), offset + length
+        if not self._stalls.is_over(began) or (
+            (offset | end) % _PAGE and not self._has_edges(fd, offset, end)
+        ):
             return 0
         slept = self._sleeps() if began < self._wary_until else None
         try:
@@ -121,7 +128,7 @@ class InPlace:
     def find_runs(self, fd: int, start: int, end: int, most: int) -> list[Run] | None:
         """Find runs as :func:`~qmpserver.drivers.file.runs.find_runs` does, or return None where that may wait."""
         began = self._now_ns()
-        if not self._trusts(fd) or not self._stalls.is_over(began):
+        if not self.trusts(fd) or not self._stalls.is_over(began):
             return None
         slept = self._sleeps() if began < self._wary_until else None
         try:
@@ -134,7 +141,8 @@ class InPlace:
         """Whether writes are left to threads only for a while, because they were slow."""
         return bool(self._is_trusted) and not self._stalls.is_over(self._now_ns())
 
-    def _trusts(self, fd: int) -> bool:
+    def trusts(self, fd: int) -> bool:
+        """Say whether changes may be made in place though the file system cannot promise not to wait."""
         if self._is_trusted is None:
             self._is_trusted = self._may_trust and _is_local(fd)
         return self._is_trusted
@@ -144,11 +152,12 @@ class InPlace:
         ended = self._now_ns()
         if ended - began > FAIR_NS:
             # To ask before each call would cost as much as a part of the call.
-            self._wary_until = ended + WARY_NS
+            self._wary_until = ended + min(WARY_TIMES * (ended - began), WARY_NS)
             if slept is None or self._sleeps() == slept:
                 # Nothing says that it waited: another process may have had the processor, as it would in a thread.
                 ended = began
-        self._stalls.note(began, ended)
+        if ended - began > FAIR_NS or not self._stalls.is_empty:
+            self._stalls.note(began, ended)
 
     def _has_edges(self, fd: int, offset: int, end: int) -> bool:
         """Say whether the pages that are replaced only in part need not be read first."""

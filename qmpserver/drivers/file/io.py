@@ -71,8 +71,9 @@ class _Bounce(threading.local):
 _bounce: _Bounce | None = None
 
 
-def _aligned_memory() -> memoryview:
-    global _bounce  # noqa: PLW0603 - made when the first image bypasses the page cache
+def aligned_memory() -> memoryview:
+    """Return this thread's own BOUNCE_SIZE bytes at a page boundary, whatever they hold."""
+    global _bounce  # noqa: PLW0603 - made when the first thread wants it
     if _bounce is None:
         _bounce = _Bounce()
     return _bounce.view
@@ -80,7 +81,7 @@ def _aligned_memory() -> memoryview:
 
 def read_direct(fd: int, offset: int, into: memoryview) -> None:
     """Fill `into` from a file opened with O_DIRECT; offset and length are aligned."""
-    memory = _aligned_memory()
+    memory = aligned_memory()
     while into:
         piece = into[:BOUNCE_SIZE]
         read_fully(fd, offset, memory[: len(piece)])
@@ -91,7 +92,7 @@ def read_direct(fd: int, offset: int, into: memoryview) -> None:
 
 def write_direct(fd: int, offset: int, data: memoryview) -> None:
     """Store `data` in a file opened with O_DIRECT; offset and length are aligned."""
-    memory = _aligned_memory()
+    memory = aligned_memory()
     while data:
         length = min(len(data), BOUNCE_SIZE)
         memory[:length] = data[:length]
@@ -105,7 +106,7 @@ def direct_alignment(fd: int) -> int:
 
     QEMU: where a single byte can be read there is a hole, which takes anything and so tells nothing.
     """
-    memory = _aligned_memory()
+    memory = aligned_memory()
     for alignment in (1, 512, 1024, 2048, SAFE_ALIGNMENT):
         try:
             os.preadv(fd, (memory[:alignment],), 0)
@@ -115,36 +116,3 @@ def direct_alignment(fd: int) -> int:
         else:
             return alignment if alignment > 1 else SAFE_ALIGNMENT
     return SAFE_ALIGNMENT
-
-
-_SAMPLE = 16
-_CANNOT_COPY = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF))
-_copy_file_range = getattr(os, "copy_file_range", None)
-
-
-def copy_range(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
-    """Have the kernel copy from another file, given as descriptor and offset; say whether it did.
-
-    It is not asked to where a piece of `unit` bytes may be all zeroes, judged by a few bytes of each.
-
-    Raises:
-        OSError: The range cannot be read or written.
-    """
-    if _copy_file_range is None:
-        return False
-    source_fd, source_offset = source
-    for piece in range(source_offset + unit // 2, source_offset + length, unit):
-        if not any(os.pread(source_fd, _SAMPLE, piece)):
-            return False
-    done = 0
-    while done < length:
-        try:
-            moved = _copy_file_range(source_fd, fd, length - done, source_offset + done, offset + done)
-        except OSError as error:
-            if error.errno in _CANNOT_COPY:
-                return False
-            raise
-        if not moved:
-            return False
-        done += moved
-    return True

@@ -2,14 +2,13 @@
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qmpserver.driver_api.limits import Limits
 from qmpserver.drivers.file.io import direct_alignment
 
 
-@dataclass(frozen=True, slots=True)
-class FileKind:
+class FileKind(NamedTuple):
     """What one driver takes.
 
     Attributes:

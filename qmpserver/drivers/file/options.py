@@ -1,14 +1,12 @@
 """Understand the options of a `file` node, and refuse what cannot be had."""
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.errors import QMPError
 
 
-@dataclass(frozen=True, slots=True)
-class FileOptions:
+class FileOptions(NamedTuple):
     """What was asked for.
 
     Attributes:

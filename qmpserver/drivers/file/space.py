@@ -4,6 +4,7 @@ Where a call or the file system lacks one of them, the request is answered with 
 does without.  Everything here may block.
 """
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -151,6 +152,15 @@ class SpaceCalls:
                 if refused.errno == errno.EINVAL:  # one byte is too little for O_DIRECT
                     raise not_supported() from refused
                 raise
+
+
+def make_room(fd: int, offset: int, length: int, *, keep_size: bool = False) -> None:
+    """Give a range that is about to be written its space, in one go instead of block by block.
+
+    It makes the file longer unless with `keep_size`.  A hint: what cannot be had shows again when the range is written.
+    """
+    with contextlib.suppress(OSError):
+        _allocate(fd, _KEEP_SIZE if keep_size else 0, offset, length)
 
 
 def start_writeback(fd: int, offset: int, length: int) -> None:

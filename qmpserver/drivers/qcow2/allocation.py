@@ -23,7 +23,10 @@ from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.refcounts import Refcounts
 from qmpserver.drivers.qcow2.tables import L2Table
-from qmpserver.units import align_up
+from qmpserver.units import MiB, align_up
+
+SET_ASIDE = MiB
+"""Bytes that the host is asked for together, so that clusters of which little is stored yet do not end up in pieces."""
 
 
 class ClusterAllocation(Allocation):
@@ -64,6 +67,8 @@ class Allocator:
         self._committer = committer
         self._tables = committer.tables
         self._metadata = metadata
+        self._set_aside_to = 0
+        """Host offset up to which the host was asked for room."""
         self._l1_shift = image.cluster_bits + image.l2_bits
         self._l2_mask = image.l2_entries - 1
 
@@ -93,6 +98,36 @@ class Allocator:
         made = ClusterAllocation(guest, count << bits, data, host, table=table, index=index)
         made.is_kept = is_kept
         return made
+
+    def room_at_once(self, offset: int, length: int) -> ClusterAllocation | None:
+        """Return a new cluster for a part of one that is blank; see :meth:`MappingDriver.room_at_once`."""
+        image, bits, size = self._image, self._image.cluster_bits, self._image.cluster_size
+        within = offset & (size - 1)
+        if within + length > size or not self._is_simple():
+            return None
+        table = self._tables.writable_at_once(offset >> self._l1_shift)
+        index = offset >> bits & self._l2_mask
+        if table is None or table.entries[index] & ~ZERO:
+            return None
+        host = self._refcounts.unused_at_once()
+        if host is None:
+            return None
+        if host + size > self._set_aside_to:
+            self._set_aside_to = host + SET_ASIDE
+            image.child.set_aside(host, SET_ASIDE)
+        return ClusterAllocation(offset - within, size, image.data, host, table=table, index=index)
+
+    def _is_simple(self) -> bool:
+        """Say whether what is blank reads as zeroes, in the file as well, and nobody wants to be told of anything."""
+        image = self._image
+        is_plain = not (image.is_external or image.has_backing or image.broken) and image.encryption is None
+        return is_plain and image.child.debug_hook is None
+
+    def take_at_once(self, room: ClusterAllocation) -> None:
+        """Make a cluster what its range maps to; see :meth:`MappingDriver.take_at_once`."""
+        self._refcounts.take_at_once(room.host_offset)
+        room.table.entries[room.index] = room.host_offset | COPIED
+        self._tables.mark_dirty(room.table, room.index, room.index + 1)
 
     def _kept_run(self, table: L2Table, index: int, wanted: int) -> int:
         size = self._image.cluster_size

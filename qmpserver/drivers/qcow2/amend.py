@@ -7,7 +7,7 @@ external data file, and whether that is a raw image, which only can be given up.
 Source: qcow2 specification, "Header".
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from qmpserver.drivers.qcow2 import extensions as ext
@@ -120,7 +120,7 @@ async def amend_image(parts: OpenImage, wanted: Amendment) -> None:
     if wanted.version < image.header.version:
         _check_downgrade(parts, wanted)
     elif wanted.version > image.header.version:
-        await store_version(image, replace(image.header, version=3, header_length=HEADER_LENGTH))
+        await store_version(image, image.header._replace(version=3, header_length=HEADER_LENGTH))
     if wanted.refcount_bits != 1 << image.header.refcount_order:
         await _change_width(parts, wanted.refcount_bits)
     if wanted.lazy_refcounts != image.lazy_refcounts:
@@ -136,8 +136,8 @@ async def amend_image(parts: OpenImage, wanted: Amendment) -> None:
         await parts.committer.flush()
     if wanted.version < image.header.version:
         await allocate_zeroes(parts)
-        old = replace(
-            image.header, version=2, header_length=V2_LENGTH, incompatible=0, compatible=0, autoclear=0
+        old = image.header._replace(
+            version=2, header_length=V2_LENGTH, incompatible=0, compatible=0, autoclear=0
         )
         await store_version(image, old)
 

@@ -5,9 +5,7 @@ Source: qcow2 specification, "Standard Cluster Descriptor".
 
 from array import array
 from collections import Counter
-from dataclasses import replace
 
-from qmpserver.drivers.qcow2.check_walk import read_table
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ENTRY_SIZE, OFFSET_MASK, ZERO
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES
 from qmpserver.drivers.qcow2.opening import OpenImage
@@ -49,7 +47,7 @@ class _Replacing:
         trees = [self._parts.tables.l1]
         for entry in self._parts.snapshots.entries:
             length = min(entry.l1_entries * ENTRY_SIZE, MAX_L1_BYTES)
-            trees.append(await read_table(self._image, entry.l1_offset, length))
+            trees.append(await self._image.read_table(entry.l1_offset, length))
             self._snapshots.append((entry, trees[-1]))
         for l1 in trees:
             self._users.update(entry & OFFSET_MASK for entry in l1 if entry & OFFSET_MASK)
@@ -57,7 +55,7 @@ class _Replacing:
     async def replace_tables(self) -> None:
         """Write those L2 tables anew that have zero clusters."""
         for offset, users in self._users.items():
-            table = await read_table(self._image, offset, self._image.cluster_size)
+            table = await self._image.read_table(offset, self._image.cluster_size)
             zeroes = [place for place, entry in enumerate(table) if entry & ZERO and not entry & COMPRESSED]
             if not zeroes:
                 continue
@@ -97,7 +95,7 @@ class _Replacing:
         for entry, l1 in self._snapshots:
             change.add_range(entry.l1_offset, entry.l1_entries * ENTRY_SIZE, -1)
             new = await change.store(big_endian(self._lead_on(l1, active=False)))
-            entries.append(replace(entry, l1_offset=new))
+            entries.append(entry._replace(l1_offset=new))
         fields = {}
         if entries:
             change.add_range(header.snapshot_offset, self._parts.snapshots.length, -1)

@@ -5,7 +5,6 @@ Source: qcow2 specification, "Header" (backing_file_offset) and "Header extensio
 
 import errno
 import os
-from dataclasses import replace
 from typing import Final
 
 from qmpserver.drivers.qcow2 import extensions as ext
@@ -73,7 +72,7 @@ async def store_bitmap_extension(image: Image, data: bytes | None, autoclear: in
     Raises:
         OSError: ENOSPC when there is no room for it there; the image is unchanged.
     """
-    header = replace(image.header, autoclear=autoclear)
+    header = image.header._replace(autoclear=autoclear)
     async with image.header_lock:
         place = _place_in_first_sector(image, ext.BITMAPS)
         if place is not None and data is not None:

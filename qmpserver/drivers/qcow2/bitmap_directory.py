@@ -5,7 +5,6 @@ Source: qcow2 specification, "Bitmaps extension" and "Bitmap directory".  The li
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from qmpserver.errors import QMPError
@@ -29,23 +28,22 @@ _EXTENSION = struct.Struct(">IIQQ")
 _ENTRY = struct.Struct(">QIIBBHI")
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryPlace:
+class DirectoryPlace(NamedTuple):
     """Where the directory is: what the header extension says.
 
     Attributes:
-        count: How many bitmaps it has.
+        bitmaps: How many it has.
         length: Its length in bytes.
         offset: Its host offset.
     """
 
-    count: int
+    bitmaps: int
     length: int
     offset: int
 
     def pack(self) -> bytes:
         """Return the extension's data."""
-        return _EXTENSION.pack(self.count, 0, self.length, self.offset)
+        return _EXTENSION.pack(self.bitmaps, 0, self.length, self.offset)
 
     @classmethod
     def parse(cls, extension: bytes, cluster_size: int) -> "DirectoryPlace":

@@ -67,7 +67,7 @@ class Bitmaps:
         if place.length > max(image.child.size - place.offset, 0):
             raise QMPError("Broken bitmap directory")
         stored = bytes(await image.read(place.offset, place.length))
-        self.entries = directory.parse_directory(stored, place.count, image.header.size, image.cluster_size)
+        self.entries = directory.parse_directory(stored, place.bitmaps, image.header.size, image.cluster_size)
         for entry in self.entries:
             # What is damaged is refused before the others are marked as in use.
             if not entry.flags & IN_USE:

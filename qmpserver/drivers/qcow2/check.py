@@ -17,7 +17,7 @@ from qmpserver.drivers.qcow2.check_copied import CopiedFlags
 from qmpserver.drivers.qcow2.check_counts import ClusterCounts
 from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
-from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
+from qmpserver.drivers.qcow2.check_walk import TableWalker
 from qmpserver.drivers.qcow2.crypt_method import header_pointer
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE, REFBLOCK_MASK, ZERO
 from qmpserver.drivers.qcow2.findings import Findings, Report, tell_nobody
@@ -123,7 +123,7 @@ class _Check:
         note(0, size)
         note(header.l1_offset, header.l1_entries * ENTRY_SIZE)
         note(header.reftable_offset, reftable_length)
-        for entry in await read_table(self._image, header.reftable_offset, reftable_length):
+        for entry in await self._image.read_table(header.reftable_offset, reftable_length):
             if entry:
                 note(entry & REFBLOCK_MASK, size)
         if header.snapshot_count:

@@ -30,7 +30,7 @@ async def walk_bitmaps(image: Image, walker: TableWalker, extension: bytes) -> N
         place = DirectoryPlace.parse(extension, image.cluster_size)
         walker.add(place.offset, place.length)
         stored = bytes(await image.read(place.offset, place.length))
-        for entry in parse_directory(stored, place.count, image.header.size, image.cluster_size):
+        for entry in parse_directory(stored, place.bitmaps, image.header.size, image.cluster_size):
             walker.add(entry.table_offset, entry.table_entries * ENTRY_SIZE)
             for value in await read_table(image, entry):
                 if value & OFFSET_MASK:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from qmpserver import tasks
 from qmpserver.drivers.qcow2.check_bulk import BulkEntries
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
-from qmpserver.drivers.qcow2.check_walk import ActiveTable, TableWalker, read_table
+from qmpserver.drivers.qcow2.check_walk import ActiveTable, TableWalker
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ENTRY_SIZE, OFFSET_MASK
 from qmpserver.drivers.qcow2.findings import Report
 from qmpserver.drivers.qcow2.image import Image
@@ -53,7 +53,7 @@ class CopiedFlags:
             tables: Every L2 table of the active L1 table.
         """
         header = self._image.header
-        l1 = await read_table(self._image, header.l1_offset, header.l1_entries * ENTRY_SIZE)
+        l1 = await self._image.read_table(header.l1_offset, header.l1_entries * ENTRY_SIZE)
         wrong = 0
         for table in tables:
             single = await self._is_single(table.offset)
@@ -119,7 +119,7 @@ class CopiedFlags:
             return
         wrong = 0
         may_write = self._repairs is not None and self._repairs.is_alone(table.offset)
-        entries = await read_table(self._image, table.offset, self._image.cluster_size)
+        entries = await self._image.read_table(table.offset, self._image.cluster_size)
         for index in self._suspects(entries):
             entry = entries[index]
             host = entry & OFFSET_MASK

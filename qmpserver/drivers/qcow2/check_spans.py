@@ -46,24 +46,17 @@ class SpanFinder:
 
     def spans(self, entries: "array[int]") -> Iterator[Span]:
         """Return the stretches of a table in order, less those that are unallocated."""
-        return self._split(entries.tobytes(), entries, 0, len(entries))
+        return self._split(entries, 0, len(entries))
 
-    def _split(self, data: bytes, entries: "array[int]", start: int, count: int) -> Iterator[Span]:
+    def _split(self, entries: "array[int]", start: int, count: int) -> Iterator[Span]:
         first, end = entries[start], start + count
-        last = entries[end - 1]
-        part = data[start * ENTRY_SIZE : end * ENTRY_SIZE]
-        if not first and not last and part == bytes(len(part)):
+        if not first and not entries[end - 1] and entries[start:end].tobytes() == bytes(count * ENTRY_SIZE):
             return
-        if (
-            first & self._allocated
-            and not first & self._mask
-            and last == first + (count - 1) * self._size
-            and self._ramps.is_ramp(part, first, count)
-        ):
+        if first & self._allocated and not first & self._mask and self._ramps.is_ramp(entries, start, count):
             yield Span(start, end, is_run=True)
         elif count <= _FEWEST:
             yield Span(start, end, is_run=False)
         else:
             half = count // 2
-            yield from self._split(data, entries, start, half)
-            yield from self._split(data, entries, start + half, count - half)
+            yield from self._split(entries, start, half)
+            yield from self._split(entries, start + half, count - half)

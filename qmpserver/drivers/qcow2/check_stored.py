@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
-from qmpserver.drivers.qcow2.check_walk import TableWalker, read_table
+from qmpserver.drivers.qcow2.check_walk import TableWalker
 from qmpserver.drivers.qcow2.entries import REFBLOCK_MASK
 from qmpserver.drivers.qcow2.findings import Findings
 from qmpserver.drivers.qcow2.image import Image
@@ -45,7 +45,7 @@ class StoredCounts:
         image, size = self._image, self._image.cluster_size
         header = image.header
         length = header.reftable_clusters * size
-        self._table = await read_table(image, header.reftable_offset, length)
+        self._table = await image.read_table(header.reftable_offset, length)
         clusters = len(walker.counts)
         for index, entry in enumerate(self._table):
             offset = entry & REFBLOCK_MASK

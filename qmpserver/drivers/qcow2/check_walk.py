@@ -33,14 +33,6 @@ _MOST_ODD: Final = 64
 """Entries of a table that are looked at one by one when the others are not."""
 
 
-async def read_table(image: Image, offset: int, length: int) -> "array[int]":
-    """Read a table of 64-bit entries into host byte order."""
-    table = array("Q")
-    table.frombytes(await image.read(offset, length))
-    table.byteswap()
-    return table
-
-
 @dataclass(frozen=True, slots=True)
 class ActiveTable:
     """An L2 table of the active L1 table.
@@ -127,7 +119,7 @@ class TableWalker:
         if not count:
             return
         self.add(offset, count * ENTRY_SIZE)
-        await self.walk_l2_tables(await read_table(self._image, offset, count * ENTRY_SIZE), active=active)
+        await self.walk_l2_tables(await self._image.read_table(offset, count * ENTRY_SIZE), active=active)
 
     async def walk_l2_tables(self, l1: "array[int]", *, active: bool) -> None:
         """Count what the entries of an L1 table refer to."""
@@ -154,7 +146,7 @@ class TableWalker:
         if offset >= self._image.child.size:
             # Nothing but zeroes is read there, and there may be millions of such entries.
             return ()
-        entries = await read_table(self._image, offset, self._size)
+        entries = await self._image.read_table(offset, self._size)
         if self._image.has_subclusters:
             entries = self._check_bitmaps(entries)
         self._next_host = 0
@@ -253,6 +245,7 @@ class TableWalker:
             self._add_mixed(table, entries, span, active=active)
             return
         allocated, fragmented, self._next_host = counted
+        self._mixed += fragmented
         if active:
             self._result.allocated_clusters += allocated
             self._result.fragmented_clusters += fragmented

@@ -44,7 +44,7 @@ class Unreferenced(NamedTuple):
     discard: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Batch:
     """What one commit writes: the state at the moment it began."""
 
@@ -262,6 +262,7 @@ class Committer:
         try:
             if self._image.writable and not self._image.broken:
                 await self.flush()
+                await self._refcounts.trim_file()
         finally:
             if self._tasks:
                 await asyncio.gather(*self._tasks, return_exceptions=True)

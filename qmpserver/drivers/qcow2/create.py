@@ -7,17 +7,15 @@ import errno
 import os
 from array import array
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.secrets import SecretSource, no_secrets
-from qmpserver.drivers.encryption.luks_volume import HeaderArea
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.create_options import CreateOptions
 from qmpserver.drivers.qcow2.crypt_method import METHODS
-from qmpserver.drivers.qcow2.encryption import NewEncryption
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.extensions import Extension
 from qmpserver.drivers.qcow2.header import (
@@ -36,6 +34,9 @@ from qmpserver.drivers.qcow2.preallocation import map_range
 from qmpserver.drivers.qcow2.widths import RefcountWidth
 from qmpserver.errors import QMPError, error_text
 from qmpserver.units import align_up
+
+if TYPE_CHECKING:
+    from qmpserver.drivers.qcow2.encryption import NewEncryption
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _incompatible(options: CreateOptions) -> int:
     return sum(bit for is_needed, bit in needed if is_needed)
 
 
-def _header(options: CreateOptions, layout: _Layout, encryption: NewEncryption | None) -> bytes:
+def _header(options: CreateOptions, layout: _Layout, encryption: "NewEncryption | None") -> bytes:
     cluster = options.cluster_size
     header = Header(
         version=options.version,
@@ -158,13 +159,21 @@ async def create_image(file: BlockChild, options: CreateOptions, secrets: Secret
         QMPError: The backing file's name cannot be held, or the external data file cannot have the size.
         OSError: A file cannot be written.
     """
-    await _write_empty(file, options, await NewEncryption.make(options.encrypt, secrets))
+    await _write_empty(file, options, await _new_encryption(options, secrets))
     try:
         await _give_size(file, options, secrets)
     except OSError as error:
         raise OSError(
             error.errno, f"Could not resize image: {error.strerror or error_text(error)}"
         ) from error
+
+
+async def _new_encryption(options: CreateOptions, secrets: SecretSource) -> "NewEncryption | None":
+    if options.encrypt is None:
+        return None
+    from qmpserver.drivers.qcow2.encryption import NewEncryption  # noqa: PLC0415 - few images are encrypted
+
+    return await NewEncryption.make(options.encrypt, secrets)
 
 
 async def _give_size(file: BlockChild, options: CreateOptions, secrets: SecretSource) -> None:
@@ -179,7 +188,7 @@ async def _give_size(file: BlockChild, options: CreateOptions, secrets: SecretSo
         await parts.committer.close()
 
 
-async def _write_empty(file: BlockChild, options: CreateOptions, encryption: NewEncryption | None) -> None:
+async def _write_empty(file: BlockChild, options: CreateOptions, encryption: "NewEncryption | None") -> None:
     cluster, layout = options.cluster_size, _plan(options, encryption.header_bytes if encryption else 0)
     head = _header(options, layout, encryption)
     await _make_room(file, layout.total * cluster)
@@ -194,8 +203,8 @@ async def _write_empty(file: BlockChild, options: CreateOptions, encryption: New
         table.append(offset)
     table.byteswap()
     await file.pwrite(cluster, memoryview(table.tobytes()))
-    if encryption is not None and encryption.volume is not None:
-        await encryption.volume.store(HeaderArea(file, layout.crypto_start * cluster))
+    if encryption is not None:
+        await encryption.store(file, layout.crypto_start * cluster)
     await file.flush()
     await file.pwrite(0, memoryview(head))
     await file.flush()

@@ -187,6 +187,20 @@ class Qcow2Driver(MappingDriver):
         """Say where a part of one plain cluster lies; see :meth:`MappingDriver.map_at_once`."""
         return self._mapper.map_at_once(offset, length)
 
+    def room_at_once(self, offset: int, length: int) -> Allocation | None:
+        """Return a new cluster for a small write; see :meth:`MappingDriver.room_at_once`."""
+        return self._allocator.room_at_once(offset, length)
+
+    def take_at_once(self, room: Allocation) -> None:
+        """Make it what its range maps to; see :meth:`MappingDriver.take_at_once`."""
+        assert isinstance(room, ClusterAllocation)
+        self._allocator.take_at_once(room)
+
+    def promise_place(self) -> Callable[[], object] | None:
+        """Promise that no cluster is used for anything else; see :meth:`MappingDriver.promise_place`."""
+        lending = self._image.lending
+        return lending.end if lending.begin() else None
+
     async def map_runs(self, offset: int, length: int) -> Sequence[Mapping]:
         """Say where the range lives; see :meth:`MappingDriver.map_runs`."""
         return await self._mapper.map_runs(offset, length)

@@ -107,14 +107,12 @@ class NewEncryption:
     volume: NewVolume | None = None
 
     @classmethod
-    async def make(cls, options: dict[str, Any] | None, secrets: SecretSource) -> Self | None:
-        """Make it as the ``QCryptoBlockCreateOptions`` members say; None when there is to be none.
+    async def make(cls, options: dict[str, Any], secrets: SecretSource) -> Self:
+        """Make it as the ``QCryptoBlockCreateOptions`` members say.
 
         Raises:
             QMPError: The passphrase is missing, or something cannot be had.
         """
-        if options is None:
-            return None
         if options["format"] != "luks":
             _aes_cipher(passphrase(options.get("key-secret"), secrets, option=f"{_PREFIX}key-secret"))
             return cls("aes")
@@ -130,3 +128,12 @@ class NewEncryption:
         if self.volume is None:
             return []
         return [ext.Extension(ext.CRYPTO, POINTER.pack(offset, self.header_bytes))]
+
+    async def store(self, file: BlockChild, offset: int) -> None:
+        """Store the LUKS header, if there is one.
+
+        Raises:
+            OSError: `file` cannot be written.
+        """
+        if self.volume is not None:
+            await self.volume.store(HeaderArea(file, offset))

@@ -4,7 +4,6 @@ Source: qcow2 specification, "Header extensions".
 """
 
 import struct
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from qmpserver.drivers.qcow2.header import MAX_BACKING_NAME, Header
@@ -147,7 +146,7 @@ def lay_out(
             len(backing_name),
         )
         area = area.ljust(offset, b"\0") + backing_name
-    stored = replace(header, backing_offset=offset, backing_length=length)
+    stored = header._replace(backing_offset=offset, backing_length=length)
     fixed = stored.pack()
     area[: len(fixed)] = fixed
     if len(area) > header.cluster_size or length > MAX_BACKING_NAME:

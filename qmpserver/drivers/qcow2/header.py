@@ -4,8 +4,7 @@ Source: qcow2 specification, "Header".  The limits on tables are QEMU's.
 """
 
 import struct
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.errors import QMPError
@@ -43,8 +42,7 @@ _V2 = struct.Struct(">4sIQIIQIIQQIIQ")
 _V3 = struct.Struct(">QQQII")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The fixed header fields.  Offsets are host offsets in bytes.
 
     Attributes:

@@ -2,8 +2,8 @@
 
 import errno
 import os
+from array import array
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qmpserver.driver_api.child import BlockChild
@@ -19,6 +19,7 @@ from qmpserver.drivers.qcow2.header import (
     INCOMPAT_EXTENDED_L2,
     Header,
 )  # fmt: skip
+from qmpserver.drivers.qcow2.lending import Lending
 from qmpserver.drivers.qcow2.runtime import RuntimeOptions
 from qmpserver.errors import CorruptImage
 from qmpserver.lock import Lock
@@ -90,6 +91,7 @@ class Image:
         self.l2_entries = 1 << self.l2_bits
         self.writable = False
         self.header_lock = Lock()
+        self.lending = Lending()
         self.broken = False
         self._complained = False
         self.when_broken: Callable[[], None] = lambda: None
@@ -129,6 +131,13 @@ class Image:
         """Read metadata; what lies past the end of the file reads as zeroes."""
         return await read_padded(self.child, offset, length)
 
+    async def read_table(self, offset: int, length: int) -> "array[int]":
+        """Read a table of 64-bit entries into host byte order; as :meth:`read`."""
+        table = array("Q")
+        table.frombytes(await self.read(offset, length))
+        table.byteswap()
+        return table
+
     async def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write metadata."""
         await self.child.pwrite(offset, memoryview(data))
@@ -146,7 +155,7 @@ class Image:
     async def update_header(self, **changes: int) -> None:
         """Store changed header fields by one write within one sector.  The caller sets the barriers."""
         async with self.header_lock:
-            header = replace(self.header, **changes)
+            header = self.header._replace(**changes)
             await self.write(0, header.pack())
             self.header = header
 

@@ -68,12 +68,10 @@ class Mapper:
         if table is None:
             return await self._map_uncached(offset, length)
         entry = table.entries[offset >> self._cluster_bits & self._l2_mask]
-        if entry & OFFSET_MASK and not entry & self._not_plain:
-            return self._map_data(table, offset, length)
         return await self._map_other(table, entry, offset, length)
 
     def map_at_once(self, offset: int, length: int) -> Mapping | None:
-        """Say where a part of one plain cluster lies, whose table is cached."""
+        """Say where plain clusters begin that lie side by side, if their table is cached."""
         table = self._cached.get(offset >> self._l1_shift)
         if table is None:
             return None
@@ -82,8 +80,10 @@ class Mapper:
         entry = table.entries[offset >> bits & self._l2_mask]
         host = entry & OFFSET_MASK
         within = offset & (self._cluster_size - 1)
-        if not host or entry & self._not_plain or self._cluster_size - within < length:
+        if not host or entry & self._not_plain:
             return None
+        if self._cluster_size - within < length:
+            return self._map_data(table, offset, length)
         in_place = entry >> 63 == 1 and host >> bits not in self._kinds and self._image.writable
         return Mapping(_DATA, length, self._data, host + within, in_place)
 
@@ -132,18 +132,14 @@ class Mapper:
         """Return how many entries from `first` on, at most `wanted`, lead to clusters side by side, shared alike."""
         size = self._cluster_size
         run, expected = 1, entries[first] + size
-        step = 1 << wanted.bit_length() - 1
+        step = wanted - 1
         while step >= _RAMP_FROM:
-            end = first + run + step
-            if (
-                run + step <= wanted
-                and entries[end - 1] == expected + (step - 1) * size
-                and self._ramps.is_ramp(entries[end - step : end].tobytes(), expected, step)
-            ):
+            if run + step <= wanted and self._ramps.is_ramp(entries, first + run - 1, step + 1):
                 run += step
                 expected += step * size
-            else:
-                step >>= 1
+                if run == wanted:
+                    return run
+            step >>= 1
         while run < wanted and entries[first + run] == expected:
             run += 1
             expected += size

@@ -1,7 +1,6 @@
 """Open an image: check it, load its tables, and make it fit for writing."""
 
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:  # few images are resized, or encrypted
 DATA_FILE_SPEC = ChildSpec("data-file", ChildRole.DATA, required=False)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class OpenImage:
     """The parts of one open image."""
 
@@ -254,14 +253,11 @@ async def _note_inactive_l2(parts: OpenImage, offset: int, length: int) -> None:
     image, metadata = parts.image, parts.metadata
     if kinds.INACTIVE_L2 not in image.runtime.guarded:
         return
-    l1 = array("Q")
-    l1.frombytes(await image.read(offset, length))
-    l1.byteswap()
-    for entry in _in_file(l1, OFFSET_MASK, image.child.size):
+    for entry in _in_file(await image.read_table(offset, length), OFFSET_MASK, image.child.size):
         if metadata.overlap(entry, image.cluster_size) is None:
             metadata.add(entry, image.cluster_size, kinds.INACTIVE_L2)
 
 
-def _in_file(table: "array[int]", mask: int, file_size: int) -> Iterator[int]:
+def _in_file(table: Iterable[int], mask: int, file_size: int) -> Iterator[int]:
     """Return the host offsets in a table; those past the end of the file are wrong and hold nothing."""
     return (entry & mask for entry in table if 0 < entry & mask < file_size)

@@ -64,6 +64,10 @@ class Refcounts:
         self.planned_table: tuple[int, int] | None = None
         """Host offset and clusters of the place that the table is to move to."""
         self.next_free = 0
+        self._used_to = 0
+        """Host offset that no cluster in use ever reached beyond, since the image was opened."""
+        self._added_to = 0
+        """Host offset up to which clusters were taken at once, which may not be filled; 0 when none were."""
         self._packed_to = 0
         """Host offset where the compressed data packed last ends; 0 when there is none."""
         self.lock = Lock()
@@ -81,6 +85,7 @@ class Refcounts:
         self.per_block = header.cluster_size * 8 // self.width.bits
         self._blocks.clear()
         self.next_free = self._packed_to = 0
+        self._used_to = max(self._used_to, align_up(self._image.child.size, header.cluster_size))
         await self._image.event("reftable_load")
         self.table = array("Q")
         self.table.frombytes(
@@ -112,17 +117,49 @@ class Refcounts:
 
     async def _allocate(self, count: int, *, whole: bool) -> tuple[int, int]:
         self._image.check_sound()
-        first, found = await (self._find_whole(count) if whole else self._find(self.next_free, count))
-        offset = first << self._image.cluster_bits
-        await self._metadata.guard(offset, found << self._image.cluster_bits)
+        wanted_from = self._room_from()
+        first, found = await (
+            self._find_whole(wanted_from, count) if whole else self._find(wanted_from, count)
+        )
+        offset, length = first << self._image.cluster_bits, found << self._image.cluster_bits
+        await self._metadata.guard(offset, length)
         for index, start, part in self._split(first, found):
             block = await self._block(index)
             assert block is not None
             self.width.put_ones(block.data, start, part)
             block.is_dirty = True
-        if not whole or self.next_free == first:
+        if self.next_free == (first if whole else wanted_from):
             self.next_free = first + found
+        self._used_to = max(self._used_to, offset + length)
         return offset, found
+
+    def unused_at_once(self) -> int | None:
+        """Return the host offset of a free cluster where nothing was ever stored, if one is known without waiting."""
+        if self.lock.locked():
+            return None
+        index, start = divmod(self.next_free, self.per_block)
+        block = self._blocks.get(index)
+        found = self.width.find_free(block.data, start, 1) if block is not None else None
+        if found is None:
+            return None
+        image = self._image
+        offset = index * self.per_block + found[0] << image.cluster_bits
+        # The file may have been replaced by one that is longer.
+        if offset < max(self._used_to, image.child.size):
+            return None
+        if self._metadata.overlap(offset, image.cluster_size) is not None:
+            return None
+        return offset
+
+    def take_at_once(self, offset: int) -> None:
+        """Take the cluster that :meth:`unused_at_once` has just returned."""
+        cluster = offset >> self._image.cluster_bits
+        index, entry = divmod(cluster, self.per_block)
+        block = self._blocks[index]
+        self.width.put_ones(block.data, entry, 1)
+        block.is_dirty = True
+        self.next_free = cluster + 1
+        self._used_to = self._added_to = offset + self._image.cluster_size
 
     async def allocate_bytes(self, length: int) -> int:
         """Take room for compressed data, which may share a cluster with what was packed before it.
@@ -180,8 +217,15 @@ class Refcounts:
                 return index * self.per_block + found[0], found[1]
             cluster = (index + 1) * self.per_block
 
-    async def _find_whole(self, count: int) -> tuple[int, int]:
-        first, total = await self._find(self.next_free, count)
+    def _room_from(self) -> int:
+        """Return the first cluster that may be used: any that is free, unless somebody may still be reading there."""
+        unused = self._used_to >> self._image.cluster_bits
+        if self.next_free >= unused or self._image.lending.may_use_again():
+            return self.next_free
+        return unused
+
+    async def _find_whole(self, wanted_from: int, count: int) -> tuple[int, int]:
+        first, total = await self._find(wanted_from, count)
         while total < count:
             after, more = await self._find(first + total, count - total)
             if after == first + total:
@@ -363,6 +407,12 @@ class Refcounts:
                 if counted >= enough:
                     return True
         return False
+
+    async def trim_file(self) -> None:
+        """Let the file end with its last cluster, of which perhaps only a part was stored, and have no room behind it."""
+        if self._added_to:
+            await self._image.child.truncate(max(self._added_to, self._image.child.size))
+            self._added_to = 0
 
     def drop_clean(self) -> None:
         """Drop every block that could be read again, unless one is being worked on."""

@@ -4,8 +4,7 @@ Source: the ``BlockdevOptionsQcow2`` members; refusals are in QEMU's words.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from qmpserver.drivers.qcow2 import kinds
 from qmpserver.drivers.qcow2.header import INCOMPAT_EXTENDED_L2, Header
@@ -57,10 +56,11 @@ _TEMPLATES: Final[dict[str, frozenset[str]]] = {
     "cached": _CACHED,
     "all": frozenset(_OVERLAP_KINDS),
 }
+_GUARDED: Final = frozenset(_OVERLAP_KINDS[name] for name in _CACHED)
+"""The kinds that are guarded unless an option says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeOptions:
+class RuntimeOptions(NamedTuple):
     """How one image is to be used while it is open.
 
     Attributes:
@@ -77,7 +77,7 @@ class RuntimeOptions:
     l2_tables: int | None = None
     refcount_blocks: int | None = None
     clean_interval: int = _CLEAN_INTERVAL
-    guarded: frozenset[str] = frozenset(_OVERLAP_KINDS[name] for name in _CACHED)
+    guarded: frozenset[str] = _GUARDED
     discard_request: bool = False
     discard_snapshot: bool = True
     discard_other: bool = False

@@ -8,7 +8,6 @@ import os
 from array import array
 
 from qmpserver.driver_api.extras import SnapshotInfo
-from qmpserver.drivers.qcow2.check_walk import read_table
 from qmpserver.drivers.qcow2.entries import COPIED, ENTRY_SIZE
 from qmpserver.drivers.qcow2.header import MAX_L1_BYTES, MAX_SNAPSHOTS
 from qmpserver.drivers.qcow2.opening import OpenImage
@@ -148,7 +147,7 @@ class SnapshotActions:
             raise _error(errno.EFBIG)
         if snapshot.l1_offset % image.cluster_size:
             raise _error(errno.EINVAL)
-        l1 = await read_table(image, snapshot.l1_offset, snapshot.l1_entries * ENTRY_SIZE)
+        l1 = await image.read_table(snapshot.l1_offset, snapshot.l1_entries * ENTRY_SIZE)
         needed = vm_state_index(image, max(snapshot.disk_size or 0, image.header.size))
         if needed * ENTRY_SIZE > MAX_L1_BYTES:
             raise _error(errno.EFBIG)

@@ -18,7 +18,7 @@ from qmpserver.drivers.qcow2.check_counts import ClusterCounts
 from qmpserver.drivers.qcow2.check_rebuild import rebuild_refcounts
 from qmpserver.drivers.qcow2.check_spans import SpanFinder
 from qmpserver.drivers.qcow2.check_stored import StoredCounts
-from qmpserver.drivers.qcow2.check_walk import L2_RESERVED, TableWalker, read_table
+from qmpserver.drivers.qcow2.check_walk import L2_RESERVED, TableWalker
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO
 from qmpserver.drivers.qcow2.findings import Findings
 from qmpserver.drivers.qcow2.image import Image
@@ -154,7 +154,7 @@ class SnapshotChange:
                 continue
             if offset & (self._image.cluster_size - 1):
                 raise _damaged()
-            table = await read_table(self._image, offset, self._image.cluster_size)
+            table = await self._image.read_table(offset, self._image.cluster_size)
             if self._correct_flags(table):
                 self.add_range(offset, 1, -users)
                 offset = await self.store(big_endian(table))

@@ -8,7 +8,6 @@ import os
 from array import array
 
 from qmpserver.driver_api.mapping import MappingKind
-from qmpserver.drivers.qcow2.check_walk import read_table
 from qmpserver.drivers.qcow2.compressed import read_compressed
 from qmpserver.drivers.qcow2.entries import COMPRESSED, ENTRY_SIZE, OFFSET_MASK, ZERO
 from qmpserver.drivers.qcow2.image import Image
@@ -43,7 +42,7 @@ async def read_tree(image: Image, l1: "array[int]", offset: int, into: memoryvie
 async def _find_subcluster(image: Image, table: int, offset: int) -> int | None:
     """Return the host offset of a subcluster, given an offset within an L2 table's reach; None if it is zero."""
     place = table + (offset >> image.cluster_bits) * ENTRY_SIZE * image.entry_words
-    words = await read_table(image, place, ENTRY_SIZE * image.entry_words)
+    words = await image.read_table(place, ENTRY_SIZE * image.entry_words)
     entry, host = words[0], words[0] & OFFSET_MASK
     if entry & COMPRESSED or host & (image.cluster_size - 1):
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -5,7 +5,7 @@ Source: qcow2 specification, "Snapshots".
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from qmpserver.drivers.qcow2.entries import ENTRY_SIZE
 from qmpserver.drivers.qcow2.extensions import name_to_text, text_to_name
@@ -24,8 +24,7 @@ _EXTRA = struct.Struct(">QQQ")
 _WINDOW = 64 * KiB
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """One entry of the table.
 
     Attributes:
@@ -67,8 +66,7 @@ class Snapshot:
         return entry.ljust(align_up(len(entry), 8), b"\0")
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotTable:
+class SnapshotTable(NamedTuple):
     """The image's snapshots.
 
     Attributes:
@@ -106,7 +104,7 @@ class SnapshotTable:
 def pack_table(entries: Iterable[Snapshot], size: int) -> bytes:
     """Return a table as stored; `size` is the disk's size, for snapshots that do not say theirs."""
     return b"".join(
-        (entry if entry.disk_size is not None else replace(entry, disk_size=size)).pack() for entry in entries
+        (entry if entry.disk_size is not None else entry._replace(disk_size=size)).pack() for entry in entries
     )
 
 

@@ -55,6 +55,10 @@ class SubclusterAllocator(Allocator):
         made.is_kept = is_kept
         return made
 
+    def _is_simple(self) -> bool:
+        """Say no: a cluster is more than one word, and may be there in part."""
+        return False
+
     def _is_kept(self, entry: int) -> bool:
         """Say whether a cluster has room of its own already."""
         return self._image.is_external or bool(

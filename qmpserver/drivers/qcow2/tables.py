@@ -97,10 +97,7 @@ class L2Tables:
     async def load(self) -> None:
         """Read the L1 table."""
         header = self._image.header
-        l1 = array("Q")
-        l1.frombytes(await self._image.read(header.l1_offset, header.l1_entries * ENTRY_SIZE))
-        l1.byteswap()
-        self.l1 = l1
+        self.l1 = await self._image.read_table(header.l1_offset, header.l1_entries * ENTRY_SIZE)
 
     def l2_offset(self, index: int) -> int:
         """Return the host offset of a table as the disk has it; 0 when there is none."""
@@ -137,10 +134,7 @@ class L2Tables:
             raise await image.corrupt(f"L2 table offset {c_hex(offset)} unaligned (L1 index: {c_hex(index)})")
         await self._make_room()
         await image.event("l2_load")
-        entries = array("Q")
-        entries.frombytes(await image.read(offset, image.cluster_size))
-        entries.byteswap()
-        table = L2Table(index, offset, entries)
+        table = L2Table(index, offset, await image.read_table(offset, image.cluster_size))
         self.cached[index] = table
         return table
 
@@ -181,8 +175,8 @@ class L2Tables:
             CorruptImage: The L1 entry cannot be right.
             OSError: The table cannot be read, or there is no room for it.
         """
-        table = self.cached.get(index)
-        if table is not None and table.is_guarded and (table.is_new or self.l1[index] & COPIED):
+        table = self.writable_at_once(index)
+        if table is not None:
             table.pins += 1
             return table
         async with self.lock:
@@ -197,6 +191,13 @@ class L2Tables:
             table.is_guarded = True
             table.pins += 1
             return table
+
+    def writable_at_once(self, index: int) -> L2Table | None:
+        """Return a table that belongs to this image alone, if it is in memory; else None."""
+        table = self.cached.get(index)
+        if table is not None and table.is_guarded and (table.is_new or self.l1[index] & COPIED):
+            return table
+        return None
 
     def unpin(self, table: L2Table) -> None:
         """Let go of a pinned table."""

@@ -10,7 +10,7 @@ import pytest
 from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.drivers.file import in_place
 from qmpserver.drivers.file.space import file_system_magic
-from tests.images import make_qcow2
+from tests.images import judge, make_qcow2, qemu_check
 from tests.unit.block.conftest import Engine
 
 REAL = {
@@ -24,10 +24,13 @@ DATA = memoryview(b"x" * 4096)
 Body = Callable[[Any], Coroutine[Any, Any, None]]
 
 
-def on_qcow2(folder: Path, monkeypatch: pytest.MonkeyPatch, body: Body, **options: Any) -> None:
-    """Run `body` with a node of which the first two clusters are there, and no others."""
+def on_qcow2(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, body: Body, *, is_there: bool = False, **options: Any
+) -> None:
+    """Run `body` with a node of which the first two clusters are there, and no others; in a new image, if none is there."""
     path = folder / "image"
-    make_qcow2(path, "1M")
+    if not is_there:
+        make_qcow2(path, "1M")
     with path.open("rb") as file:
         monkeypatch.setattr(in_place, "_LOCAL", frozenset((file_system_magic(file.fileno()),)))
 
@@ -37,6 +40,7 @@ def on_qcow2(folder: Path, monkeypatch: pytest.MonkeyPatch, body: Body, **option
         node = await engine.opener.open({"driver": "qcow2", "node-name": "n", "file": file, **options})
         await node.pwrite(0, memoryview(b"o" * 2 * CLUSTER))
         await body(node)
+        node.is_monitor_owned = False
         await engine.graph.collect(node)
 
     asyncio.run(main())
@@ -63,14 +67,81 @@ def test_what_is_there_is_overwritten_and_has_to_be_flushed(
     on_qcow2(tmp_path, monkeypatch, body)
 
 
-def test_what_needs_room_or_lies_in_two_clusters_is_left_alone(
+def test_what_needs_room_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(node: Any) -> None:
+        assert not node.pwrite_at_once(4 * CLUSTER, memoryview(b"x" * (CLUSTER // 2)))
+        assert await content(node, 4 * CLUSTER) == bytes(4096)
+        assert not node.pwrite_at_once(2 * CLUSTER - 2048, DATA)
+        assert await content(node, 2 * CLUSTER - 2048) == b"o" * 2048 + bytes(2048)
+
+    on_qcow2(tmp_path, monkeypatch, body)
+
+
+def test_what_begins_to_fill_a_new_cluster_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(node: Any) -> None:
+        for offset in (4 * CLUSTER + 8192, 9 * CLUSTER, 7 * CLUSTER + 100, 9 * CLUSTER + 4096):
+            assert node.pwrite_at_once(offset, DATA)
+        assert await content(node, 9 * CLUSTER) == await content(node, 9 * CLUSTER + 4096) == DATA
+        assert await content(node, 4 * CLUSTER + 8192) == await content(node, 7 * CLUSTER + 100) == DATA
+        assert await content(node, 4 * CLUSTER) == await content(node, 7 * CLUSTER + 8192) == bytes(4096)
+
+    on_qcow2(tmp_path, monkeypatch, body)
+    path = tmp_path / "image"
+    assert judge(path.read_bytes()) == ([], 0)
+    assert qemu_check(path) == {}
+    # It ends with its last cluster, and no room is kept behind it.
+    status = path.stat()
+    assert status.st_size % CLUSTER == 0
+    assert status.st_blocks * 512 <= status.st_size
+
+
+def test_a_cluster_that_may_not_be_blank_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def body(node: Any) -> None:
+        await node.pdiscard(0, CLUSTER)
+        for _ in range(2):
+            await node.flush()
+        # Its room is used again, in which something was stored.
         assert not node.pwrite_at_once(4 * CLUSTER, DATA)
-        assert await content(node, 4 * CLUSTER) == bytes(4096)
-        assert not node.pwrite_at_once(CLUSTER - 2048, DATA)
-        assert await content(node, CLUSTER - 2048) == b"o" * 4096
+
+    on_qcow2(tmp_path, monkeypatch, body, discard="unmap")
+
+
+def test_what_the_file_holds_behind_the_image_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_qcow2(tmp_path / "image", "1M")
+    with (tmp_path / "image").open("ab") as file:
+        file.write(b"g" * (4 * CLUSTER + 100))
+
+    async def body(node: Any) -> None:
+        assert not node.pwrite_at_once(4 * CLUSTER, DATA)
+        await node.pwrite(4 * CLUSTER, DATA)
+        assert await content(node, 4 * CLUSTER) == DATA
+        assert await content(node, 4 * CLUSTER + 4096) == bytes(4096)
+
+    on_qcow2(tmp_path, monkeypatch, body, is_there=True)
+
+
+def test_clusters_over_a_backing_file_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_qcow2(tmp_path / "base", "1M")
+
+    async def body(node: Any) -> None:
+        assert not node.pwrite_at_once(4 * CLUSTER, DATA)
+
+    on_qcow2(
+        tmp_path,
+        monkeypatch,
+        body,
+        backing={"driver": "qcow2", "file": {"driver": "file", "filename": str(tmp_path / "base")}},
+    )
+
+
+def test_clusters_side_by_side_are_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(node: Any) -> None:
+        assert node.pwrite_at_once(CLUSTER - 2048, DATA)
+        assert await content(node, CLUSTER - 2048) == DATA
 
     on_qcow2(tmp_path, monkeypatch, body)
 
@@ -126,7 +197,7 @@ def test_what_is_there_is_read_and_nothing_else(tmp_path: Path, monkeypatch: pyt
         assert node.pread_at_once(4096, into)
         assert into == DATA
         assert not node.pread_at_once(4 * CLUSTER, into)
-        assert not node.pread_at_once(CLUSTER - 2048, into)
+        assert not node.pread_at_once(2 * CLUSTER - 2048, into)
 
     on_qcow2(tmp_path, monkeypatch, body)
 

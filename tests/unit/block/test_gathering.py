@@ -128,7 +128,10 @@ def test_a_cancelled_write_does_not_end_while_another_stores_it() -> None:
 async def _open(path: Path, drivers: dict[str, str] = REAL) -> tuple[Engine, Any]:
     engine = Engine(drivers)
     file = {"driver": "file", "filename": str(path), "node-name": "file"}
-    return engine, await engine.opener.open({"driver": "qcow2", "node-name": "image", "file": file})
+    node = await engine.opener.open({"driver": "qcow2", "node-name": "image", "file": file})
+    # So that it is closed once it is collected.
+    node.is_monitor_owned = False
+    return engine, node
 
 
 async def _read(node: Any, length: int) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import struct
 import sys
 from array import array
 from pathlib import Path
@@ -14,8 +15,9 @@ from qmpserver.driver_api.extras import CheckMode
 from qmpserver.drivers.qcow2 import check_bulk
 from qmpserver.drivers.qcow2.check_bulk import BulkEntries, expects_many
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
-from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, ZERO
+from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK, ZERO
 from tests.contract.engine import MemoryFile
+from tests.images import make_qcow2
 from tests.unit.drivers.qcow2.damaging import KINDS, Damage, make_sample
 from tests.unit.drivers.qcow2.test_check import Counts, check, our_check, our_repair
 
@@ -125,6 +127,36 @@ def test_a_fragmented_image_takes_the_short_way(tmp_path: Path, monkeypatch: pyt
     assert used
     assert "corruptions" not in result
     assert asyncio.run(check(MemoryFile(data))).allocated_clusters
+
+
+def turn_tables_round(image: bytearray, tables: int) -> None:
+    """Have every table lead backwards through its clusters, so that none follows the one before."""
+    (l1_offset,) = struct.unpack_from(">Q", image, 40)
+    for (entry,) in struct.iter_unpack(">Q", image[l1_offset : l1_offset + 8 * tables]):
+        offset = entry & OFFSET_MASK
+        words = struct.unpack_from(">64Q", image, offset)
+        struct.pack_into(">64Q", image, offset, *reversed(words))
+
+
+def test_a_fragmented_image_takes_the_short_way_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_qcow2(tmp_path / "image.qcow2", "1M", cluster_size=512, preallocation="metadata")
+    data = bytearray(path.read_bytes())
+    tables = (1 << 20) // 512 // 64
+    turn_tables_round(data, tables)
+    used: list[int] = []
+    original = BulkEntries.count
+
+    def count(self: BulkEntries, *args: Any) -> Any:
+        used.append(1)
+        return original(self, *args)
+
+    monkeypatch.setattr(check_bulk, "_TELLING", 2 * 64)
+    monkeypatch.setattr(check_bulk, "WORTHWHILE", 8 * 64)
+    monkeypatch.setattr(BulkEntries, "count", count)
+    assert our_check(data)["fragmented-clusters"] == tables * 63
+    assert len(used) == tables - 2
 
 
 @pytest.mark.parametrize(

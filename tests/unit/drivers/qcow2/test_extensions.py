@@ -1,7 +1,5 @@
 """Header extensions and the layout of the first cluster."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +46,7 @@ def test_a_name_avoids_the_place_of_the_old_one_where_it_must_not_be_torn() -> N
 
 
 def test_what_does_not_fit_is_not_laid_out() -> None:
-    small = replace(HEADER, cluster_bits=9)
+    small = HEADER._replace(cluster_bits=9)
     assert ext.lay_out(small, [], b"x" * 500) is None
     assert ext.lay_out(HEADER, [], b"x" * 1024) is None
 
@@ -57,7 +55,7 @@ def test_feature_names_are_read_back() -> None:
     names = ext.incompatible_names(ext.feature_names(HEADER))
     assert names[0] == "dirty bit"
     assert names[4] == "extended L2 entries"
-    assert ext.feature_names(replace(HEADER, cluster_bits=9)) == []
+    assert ext.feature_names(HEADER._replace(cluster_bits=9)) == []
 
 
 def test_names_that_are_not_utf8_survive() -> None:

@@ -8,7 +8,6 @@ import random
 import re
 import subprocess
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -167,7 +166,7 @@ def test_qemu_lists_applies_and_deletes_what_the_driver_took(
 
     async def take(driver: Qcow2Driver) -> None:
         wanted = SnapshotInfo("", "first", 0, 86400, 5, 3_600_000_000_000, 77)
-        assert await driver.create_snapshot(wanted) == replace(wanted, snapshot_id="1")
+        assert await driver.create_snapshot(wanted) == wanted._replace(snapshot_id="1")
         await Engine(driver).write(100_000, b"\2" * 300_000)
         await driver.create_snapshot(SnapshotInfo("seven", "second"))
         await Engine(driver).write(0, b"\3" * MiB)

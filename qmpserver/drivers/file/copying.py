@@ -1,0 +1,81 @@
+"""Copy from file to file within the host.  Everything here may block."""
+
+import errno
+import os
+import sys
+from typing import Final
+
+from qmpserver.drivers.file.io import aligned_memory, write_fully
+from qmpserver.drivers.file.space import file_system_magic, make_room
+from qmpserver.units import KiB
+
+PIECE: Final = 512 * KiB
+"""Bytes that are read and written in turn: few enough to stay in the processor's cache between the two."""
+
+_EXT: Final = 0xEF53
+"""EXT4_SUPER_MAGIC of Linux, of ext2 and ext3 too."""
+
+_SAMPLE: Final = 16
+_CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF))
+_copy_file_range = getattr(os, "copy_file_range", None)
+
+
+def is_better_in_pieces(fd: int) -> bool:
+    """Say whether the file system of `fd` can only copy as :func:`copy_in_pieces` does, and slower.
+
+    Others may share blocks between files, or have a server copy.  Of ext it is known that they do not: the kernel
+    moves some pages at a time, and keeps the file to itself while it does.
+    """
+    return sys.platform == "linux" and file_system_magic(fd) == _EXT
+
+
+def copy_range(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+    """Have the kernel copy from another file, given as descriptor and offset; say whether it did.
+
+    It is not asked to where a piece of `unit` bytes may be all zeroes, judged by a few bytes of each.
+
+    Raises:
+        OSError: The range cannot be read or written.
+    """
+    source_fd, source_offset = source
+    if _copy_file_range is None or _may_be_zeroes(source_fd, source_offset, length, unit):
+        return False
+    done = 0
+    while done < length:
+        try:
+            moved = _copy_file_range(source_fd, fd, length - done, source_offset + done, offset + done)
+        except OSError as error:
+            if error.errno in _CANNOT_COPY:
+                return False
+            raise
+        if not moved:
+            return False
+        done += moved
+    return True
+
+
+def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+    """Do the same by reading and writing.  While some threads write others read, so several calls are worth while.
+
+    Raises:
+        OSError: As :func:`copy_range`.
+    """
+    source_fd, source_offset = source
+    if _may_be_zeroes(source_fd, source_offset, length, unit):
+        return False
+    make_room(fd, offset, length)
+    memory = aligned_memory()[:PIECE]
+    done = 0
+    while done < length:
+        taken = os.preadv(source_fd, (memory[: length - done],), source_offset + done)
+        if not taken:
+            return False
+        write_fully(fd, offset + done, memory[:taken])
+        done += taken
+    return True
+
+
+def _may_be_zeroes(fd: int, offset: int, length: int, unit: int) -> bool:
+    """Look at a few bytes of each piece of `unit` bytes."""
+    middles = range(offset + unit // 2, offset + length, unit)
+    return not all(any(os.pread(fd, _SAMPLE, middle)) for middle in middles)

@@ -1,0 +1,112 @@
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qmpserver.drivers.file import copying, space
+from qmpserver.drivers.file.space import file_system_magic
+from qmpserver.units import KiB, MiB
+from tests.unit.drivers.file.context import OpenFile
+
+Copy = Callable[[int, int, int, tuple[int, int], int], bool]
+UNIT = 64 * KiB
+
+each_way = pytest.mark.parametrize("copy", [copying.copy_range, copying.copy_in_pieces])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "source", os.O_RDWR | os.O_CREAT)
+    os.pwrite(descriptor, os.urandom(MiB), 0)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path / "target", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+@each_way
+@pytest.mark.parametrize("length", [1, copying.PIECE, copying.PIECE + 1, 2 * copying.PIECE - 1000])
+def test_what_is_copied_is_what_is_there(source: int, target: int, copy: Copy, length: int) -> None:
+    os.pwrite(target, b"before", 0)
+    assert copy(target, 4097, length, (source, 513), UNIT)
+    assert os.pread(target, length + 1, 4097) == os.pread(source, length, 513)
+    assert os.pread(target, 4097, 0) == b"before".ljust(4097, b"\0")
+
+
+@each_way
+def test_old_bytes_are_replaced_and_those_around_stay(source: int, target: int, copy: Copy) -> None:
+    os.pwrite(target, b"\xaa" * MiB, 0)
+    assert copy(target, 4096, 512 * KiB, (source, 0), UNIT)
+    around = b"\xaa" * (MiB - 512 * KiB - 4096)
+    assert os.pread(target, 2 * MiB, 0) == b"\xaa" * 4096 + os.pread(source, 512 * KiB, 0) + around
+
+
+@each_way
+def test_where_a_piece_may_be_zeroes_nothing_is_touched(source: int, target: int, copy: Copy) -> None:
+    os.pwrite(source, bytes(UNIT), 5 * UNIT)
+    assert not copy(target, 0, MiB, (source, 0), UNIT)
+    assert os.fstat(target).st_size == os.fstat(target).st_blocks == 0
+
+
+@each_way
+def test_a_source_that_is_cut_off_meanwhile_is_left_to_the_caller(
+    source: int, target: int, copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "_may_be_zeroes", lambda *_: os.ftruncate(source, 300 * KiB))
+    assert not copy(target, 0, MiB, (source, 0), UNIT)
+
+
+def test_a_target_that_is_full_says_so(source: int) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OSError, match="No space left on device"):
+        copying.copy_in_pieces(full, 0, MiB, (source, 0), UNIT)
+    os.close(full)
+
+
+def test_room_that_cannot_be_had_beforehand_is_made_by_writing(
+    source: int, target: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(space, "_allocate", refuse)
+    assert copying.copy_in_pieces(target, 0, MiB, (source, 0), UNIT)
+    assert os.pread(target, 2 * MiB, 0) == os.pread(source, MiB, 0)
+
+
+def test_it_is_the_file_system_that_decides(target: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "_EXT", file_system_magic(target))
+    assert copying.is_better_in_pieces(target)
+    monkeypatch.setattr(copying, "_EXT", -1)
+    assert not copying.is_better_in_pieces(target)
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_copies_into_one_file_may_be_made_at_the_same_time(
+    tmp_path: Path, open_file: OpenFile, monkeypatch: pytest.MonkeyPatch, *, in_pieces: bool
+) -> None:
+    data = os.urandom(8 * MiB)
+    (tmp_path / "source").write_bytes(data)
+    (tmp_path / "target").touch()
+    monkeypatch.setattr(copying, "is_better_in_pieces", lambda _: in_pieces)
+
+    async def main() -> None:
+        source = await open_file(tmp_path / "source", read_only=True)
+        target = await open_file(tmp_path / "target")
+        parts = range(0, len(data), MiB)
+        done = await asyncio.gather(*(target.copy_range(source, at, at, MiB, UNIT) for at in reversed(parts)))
+        assert all(done)
+        assert target.size == len(data)
+        await target.close()
+        await source.close()
+
+    asyncio.run(main())
+    assert (tmp_path / "target").read_bytes() == data
