@@ -52,8 +52,8 @@ DRIVERS = {
 }
 """Our own drivers, imported when first used."""
 
-PROBED = ("qcow2", "luks")
-"""Those of them that know their images by what these begin with."""
+MAGICS = {"qcow2": b"QFI\xfb", "luks": b"LUKS"}
+"""What the images of those of them begin with that know their own."""
 
 _WHILE_CREATING = Permission.CONSISTENT_READ | Permission.WRITE | Permission.RESIZE
 
@@ -93,7 +93,7 @@ class Engine:
         self.claim_fd: Callable[[str], int] = no_named_fds
         self.graph = Graph()
         self.objects = ObjectStore(clock)
-        self.registry = DriverRegistry(DRIVERS, PROBED)
+        self.registry = DriverRegistry(DRIVERS, MAGICS)
         self.opener = Opener(
             self.graph,
             self.registry,

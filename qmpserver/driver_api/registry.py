@@ -1,7 +1,7 @@
 """Find the class behind a driver's name, importing it only when it is first needed."""
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.errors import QMPError
@@ -22,12 +22,13 @@ class DriverRegistry:
 
     Args:
         targets: For each driver name, ``package.module:ClassName``.
-        probed: The names of those that know their images by what these begin with; None for all of them.
+        magics: Those that know their images by what these begin with, each with the bytes without which it
+            need not be asked, nor be imported; None to ask all of them.
     """
 
-    def __init__(self, targets: Mapping[str, str], probed: Sequence[str] | None = None) -> None:
+    def __init__(self, targets: Mapping[str, str], magics: Mapping[str, bytes] | None = None) -> None:
         self._targets = dict(targets)
-        self._probed = list(targets if probed is None else probed)
+        self._magics = dict.fromkeys(targets, b"") if magics is None else dict(magics)
         self._classes: dict[str, type[BlockDriver]] = {}
 
     def add_entry_points(self) -> list[str]:
@@ -40,7 +41,7 @@ class DriverRegistry:
         entries = metadata.entry_points(group=ENTRY_POINT_GROUP)
         new = {entry.name: entry.value for entry in entries if entry.name not in self._targets}
         self._targets |= new
-        self._probed += new
+        self._magics |= dict.fromkeys(new, b"")
         return list(new)
 
     def names(self) -> Iterator[str]:
@@ -66,7 +67,9 @@ class DriverRegistry:
     def probe(self, head: bytes, filename: str) -> str:
         """Return the format that most surely owns an image beginning with `head`; UNRECOGNISED if none does."""
         best, best_score = UNRECOGNISED, 0
-        for name in self._probed:
+        for name, magic in self._magics.items():
+            if not head.startswith(magic):
+                continue
             score = self.find(name).probe(head, filename)
             if score > best_score:
                 best, best_score = name, score

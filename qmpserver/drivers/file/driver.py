@@ -1,6 +1,5 @@
 """Serve an image's bytes from a regular file of the host."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
@@ -22,8 +21,8 @@ from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.resizing import resize
 from qmpserver.drivers.file.runs import MAX_RUNS, Run, RunCache, find_runs
-from qmpserver.drivers.file.space import SpaceCalls, make_room, start_writeback
-from qmpserver.drivers.file.writeback import WritebackHint
+from qmpserver.drivers.file.space import SpaceCalls, make_room
+from qmpserver.drivers.file.writeback import Writeback, WritebackHint
 from qmpserver.errors import QMPError, error_text
 from qmpserver.file_range import FileRange
 
@@ -54,7 +53,7 @@ class FileDriver(BlockDriver):
         self._hint = WritebackHint()
         self._writes = threads.lane()
         """The kernel lets only one write at a time into a file, unless the page cache is bypassed."""
-        self._writeback: asyncio.Future[None] | None = None
+        self._writeback = Writeback()
         self._is_better_in_pieces: bool | None = None
         self._in_place = self._find_in_place()
         self._changes = 0
@@ -95,8 +94,7 @@ class FileDriver(BlockDriver):
 
     async def close(self) -> None:
         """Close the file and let go of its locks."""
-        if self._writeback is not None:
-            await self._writeback
+        await self._writeback.settle()
         self._access.close()
 
     @property
@@ -163,7 +161,7 @@ class FileDriver(BlockDriver):
             else:
                 await self._write_in_turn(io.write_fully, offset + done, data[done:])
         if (due := self._note_written(offset, length)) is not None:
-            await self._start_writeback(*due)
+            self._writeback.begin(handle, *due)
 
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         """Fill `into` in place, if the page cache has all of it."""
@@ -188,8 +186,6 @@ class FileDriver(BlockDriver):
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place, if the page cache takes all of it."""
-        if self._writeback is not None and not self._writeback.done():
-            return False
         length = len(data)
         try:
             done = self._write_in_place(self._access.handle.fd, offset, (data,), length)
@@ -201,7 +197,7 @@ class FileDriver(BlockDriver):
             # It will show again when it is written in earnest.
             return False
         if (due := self._note_written(offset, length)) is not None:
-            self._begin_writeback(*due)
+            self._writeback.begin(self._access.handle, *due)
         return True
 
     async def pwritev(self, offset: int, buffers: Sequence[memoryview], flags: int) -> None:
@@ -216,7 +212,7 @@ class FileDriver(BlockDriver):
             _, rest = split(buffers, done)
             await self._write_in_turn(io.write_vector, offset + done, rest)
         if (due := self._note_written(offset, length)) is not None:
-            await self._start_writeback(*due)
+            self._writeback.begin(handle, *due)
 
     def _note_written(self, offset: int, length: int) -> tuple[int, int] | None:
         """Take note of a write, and return what should now be brought to the disk."""
@@ -251,24 +247,13 @@ class FileDriver(BlockDriver):
             self._runs.changed()
             self._size = max(self._size, offset + length if is_done else self._measure(handle.fd))
         if is_done and not self._no_flush and (due := self._hint.note(offset, length)) is not None:
-            await self._start_writeback(*due)
+            self._writeback.begin(handle, *due)
         return is_done
 
     async def _copies_in_pieces(self) -> bool:
         if self._is_better_in_pieces is None:
             self._is_better_in_pieces = await self._run(copying.is_better_in_pieces)
         return self._is_better_in_pieces
-
-    async def _start_writeback(self, offset: int, length: int) -> None:
-        """Let the kernel begin, beside the next writes; wait only when it has not taken the last."""
-        if self._writeback is not None:
-            await self._writeback
-        self._begin_writeback(offset, length)
-
-    def _begin_writeback(self, offset: int, length: int) -> None:
-        handle = self._access.handle
-        self._writeback = threads.submit(start_writeback, handle.begin(), offset, length)
-        self._writeback.add_done_callback(lambda _: handle.end())
 
     def _write_in_place(self, fd: int, offset: int, buffers: Sequence[memoryview], length: int) -> int:
         """Write what can be written without waiting; return how much that was."""
