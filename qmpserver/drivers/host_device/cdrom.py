@@ -12,6 +12,7 @@ from qmpserver.drivers.file.kinds import FileKind
 from qmpserver.drivers.host_device.device_limits import check_writable, device_limits
 from qmpserver.drivers.host_device.driver import HostDeviceDriver
 from qmpserver.drivers.host_device.making import DEVICE
+from qmpserver.file_range import FileRange
 
 _CDROMEJECT: Final = 0x5309
 _CDROMCLOSETRAY: Final = 0x5319
@@ -62,6 +63,10 @@ class HostCdromDriver(HostDeviceDriver):
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         """Fill `into`, if the page cache has all of it and the disc is still there."""
         return self.find_medium() and super().pread_at_once(offset, into)
+
+    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+        """Return the range on the disc; see :meth:`pread_at_once`."""
+        return super().find_in_memory(offset, length) if self.find_medium() else None
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place; see :meth:`pread_at_once`."""
