@@ -160,7 +160,8 @@ class NbdConnection:
             return
         if count:
             self._host.busy_poll.received()
-            self._take_turn()
+            if self._input is None or not self._input.is_filling:
+                self._take_turn()
         else:
             self._end_input()
             self._close_when_done()
