@@ -160,8 +160,7 @@ class NbdConnection:
             return
         if count:
             self._host.busy_poll.received()
-            if self._input is None or not self._input.is_filling:
-                self._take_turn()
+            self._take_turn()
         else:
             self._end_input()
             self._close_when_done()

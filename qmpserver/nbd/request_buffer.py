@@ -66,11 +66,6 @@ class RequestBuffer:
         else:
             self._end += count
 
-    @property
-    def is_filling(self) -> bool:
-        """Whether the data of a long request is still on its way, so that there is nothing to take."""
-        return self._filling is not None and self._filled < len(self._filling.data)
-
     def lend(self) -> None:
         """Leave the data of the request taken last alone: it will still be used when more is read."""
         self._is_lent |= self._is_taken_in_buffer

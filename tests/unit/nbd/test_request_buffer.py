@@ -101,22 +101,3 @@ def test_a_short_request_that_comes_in_two_parts_leaves_room_for_all_that_follow
     taken = [requests.take() for _ in range(16)]
     assert [request.data for request in taken if request is not None] == sent.data[1:]
     assert taken[-1] is None
-
-
-def test_there_is_nothing_to_take_while_long_data_is_on_its_way() -> None:
-    sent = lines_of(HeaderMode.SIMPLE, [2 * BUFFER])
-    requests = RequestBuffer(HeaderMode.SIMPLE)
-    at = 0
-    while at < len(sent.line):
-        room = requests.room()
-        count = min(len(room), len(sent.line) - at, 50_000)
-        room[:count] = sent.line[at : at + count]
-        requests.received(count)
-        at += count
-        if requests.is_filling:
-            assert at < len(sent.line)
-        else:
-            request = requests.take()
-            assert (request is None) == (at < len(sent.line))
-    assert request is not None
-    assert request.data == sent.data[0]
