@@ -7,6 +7,15 @@ from collections.abc import Callable
 _SAMPLE = 16
 
 
+def seems_zero(fd: int, offset: int) -> bool:
+    """Say whether a few bytes of a file are zeroes, so that what is around them may be, too.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    return not any(os.pread(fd, _SAMPLE, offset))
+
+
 class FileRange:
     """Bytes of a file that are in the page cache.
 
@@ -32,8 +41,12 @@ class FileRange:
         return self._length
 
     def may_be_zeroes(self) -> bool:
-        """Say whether it may be zeroes throughout, judged by a few bytes in the middle."""
-        return not any(os.pread(self._fd, _SAMPLE, self._offset + self._length // 2))
+        """Say whether it may be zeroes throughout, judged by a few bytes in the middle.
+
+        Raises:
+            OSError: They cannot be read.
+        """
+        return seems_zero(self._fd, self._offset + self._length // 2)
 
     def also_release(self, release: Callable[[], object]) -> None:
         """Call something more when it is not wanted any more."""

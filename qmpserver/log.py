@@ -4,6 +4,7 @@ An event is a short lower-case phrase; the rest is keys.  Secrets and guest data
 """
 
 import logging
+import sys
 from collections.abc import Collection
 from typing import Any, TextIO
 
@@ -113,7 +114,6 @@ def set_detailed(names: Collection[str]) -> None:
 
 def _structlog() -> Any:
     global _configured  # noqa: PLW0603 - logging is the process's own
-    import sys  # noqa: PLC0415
 
     import structlog  # noqa: PLC0415 - 60 ms that only those pay who log
 

@@ -109,7 +109,13 @@ class RequestServer:
         data = self._backend.find_in_memory(request.offset, request.length)
         if data is None:
             return None
-        if self._is_structured and not request.flags & _DF and data.may_be_zeroes():
+        may_tell_holes = self._is_structured and not request.flags & _DF
+        try:
+            is_sent = not (may_tell_holes and data.may_be_zeroes())
+        except OSError:
+            # It will show again when it is read in earnest.
+            is_sent = False
+        if not is_sent:
             data.release()
             return None
         return [self._writer.read_header(request), data]

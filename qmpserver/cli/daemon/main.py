@@ -34,8 +34,8 @@ def main(program: str, words: Sequence[str]) -> int:
     gc.disable()
     try:
         # The fork comes first.
-        from qmpserver.cli.daemon.carry_out import Startup  # noqa: PLC0415
-        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415
+        from qmpserver.cli.daemon.carry_out import Startup  # noqa: PLC0415 - see above
+        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415 - see above
 
         return run_server(plan, reporter, parent, lambda: Startup(plan.options, reporter))
     finally:

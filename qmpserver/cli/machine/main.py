@@ -38,8 +38,8 @@ def main(program: str, words: Sequence[str]) -> int:
     gc.disable()
     try:
         # The fork comes first.
-        from qmpserver.cli.machine.carry_out import MachineStarter  # noqa: PLC0415
-        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415
+        from qmpserver.cli.machine.carry_out import MachineStarter  # noqa: PLC0415 - see above
+        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415 - see above
 
         return run_server(wanted, reporter, parent, lambda: MachineStarter(wanted, config, reporter))
     finally:

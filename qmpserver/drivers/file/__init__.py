@@ -9,6 +9,7 @@
 - :mod:`io`: reads and writes that complete in full, direct ones through aligned memory.
 - :mod:`copying`: what is copied from file to file, by the kernel or in pieces.
 - :mod:`in_place`: those that the page cache serves at once; :mod:`stalls`: whether it really does.
+- :mod:`residency`: what the page cache has, for who sends it as it lies there.
 - :mod:`creation`: files made for images; :mod:`resizing`: their length, with or without room for it.
 - :mod:`space`: zeroes, holes and early writeback, by the calls that only Linux has.
 - :mod:`runs`: what is known of holes and data.

@@ -125,6 +125,7 @@ class Access:
     def commit_permissions(self) -> None:
         """Let the prepared descriptor serve, and unlock what is no longer needed."""
         self.permissions = self._prepared
+        # Not asked of the permissions each time: a request asks for it, and arithmetic on flags is slow.
         self.others_change = bool(self.permissions.shared & _CHANGING)
         successor = self._for_permissions or self._for_reopen
         if successor is not None:

@@ -6,16 +6,13 @@ import sys
 from typing import Final
 
 from qmpserver.drivers.file.io import aligned_memory, write_fully
-from qmpserver.drivers.file.space import file_system_magic, make_room
+from qmpserver.drivers.file.space import EXT_MAGIC, file_system_magic, make_room
+from qmpserver.file_range import seems_zero
 from qmpserver.units import KiB
 
 PIECE: Final = 512 * KiB
 """Bytes that are read and written in turn: few enough to stay in the processor's cache between the two."""
 
-_EXT: Final = 0xEF53
-"""EXT4_SUPER_MAGIC of Linux, of ext2 and ext3 too."""
-
-_SAMPLE: Final = 16
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF))
 _copy_file_range = getattr(os, "copy_file_range", None)
 
@@ -26,7 +23,7 @@ def is_better_in_pieces(fd: int) -> bool:
     Others may share blocks between files, or have a server copy.  Of ext it is known that they do not: the kernel
     moves some pages at a time, and keeps the file to itself while it does.
     """
-    return sys.platform == "linux" and file_system_magic(fd) == _EXT
+    return sys.platform == "linux" and file_system_magic(fd) == EXT_MAGIC
 
 
 def copy_range(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
@@ -78,4 +75,4 @@ def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], u
 def _may_be_zeroes(fd: int, offset: int, length: int, unit: int) -> bool:
     """Look at a few bytes of each piece of `unit` bytes."""
     middles = range(offset + unit // 2, offset + length, unit)
-    return not all(any(os.pread(fd, _SAMPLE, middle)) for middle in middles)
+    return any(seems_zero(fd, middle) for middle in middles)

@@ -15,7 +15,7 @@ from typing import Final
 
 from qmpserver.drivers.file.io import MOST_BUFFERS
 from qmpserver.drivers.file.runs import Run, find_runs
-from qmpserver.drivers.file.space import file_system_magic
+from qmpserver.drivers.file.space import EXT_MAGIC, file_system_magic
 from qmpserver.drivers.file.stalls import FAIR_NS, Stalls
 from qmpserver.units import NS_PER_SECOND, KiB
 
@@ -40,8 +40,8 @@ _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _NO_NOWAIT: Final = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
 _PAGE: Final = 4 * KiB
 
-_LOCAL: Final = frozenset((0xEF53, 0x01021994, 0x794C7630))
-"""EXT4_SUPER_MAGIC (of ext2 and ext3 too), TMPFS_MAGIC and OVERLAYFS_SUPER_MAGIC of Linux: a server or a process of
+_LOCAL: Final = frozenset((EXT_MAGIC, 0x01021994, 0x794C7630))
+"""Besides ext TMPFS_MAGIC and OVERLAYFS_SUPER_MAGIC of Linux: a server or a process of
 somebody's never has to answer before a write returns."""
 
 
@@ -156,8 +156,7 @@ class InPlace:
             if slept is None or self._sleeps() == slept:
                 # Nothing says that it waited: another process may have had the processor, as it would in a thread.
                 ended = began
-        if ended - began > FAIR_NS or not self._stalls.is_empty:
-            self._stalls.note(began, ended)
+        self._stalls.note(began, ended)
 
     def _has_edges(self, fd: int, offset: int, end: int) -> bool:
         """Say whether the pages that are replaced only in part need not be read first."""

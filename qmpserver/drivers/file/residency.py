@@ -9,6 +9,7 @@ import mmap
 import os
 from typing import Any, Final
 
+from qmpserver.drivers.file.space import libc_function
 from qmpserver.units import MiB, align_down, align_up
 
 _STEP: Final = 1024 * MiB
@@ -23,19 +24,29 @@ _FAILED: Final = ctypes.c_void_p(-1).value
 
 
 @functools.cache
-def _calls() -> tuple[Any, Any, Any] | None:
-    """Return the C library's ``mmap``, ``munmap`` and ``mincore``, or None where there is no such thing."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        map_file, unmap, look = libc.mmap, libc.munmap, libc.mincore
-    except AttributeError:
-        return None
-    map_file.restype = ctypes.c_void_p
-    integers = ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
-    map_file.argtypes = (ctypes.c_void_p, *integers)
-    unmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-    look.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
-    return map_file, unmap, look
+def _find_mmap() -> Any:
+    found = libc_function("mmap64", "mmap")
+    if found is not None:
+        found.restype = ctypes.c_void_p
+        integers = ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_longlong
+        found.argtypes = (ctypes.c_void_p, *integers)
+    return found
+
+
+@functools.cache
+def _find_munmap() -> Any:
+    found = libc_function("munmap")
+    if found is not None:
+        found.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    return found
+
+
+@functools.cache
+def _find_mincore() -> Any:
+    found = libc_function("mincore")
+    if found is not None:
+        found.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
+    return found
 
 
 class Residency:
@@ -49,7 +60,7 @@ class Residency:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._is_told = _may_ask(fd) and _calls() is not None
+        self._is_told = _may_ask(fd) and None not in (_find_mmap(), _find_munmap(), _find_mincore())
         self._start = self._length = 0
         self._pages = ctypes.create_string_buffer(_MOST // _PAGE + 1)
 
@@ -58,11 +69,9 @@ class Residency:
         end = offset + length
         if not self._is_told or length > _MOST or not self._reaches(end):
             return False
-        calls = _calls()
-        assert calls is not None
         start = align_down(offset, _PAGE)
         pages = align_up(end - start, _PAGE) // _PAGE
-        if calls[2](self._start + start, end - start, self._pages):
+        if _find_mincore()(self._start + start, end - start, self._pages):
             return False
         return self._pages.raw.count(_PRESENT, 0, pages) == pages
 
@@ -70,10 +79,8 @@ class Residency:
         if end <= self._length:
             return True
         self.close()
-        calls = _calls()
-        assert calls is not None
         length = align_up(end, _STEP)
-        start = calls[0](None, length, mmap.PROT_READ, mmap.MAP_SHARED, self._fd, 0)
+        start = _find_mmap()(None, length, mmap.PROT_READ, mmap.MAP_SHARED, self._fd, 0)
         if start in (None, _FAILED):
             self._is_told = False
             return False
@@ -83,9 +90,7 @@ class Residency:
     def close(self) -> None:
         """Let go of the file."""
         if self._length:
-            calls = _calls()
-            assert calls is not None
-            calls[1](self._start, self._length)
+            _find_munmap()(self._start, self._length)
             self._start = self._length = 0
 
 

@@ -19,11 +19,14 @@ _ZERO_RANGE: Final = 0x10
 _SYNC_WRITE: Final = 2
 """SYNC_FILE_RANGE_WRITE: begin to write dirty pages, wait for nothing."""
 
+EXT_MAGIC: Final = 0xEF53
+"""EXT4_SUPER_MAGIC of Linux, of ext2 and ext3 too."""
+
 UNSUPPORTED: Final = frozenset((errno.ENOTSUP, errno.ENOSYS, errno.ENOTTY, errno.EINVAL))
 """What the kernel says of a call that there is not, for this file at least."""
 
 
-def _function(*names: str) -> Any:
+def libc_function(*names: str) -> Any:
     """Return the first of the C library's functions there is, or None."""
     libc = ctypes.CDLL(None, use_errno=True)
     for name in names:
@@ -37,7 +40,7 @@ def _function(*names: str) -> Any:
 # Each is looked for when it is first wanted: to read an image takes none of them, nor ctypes (see `lazily`).
 @functools.cache
 def _find_fallocate() -> Any:
-    found = _function("fallocate64", "fallocate")
+    found = libc_function("fallocate64", "fallocate")
     if found is not None:
         found.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong)
     return found
@@ -45,7 +48,7 @@ def _find_fallocate() -> Any:
 
 @functools.cache
 def _find_sync_file_range() -> Any:
-    found = _function("sync_file_range")
+    found = libc_function("sync_file_range")
     if found is not None:
         found.argtypes = (ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_uint)
     return found
@@ -53,7 +56,7 @@ def _find_sync_file_range() -> Any:
 
 @functools.cache
 def _find_fstatfs() -> Any:
-    found = _function("fstatfs64", "fstatfs")
+    found = libc_function("fstatfs64", "fstatfs")
     if found is not None:
         found.argtypes = (ctypes.c_int, ctypes.c_char_p)
     return found

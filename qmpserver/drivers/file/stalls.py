@@ -33,11 +33,6 @@ class Stalls:
         self._pause_ns = 0
         self._end_ns = 0
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether a write that is not slow changes nothing."""
-        return not self._level_ns
-
     def is_over(self, now_ns: int) -> bool:
         """Say whether nothing is known against the next write."""
         return now_ns >= self._end_ns

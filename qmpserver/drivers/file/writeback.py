@@ -1,4 +1,4 @@
-"""Decide when a stream of writes has put so much into the page cache that the disk should start.
+"""Have the disk start when a stream of writes has put much into the page cache.
 
 Left alone, the kernel waits until a large part of memory is dirty, and the flush at the end of a job
 then takes as long as the job.

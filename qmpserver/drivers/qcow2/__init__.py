@@ -24,6 +24,7 @@ State of one open image, each on top of the former:
 - :mod:`cleaning`: dropping from memory what is not used.
 - :mod:`commit`: the order in which all of that reaches the disk.
 - :mod:`mapping`: guest range to host range.
+- :mod:`lending`: who may still be reading clusters where they lie.
 - :mod:`allocation`: reserving, linking, zeroing and discarding clusters.
 - :mod:`crypt_method`: how guest data is encrypted; :mod:`encryption`: the doing of it, by a LUKS header or the old
   way; :mod:`guest_counted`: mapping for the latter.

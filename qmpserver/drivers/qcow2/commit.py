@@ -110,6 +110,15 @@ class Committer:
         """
         await self.run_to_end(self._locked(durable=True))
 
+    async def settle(self) -> None:
+        """Flush, and leave behind a file that is as long as its clusters: nobody may write to it after this.
+
+        Raises:
+            OSError: As :meth:`flush`.
+        """
+        await self.flush()
+        await self._refcounts.trim_file()
+
     async def run_to_end(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` end even if the caller is cancelled: a write under way cannot be called back."""
         try:
@@ -261,8 +270,7 @@ class Committer:
         """Flush, and wait for what cancelled callers left behind."""
         try:
             if self._image.writable and not self._image.broken:
-                await self.flush()
-                await self._refcounts.trim_file()
+                await self.settle()
         finally:
             if self._tasks:
                 await asyncio.gather(*self._tasks, return_exceptions=True)

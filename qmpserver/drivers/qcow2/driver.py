@@ -184,7 +184,7 @@ class Qcow2Driver(MappingDriver):
         return await self._mapper.map(offset, length)
 
     def map_at_once(self, offset: int, length: int) -> Mapping | None:
-        """Say where a part of one plain cluster lies; see :meth:`MappingDriver.map_at_once`."""
+        """Say where plain clusters lie, side by side; see :meth:`MappingDriver.map_at_once`."""
         return self._mapper.map_at_once(offset, length)
 
     def room_at_once(self, offset: int, length: int) -> Allocation | None:
@@ -404,7 +404,8 @@ class Qcow2Driver(MappingDriver):
         """Check the options and that the image may be written, and write back what is dirty."""
         discard = options.get("discard") == "unmap" if "discard" in options else self._image.context.discard
         runtime = RuntimeOptions.parse(options, self._image.header, discard=discard)
-        await self.flush()
+        if self._image.writable:
+            await self._parts.committer.settle()
         if not read_only and self._image.is_corrupt:
             raise QMPError("qcow2: Image is corrupt; cannot be opened read/write")
         encrypt = options.get("encrypt") or {}

@@ -20,6 +20,7 @@ from qmpserver.drivers.qcow2.header import MAX_REFTABLE_BYTES
 from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.widths import RefcountWidth
+from qmpserver.errors import QMPError
 from qmpserver.lock import Lock
 from qmpserver.units import MiB, align_up
 
@@ -410,9 +411,11 @@ class Refcounts:
 
     async def trim_file(self) -> None:
         """Let the file end with its last cluster, of which perhaps only a part was stored, and have no room behind it."""
-        if self._added_to:
-            await self._image.child.truncate(max(self._added_to, self._image.child.size))
-            self._added_to = 0
+        reached, self._added_to = self._added_to, 0
+        if reached:
+            # Without it the image is as sound; the file may have been replaced by one of a fixed length.
+            with contextlib.suppress(OSError, QMPError):
+                await self._image.child.truncate(max(reached, self._image.child.size))
 
     def drop_clean(self) -> None:
         """Drop every block that could be read again, unless one is being worked on."""

@@ -89,10 +89,29 @@ def test_what_begins_to_fill_a_new_cluster_is_stored(tmp_path: Path, monkeypatch
     path = tmp_path / "image"
     assert judge(path.read_bytes()) == ([], 0)
     assert qemu_check(path) == {}
-    # It ends with its last cluster, and no room is kept behind it.
+    assert_trimmed(path)
+
+
+def assert_trimmed(path: Path) -> None:
+    """See that a file ends with its last cluster, and keeps no room behind it."""
     status = path.stat()
     assert status.st_size % CLUSTER == 0
     assert status.st_blocks * 512 <= status.st_size
+
+
+def test_no_room_is_kept_behind_an_image_that_is_not_written_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(node: Any) -> None:
+        assert node.pwrite_at_once(4 * CLUSTER, DATA)
+        assert (tmp_path / "image").stat().st_size % CLUSTER
+        async with node.drained():
+            await node.driver.prepare_reopen(read_only=True, options={})
+            await node.driver.commit_reopen()
+        assert_trimmed(tmp_path / "image")
+        assert await content(node, 4 * CLUSTER) == DATA
+
+    on_qcow2(tmp_path, monkeypatch, body)
 
 
 def test_a_cluster_that_may_not_be_blank_is_left_alone(

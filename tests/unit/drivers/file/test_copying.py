@@ -83,9 +83,9 @@ def test_room_that_cannot_be_had_beforehand_is_made_by_writing(
 
 
 def test_it_is_the_file_system_that_decides(target: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copying, "_EXT", file_system_magic(target))
+    monkeypatch.setattr(copying, "EXT_MAGIC", file_system_magic(target))
     assert copying.is_better_in_pieces(target)
-    monkeypatch.setattr(copying, "_EXT", -1)
+    monkeypatch.setattr(copying, "EXT_MAGIC", -1)
     assert not copying.is_better_in_pieces(target)
 
 
