@@ -200,6 +200,10 @@ class Edge:
         """Say what is known of the range."""
         return self.node.block_status(offset, length)
 
+    def block_statuses(self, offset: int, length: int) -> Coroutine[Any, Any, list[BlockStatus]]:
+        """Say what is known of the range, run after run."""
+        return self.node.block_statuses(offset, length)
+
     def known_run(self, offset: int) -> tuple[int, int, bool] | None:
         """Return the run around an offset, if it is known without asking anyone."""
         return self.node.driver.known_run(offset)

@@ -106,9 +106,11 @@ async def block_statuses(node: NodeView, offset: int, length: int) -> list[Block
     """Say what `node` knows of a range inside its size, run after run as far as is known at once."""
     driver = node.mapping
     if driver is None:
-        return [await node.driver.block_status(offset, length)]
+        return await node.driver.block_statuses(offset, length)
     runs = await driver.map_runs(offset, length)
-    if driver.status_follows_child or await driver.has_unwritten_data():
+    if driver.status_follows_child:
+        return await _statuses_of_child(runs)
+    if await driver.has_unwritten_data():
         return await _statuses_with_holes(node, driver, runs, offset)
     statuses: list[BlockStatus] = []
     stores_plainly = driver.stores_plainly
@@ -125,16 +127,27 @@ async def block_statuses(node: NodeView, offset: int, length: int) -> list[Block
     return statuses
 
 
+async def _statuses_of_child(runs: Sequence[Mapping]) -> list[BlockStatus]:
+    """Do as :func:`block_statuses` where all there is is DATA of a child, which says everything of it."""
+    statuses: list[BlockStatus] = []
+    for _, length, child, host, _ in runs:
+        assert child is not None
+        below = await child.block_statuses(host, length)
+        statuses += below
+        if sum(status.length for status in below) < length:
+            break
+    return statuses
+
+
 async def _statuses_with_holes(
     node: NodeView, driver: MappingDriver, runs: Sequence[Mapping], offset: int
 ) -> list[BlockStatus]:
     """Do as :func:`block_statuses` where DATA may be holes of the child, of which few are asked for twice."""
     statuses: list[BlockStatus] = []
-    follows = driver.status_follows_child or not driver.stores_plainly
     start, end, is_zero = 0, 0, False
     for mapping in runs:
         _, length, child, host, _ = mapping
-        if mapping.kind is MappingKind.DATA and not follows:
+        if mapping.kind is MappingKind.DATA and driver.stores_plainly:
             if not start <= host < end and child is not None:
                 start, end, is_zero = child.known_run(host) or (0, 0, False)
             if start <= host and host + length <= end:

@@ -89,6 +89,9 @@ class BlockChild(Protocol):
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         """Say what is known of the range, for as long a run as is known."""
 
+    async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
+        """Say what is known of the range, run after run as far as is known at once; past the end there is none."""
+
     def known_run(self, offset: int) -> tuple[int, int, bool] | None:
         """Return the run around an offset, from which byte to which, and whether it reads as zeroes.
 

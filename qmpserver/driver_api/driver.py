@@ -209,6 +209,10 @@ class BlockDriver(ABC):
         del offset
         return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True)
 
+    async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
+        """Say what is known of the range, run after run from its beginning, as far as that is known at once."""
+        return [await self.block_status(offset, length)]
+
     def known_run(self, offset: int) -> tuple[int, int, bool] | None:
         """Return the run around an offset, from which byte to which, and whether it reads as zeroes.
 

@@ -123,6 +123,9 @@ class MemoryFile:
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True, host_offset=offset)
 
+    async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
+        return [await self.block_status(offset, length)]
+
     async def is_allocated_above(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
         return True, length
 

@@ -118,6 +118,10 @@ class EncryptedChild:
         del offset
         return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True)
 
+    async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
+        """Say that the range is data."""
+        return [await self.block_status(offset, length)]
+
     def known_run(self, offset: int) -> tuple[int, int, bool] | None:
         """Know nothing: see :meth:`block_status`."""
         del offset

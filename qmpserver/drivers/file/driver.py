@@ -334,25 +334,26 @@ class FileDriver(BlockDriver):
         """Tell data from holes, which read as zeroes."""
         run = self._runs.find(offset) if self._nobody_else_writes() else None
         if run is None:
-            run = await self._find_run(offset, length)
-        return BlockStatus(
-            min(run.end - offset, length),
-            is_data=run.is_data,
-            is_zero=not run.is_data,
-            is_allocated=True,
-            host_offset=offset,
-        )
+            # What others may change meanwhile is asked for again, so more than one run is of no use.
+            most = MAX_RUNS if self._nobody_else_writes() else 1
+            run = (await self._find_runs(offset, length, most))[0]
+        return _status_of(run, offset, offset + length)
+
+    async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
+        """Tell data from holes, run after run."""
+        run = self._runs.find(offset) if self._nobody_else_writes() else None
+        runs = [run] if run is not None else await self._find_runs(offset, length, MAX_RUNS)
+        end = offset + length
+        return [_status_of(run, max(run.start, offset), end) for run in runs if run.start < end]
 
     def known_run(self, offset: int) -> tuple[int, int, bool] | None:
         """Tell data from holes where nobody can have changed the file since it was last asked."""
         run = self._runs.find(offset) if self._nobody_else_writes() else None
         return (run.start, run.end, not run.is_data) if run is not None else None
 
-    async def _find_run(self, offset: int, length: int) -> Run:
+    async def _find_runs(self, offset: int, length: int, most: int) -> list[Run]:
         generation = self._runs.generation
         may_remember = self._nobody_else_writes()
-        # What others may change meanwhile is asked for again, so more than one run is of no use.
-        most = MAX_RUNS if may_remember else 1
         runs = None
         if not self._changes and not tasks.is_without_loop():
             runs = self._in_place.find_runs(self._access.handle.fd, offset, offset + length, most)
@@ -360,7 +361,7 @@ class FileDriver(BlockDriver):
             runs = await self._run(find_runs, offset, offset + length, most)
         if may_remember:
             self._runs.store(runs, generation)
-        return runs[0]
+        return runs
 
     def _nobody_else_writes(self) -> bool:
         return not self._access.others_change
@@ -441,3 +442,9 @@ class FileDriver(BlockDriver):
     async def abort_reopen(self) -> None:
         """Close what was opened in vain."""
         self._access.abort_reopen()
+
+
+def _status_of(run: Run, offset: int, end: int) -> BlockStatus:
+    """Return what a run says of the bytes from `offset`, which it holds, to `end` at most."""
+    length = min(run.end, end) - offset
+    return BlockStatus(length, run.is_data, not run.is_data, is_allocated=True, host_offset=offset)

@@ -76,6 +76,10 @@ class HostDeviceDriver(FileDriver):
         """Call everything data: a device does not tell."""
         return BlockStatus(length, is_data=True, is_zero=False, is_allocated=True, host_offset=offset)
 
+    async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
+        """Call everything data."""
+        return [await self.block_status(offset, length)]
+
     def known_run(self, offset: int) -> tuple[int, int, bool] | None:
         """Know nothing of zeroes."""
         return None
