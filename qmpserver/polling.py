@@ -3,7 +3,7 @@
 A processor that has nothing to do is put to sleep, and waking it takes longer than most commands do.
 A client that sends one command after the other is therefore served at a fraction of the speed there
 could be.  So after a reply to such a brisk client the loop looks for the next command a while longer
-before it sleeps; QEMU's I/O threads do the same (`poll-max-ns`).
+before it sleeps, and for the rest of a long request; QEMU's I/O threads do the same (`poll-max-ns`).
 """
 
 import asyncio
@@ -36,6 +36,10 @@ class BusyPoll:
         if self._is_brisk and not self._is_polling:
             self._is_polling = True
             asyncio.get_running_loop().call_soon(self._poll)
+
+    def cut_short(self) -> None:
+        """Note that of a request only a part came, so that its rest is on its way."""
+        self.replied()
 
     def _poll(self) -> None:
         """Have the loop go round once more, without sleeping, while the window is open."""

@@ -198,6 +198,8 @@ class NbdConnection:
                     if out:
                         self._output.send(out)
                         self._host.busy_poll.replied()
+                    elif self._input.is_filling:
+                        self._host.busy_poll.cut_short()
         except ProtocolError as error:
             self._host.log.info("nbd client cut off", reason=str(error))
             self.close()

@@ -38,6 +38,11 @@ class RequestBuffer:
         self._filled = 0
         self._expects_long = False
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether a request has come whose long data has not come whole."""
+        return self._filling is not None
+
     def room(self) -> memoryview:
         """Return where the next bytes go; never empty once :meth:`take` has returned None."""
         if self._filling is not None:

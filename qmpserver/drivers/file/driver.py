@@ -16,7 +16,7 @@ from qmpserver.driver_api.vectors import split
 from qmpserver.drivers.file import copying, io
 from qmpserver.drivers.file.access import Access, AccessPolicy
 from qmpserver.drivers.file.handle import Handle, SupportsFdSets
-from qmpserver.drivers.file.in_place import MOST_GROWN, MOST_READ, MOST_WRITTEN, InPlace
+from qmpserver.drivers.file.in_place import MOST_GROWN, MOST_READ, MOST_WRITTEN, MOST_ZEROED, InPlace
 from qmpserver.drivers.file.kinds import REGULAR, FileKind
 from qmpserver.drivers.file.options import FileOptions
 from qmpserver.drivers.file.resizing import resize
@@ -308,8 +308,43 @@ class FileDriver(BlockDriver):
 
     async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:
         """Make the range zero by the file system's own means, and the file longer where it must be."""
-        await self._change(self._zero, offset, length, bool(flags & request_flags.MAY_UNMAP))
+        may_unmap = bool(flags & request_flags.MAY_UNMAP)
+        await self._change_space(self._zero, offset, length, may_unmap, punches=may_unmap)
         self._size = max(self._size, offset + length)
+
+    async def _change_space(
+        self, call: Callable[..., None], offset: int, length: int, *args: Any, punches: bool
+    ) -> None:
+        """Make a call that empties a range, in place where that takes little."""
+        if not self._is_soon_emptied(offset, length, punches=punches) or not self._change_in_place(
+            call, offset, length, *args
+        ):
+            await self._change(call, offset, length, *args)
+
+    def _is_soon_emptied(self, offset: int, length: int, *, punches: bool) -> bool:
+        if self._changes:
+            # Beside another change the kernel would let this one wait.
+            return False
+        if length <= MOST_ZEROED:
+            return True
+        end = offset + length
+        runs = self._in_place.call(find_runs, self._access.handle.fd, offset, end, 1) if punches else None
+        return runs is not None and not runs[0].is_data and runs[0].end >= end
+
+    def _change_in_place(self, call: Callable[..., None], *args: Any) -> bool:
+        """Make a call that changes the file, and say whether it was made; if not, it is to be made in a thread."""
+
+        def change(fd: int) -> bool:
+            call(fd, *args)
+            return True
+
+        self._runs.changed()
+        fd = self._access.handle.fd
+        try:
+            return self._in_place.call(change, fd) or False
+        except OSError:
+            self._size = self._measure(fd)
+            raise
 
     def _zero(self, fd: int, offset: int, length: int, may_unmap: bool) -> None:
         end = offset + length
@@ -323,7 +358,7 @@ class FileDriver(BlockDriver):
     async def pdiscard(self, offset: int, length: int) -> None:
         """Make a hole."""
         try:
-            await self._change(self._space.discard, offset, length)
+            await self._change_space(self._space.discard, offset, length, punches=True)
         except OSError:
             self._discards["discard-nb-failed"] += 1
             raise
@@ -356,7 +391,7 @@ class FileDriver(BlockDriver):
         may_remember = self._nobody_else_writes()
         runs = None
         if not self._changes and not tasks.is_without_loop():
-            runs = self._in_place.find_runs(self._access.handle.fd, offset, offset + length, most)
+            runs = self._in_place.call(find_runs, self._access.handle.fd, offset, offset + length, most)
         if runs is None:
             runs = await self._run(find_runs, offset, offset + length, most)
         if may_remember:

@@ -11,16 +11,17 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from qmpserver.drivers.file.io import MOST_BUFFERS
-from qmpserver.drivers.file.runs import Run, find_runs
 from qmpserver.drivers.file.space import EXT_MAGIC, file_system_magic
 from qmpserver.drivers.file.stalls import FAIR_NS, Stalls
 from qmpserver.units import NS_PER_SECOND, KiB
 
 if sys.platform == "linux":
     import resource
+
+T = TypeVar("T")
 
 MOST_READ: Final = 256 * KiB
 """Bytes of a read that is tried in place; copying more would hold up the event loop."""
@@ -30,6 +31,9 @@ MOST_WRITTEN: Final = 256 * KiB
 
 MOST_GROWN: Final = 16 * KiB
 """The same of a write that makes the file longer."""
+
+MOST_ZEROED: Final = 1024 * KiB
+"""The same of what is made a hole, or zero: its pages are taken from the page cache one by one."""
 
 WARY_TIMES: Final = 50
 WARY_NS: Final = 10 * NS_PER_SECOND
@@ -125,14 +129,18 @@ class InPlace:
         finally:
             self._note(began, slept)
 
-    def find_runs(self, fd: int, start: int, end: int, most: int) -> list[Run] | None:
-        """Find runs as :func:`~qmpserver.drivers.file.runs.find_runs` does, or return None where that may wait."""
+    def call(self, call: Callable[..., T], fd: int, *args: Any) -> T | None:
+        """Make a call about a file that hardly ever waits, or return None where it has to be made in a thread.
+
+        Raises:
+            OSError: As the call does.
+        """
         began = self._now_ns()
         if not self.trusts(fd) or not self._stalls.is_over(began):
             return None
         slept = self._sleeps() if began < self._wary_until else None
         try:
-            return find_runs(fd, start, end, most)
+            return call(fd, *args)
         finally:
             self._note(began, slept)
 
