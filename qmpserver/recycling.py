@@ -41,9 +41,9 @@ def take(length: int) -> memoryview:
     return memoryview(piece)[:length]
 
 
-def give_back(view: memoryview) -> None:
+def give_back(view: bytes | bytearray | memoryview) -> None:
     """Let the memory under a view be used again, if it was taken here: nobody looks at it any more."""
-    piece = view.obj
+    piece = view.obj if isinstance(view, memoryview) else None
     if isinstance(piece, _Piece) and piece.is_lent:
         piece.is_lent = False
         if len(_at_rest) < _MOST_KEPT:

@@ -6,7 +6,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from qmpserver.file_range import FileRange
 from qmpserver.sent_files import SentFiles
@@ -39,7 +39,7 @@ class SocketWriter:
         connection: socket.socket,
         on_drained: Callable[[], object],
         on_lost: Callable[[OSError], object],
-        on_sent: Callable[[memoryview], object] | None = None,
+        on_sent: Callable[[bytes | bytearray | memoryview], object] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = connection
@@ -60,11 +60,47 @@ class SocketWriter:
 
     def send(self, pieces: Sequence[Piece]) -> None:
         """Send pieces one after the other; their memory stays lent until the socket has taken them."""
+        if self._can_send_together(pieces) and self._send_together(pieces):
+            return
         self._pieces.extend([_as_held(piece) for piece in _join(pieces) if piece])
         if self._is_closed:
             self._forget()
         elif not self._is_watching:
             self._write()
+
+    def _can_send_together(self, pieces: Sequence[Piece]) -> bool:
+        return not (
+            self._pieces
+            or self._is_closed
+            or self._is_encrypted
+            or len(pieces) > MAX_PIECES
+            or FileRange in map(type, pieces)
+        )
+
+    def _send_together(self, pieces: Sequence[Any]) -> bool:
+        """Try to send pieces of memory by one call, which is all that most replies take, and say whether they went."""
+        length = sum(map(len, pieces))
+        try:
+            if len(pieces) == 1:
+                sent = self._socket.send(pieces[0])
+            elif length <= _JOINED:
+                sent = self._socket.send(b"".join(pieces))
+            else:
+                sent = self._socket.sendmsg(pieces)
+        except OSError:
+            # It will show again.
+            return False
+        if sent < length:
+            held = [memoryview(piece) for piece in pieces]
+            self._pieces.extend(held)
+            self._consume(held, sent)
+            self._write()
+            return True
+        self._sent_files.note(sent)
+        if self._on_sent is not None:
+            for piece in pieces:
+                self._on_sent(piece)
+        return True
 
     def close(self) -> None:
         """Forget what has not been sent.  The socket must still be open."""

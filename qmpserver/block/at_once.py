@@ -4,6 +4,7 @@ That is what most requests of a client are: for clusters that are there, in the 
 ordinary is left to :mod:`reading` and :mod:`writing`, which do the same step by step.
 """
 
+from qmpserver.block.head_guard import GUARDED
 from qmpserver.block.view import NodeView
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.file_range import FileRange
@@ -13,11 +14,11 @@ def read(node: NodeView, offset: int, into: memoryview) -> bool:
     """Fill `into` from `node`, and say whether it is filled; if not, the caller fills all of it by :func:`reading.read`.
 
     Args:
-        node: Where from; no one holds it still.
+        node: Where from.
         offset: First byte.
         into: What to fill, from within the node's size.
     """
-    if node.requests.must_wait:
+    if node.gate.closed or node.requests.serialising:
         return False
     driver = node.mapping
     if driver is None:
@@ -30,14 +31,16 @@ def read(node: NodeView, offset: int, into: memoryview) -> bool:
 
 
 def find(node: NodeView, offset: int, length: int) -> FileRange | None:
-    """Return where a range of `node` lies in a file of the host; see :meth:`BlockDriver.find_in_memory`.
+    """Return where a range of `node` lies in a file of the host, if it stays there and is in memory.
+
+    Whoever is given one releases it; see :meth:`BlockDriver.find_in_memory`.
 
     Args:
-        node: What has it; no one holds it still.
+        node: What has it.
         offset: First byte.
         length: Bytes, within the node's size.
     """
-    if node.requests.must_wait:
+    if node.gate.closed or node.requests.serialising:
         return None
     driver = node.mapping
     if driver is None:
@@ -63,12 +66,16 @@ def write(node: NodeView, offset: int, data: memoryview) -> bool:
     what is wrong.
 
     Args:
-        node: Where to; no one holds it still, and it has no threshold.
+        node: Where to.
         offset: First byte.
         data: What to store, within the node's size.
     """
+    if node.gate.closed or node.requests.serialising or node.write_threshold is not None:
+        return False
     flags = node.flags
-    if flags.read_only or not flags.active or flags.detect_zeroes != "off" or node.requests.must_wait:
+    if flags.read_only or not flags.active or flags.detect_zeroes != "off":
+        return False
+    if node.head_guard is not None and offset < GUARDED:
         return False
     length = len(data)
     driver = node.mapping

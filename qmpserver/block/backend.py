@@ -5,6 +5,7 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
+from qmpserver.block import at_once
 from qmpserver.block.graph import NOTHING, Graph
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.permissions import permission_words
@@ -138,21 +139,22 @@ class BlockBackend:
         """Fill `into` if that takes no waiting, and say whether it is filled; if not, call :meth:`pread`."""
         root = self.root
         assert root is not None
-        return 0 <= offset <= root.size - len(into) and root.node.pread_at_once(offset, into)
+        node = root.node
+        return 0 <= offset <= node.size - len(into) and at_once.read(node, offset, into)
 
     def find_in_memory(self, offset: int, length: int) -> FileRange | None:
         """Return where a range lies in a file of the host, if it stays there and is in memory; the caller releases it."""
         root = self.root
         assert root is not None
-        if not 0 <= offset <= root.size - length:
-            return None
-        return root.node.find_in_memory(offset, length)
+        node = root.node
+        return at_once.find(node, offset, length) if 0 <= offset <= node.size - length else None
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, call :meth:`pwrite`."""
         root = self.root
         assert root is not None
-        return 0 <= offset <= root.size - len(data) and root.node.pwrite_at_once(offset, data)
+        node = root.node
+        return 0 <= offset <= node.size - len(data) and at_once.write(node, offset, data)
 
     def pwrite_zeroes(self, offset: int, length: int, flags: int = 0) -> Coroutine[Any, Any, None]:
         """Make the range read as zeroes; EIO, at once, past the end of the node."""

@@ -152,15 +152,15 @@ class Edge:
 
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         """Fill `into` if that takes no waiting, and say whether it is filled."""
-        return self.node.pread_at_once(offset, into)
+        return at_once.read(self.node, offset, into)
 
     def find_in_memory(self, offset: int, length: int) -> FileRange | None:
         """Return where the range lies in a file of the host, if it stays there and is in memory."""
-        return self.node.find_in_memory(offset, length)
+        return at_once.find(self.node, offset, length)
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored."""
-        return self.node.pwrite_at_once(offset, data)
+        return at_once.write(self.node, offset, data)
 
     def set_aside(self, offset: int, length: int) -> None:
         """Set room aside for a range that will be written, if that takes no waiting."""
@@ -272,6 +272,7 @@ class Node:
         head_guard: What every write to the beginning has to pass, or None when its format is no guess.
         dirty_bitmaps: What records writes to the node, oldest first.
         open_driver: Opens its image once more, with its options and children as they are.
+        gate: What every request passes, and what holds them back while the node is drained.
     """
 
     node_name: str
@@ -295,7 +296,7 @@ class Node:
     requests: TrackedRequests = field(default_factory=TrackedRequests)
     gathering: Gathering = field(default_factory=Gathering)
     mapping: MappingDriver | None = None
-    _gate: Gate = field(default_factory=Gate)
+    gate: Gate = field(default_factory=Gate)
     _write_generation: int = 0
     _flushed_generation: int = 0
 
@@ -331,7 +332,9 @@ class Node:
     @property
     def size(self) -> int:
         """The size presented, in bytes; QEMU rounds it up to whole sectors."""
-        return align_up(self.driver.size, SECTOR_SIZE)
+        size = self.driver.size
+        # It is asked for with every request.
+        return size if not size % SECTOR_SIZE else align_up(size, SECTOR_SIZE)
 
     @property
     def read_only(self) -> bool:
@@ -379,30 +382,16 @@ class Node:
             into: Where to; its length says how much.
             flags: COPY_ON_READ, PREFETCH of :mod:`qmpserver.driver_api.flags`.
         """
-        if self._gate.closed:
+        if self.gate.closed:
             await self.until_resumed()
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             if flags & COPY_ON_READ and self.mapping is not None:
                 await copy_on_read.read(self, self.mapping, offset, into, flags)
             else:
                 await reading.read(self, offset, into, flags)
         finally:
-            self._gate.leave()
-
-    def pread_at_once(self, offset: int, into: memoryview) -> bool:
-        """Fill `into`, from within the node's size, if that takes no waiting, and say whether it is filled.
-
-        If not, some of it may be: :meth:`pread` is to be called for all of it.
-        """
-        return not self._gate.closed and at_once.read(self, offset, into)
-
-    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
-        """Return where a range within the node's size lies in a file of the host, if it stays there and is in memory.
-
-        Whoever is given one releases it.
-        """
-        return None if self._gate.closed else at_once.find(self, offset, length)
+            self.gate.leave()
 
     # Those that change something hand on one coroutine, so that sharing their frame costs no further one.
 
@@ -416,17 +405,6 @@ class Node:
         if self.head_guard is not None and offset < GUARDED:
             write = self.head_guard.write
         return self._change(offset, len(data), partial(write, self, offset, data, flags))
-
-    def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
-        """Store `data`, within the node's size, if that takes no waiting, and say whether it is stored.
-
-        If not, some of it may be: :meth:`pwrite` is to be called for all of it.
-        """
-        if self._gate.closed or self.write_threshold is not None:
-            return False
-        if self.head_guard is not None and offset < GUARDED:
-            return False
-        return at_once.write(self, offset, data)
 
     def pwritev(
         self, offset: int, buffers: Sequence[memoryview], flags: int = 0
@@ -446,30 +424,30 @@ class Node:
 
     async def _change(self, offset: int, length: int, carry_out: Callable[[], Awaitable[None]]) -> None:
         """Carry out a request that changes a range, once the node may be written."""
-        if self._gate.closed:
+        if self.gate.closed:
             await self.until_resumed()
         self._check_writable(offset + length)
         if self.write_threshold is not None:
             self._check_threshold(self.write_threshold, offset + length)
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             await carry_out()
         except BaseException:
             self._note_half_written(offset, length)
             raise
         finally:
-            self._gate.leave()
+            self.gate.leave()
 
     async def pdiscard(self, offset: int, length: int) -> None:
         """Say that the range is of no interest; a hint that costs nothing when it is not taken."""
-        if self._gate.closed:
+        if self.gate.closed:
             await self.until_resumed()
         self._check_writable(offset + length)
         if not self.flags.discard:
             return
         if self.write_threshold is not None:
             self._check_threshold(self.write_threshold, offset + length)
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             if self.head_guard is not None and offset < GUARDED:
                 await self.head_guard.discard(self, offset, length)
@@ -481,33 +459,33 @@ class Node:
         finally:
             # QEMU: all that was asked for is marked, whatever part of it the driver could drop.
             self._mark_dirty(offset, length)
-            self._gate.leave()
+            self.gate.leave()
 
     async def flush(self) -> None:
         """Bring everything written before the call to stable storage, unless nothing was."""
-        if self._gate.closed:
+        if self.gate.closed:
             await self.until_resumed()
         generation = self._write_generation
         if generation == self._flushed_generation:
             return
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             await self.driver.flush()
         finally:
-            self._gate.leave()
+            self.gate.leave()
         self._flushed_generation = max(self._flushed_generation, generation)
 
     async def ioctl(self, request: int, argument: bytearray | int) -> int:
         """Have the device of the host below carry out a request of its own; see :class:`SupportsIoctl`."""
-        if self._gate.closed:
+        if self.gate.closed:
             await self.until_resumed()
         if not isinstance(self.driver, SupportsIoctl):
             raise not_supported()
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             return await self.driver.ioctl(request, argument)
         finally:
-            self._gate.leave()
+            self.gate.leave()
 
     async def truncate(self, size: int, preallocation: Preallocation = Preallocation.OFF) -> None:
         """Set the size in bytes; what is new reads as zeroes.
@@ -516,49 +494,49 @@ class Node:
             OSError: It cannot be set; where QEMU words the reason, `strerror` is its text.
             QMPError: The format cannot have this size; the old size stands.
         """
-        if self._gate.closed:
+        if self.gate.closed:
             await self.until_resumed()
         resizing.check(self, size)
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             await resizing.resize(self.driver, size, preallocation)
             self._write_generation += 1
             for bitmap in self.dirty_bitmaps:
                 bitmap.resize(self.size)
         finally:
-            self._gate.leave()
+            self.gate.leave()
 
     async def block_status(self, offset: int, length: int) -> BlockStatus:
         """Say what this node knows of the range, for as long a run as is known.
 
         At or past the end the run has length 0.
         """
-        if self._gate.closed and draining.is_held(self):
+        if self.gate.closed and draining.is_held(self):
             await self.until_resumed()
         length = min(length, self.size - offset)
         if length <= 0:
             return BlockStatus(0, is_data=False, is_zero=True, is_allocated=False)
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             return await reading.block_status(self, offset, length)
         finally:
-            self._gate.leave()
+            self.gate.leave()
 
     async def block_statuses(self, offset: int, length: int) -> list[BlockStatus]:
         """Say what this node knows of the range, run after run as far as is known at once.
 
         At or past the end there is no run.
         """
-        if self._gate.closed and draining.is_held(self):
+        if self.gate.closed and draining.is_held(self):
             await self.until_resumed()
         length = min(length, self.size - offset)
         if length <= 0:
             return []
-        self._gate.in_flight += 1
+        self.gate.in_flight += 1
         try:
             return await reading.block_statuses(self, offset, length)
         finally:
-            self._gate.leave()
+            self.gate.leave()
 
     async def is_allocated_down_to(self, bottom: str | None, offset: int, length: int) -> tuple[bool, int]:
         """Say whether the chain from here down to the node named `bottom` determines the range.
@@ -598,7 +576,8 @@ class Node:
     def note_changed(self, end: int) -> None:
         """Record that bytes up to `end` may have changed in the image, though not what the node presents."""
         self._write_generation += 1
-        self.stats.wr_highest_offset = max(end, self.stats.wr_highest_offset)
+        stats = self.stats
+        stats.wr_highest_offset = max(stats.wr_highest_offset, end)
 
     def _note_half_written(self, offset: int, length: int) -> None:
         """Record that a request which failed may have changed something: a flush has that to do."""
@@ -624,28 +603,28 @@ class Node:
 
     def in_flight(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Count as a request of the node's, from when it is not drained."""
-        return Passage(self._gate, self.until_resumed)
+        return Passage(self.gate, self.until_resumed)
 
     @contextlib.asynccontextmanager
     async def drained(self) -> AsyncIterator[None]:
         """Hold back new requests, wait for those in flight, and let all go on afterwards."""
-        self._gate.close()
+        self.gate.close()
         if isinstance(self.driver, SupportsDrain):
             self.driver.drain_begin()
         try:
-            await self._gate.until_idle()
+            await self.gate.until_idle()
             yield
         finally:
-            self._gate.open()
+            self.gate.open()
             if isinstance(self.driver, SupportsDrain):
                 self.driver.drain_end()
 
     @property
     def is_held_still(self) -> bool:
         """Whether new requests have to wait."""
-        return self._gate.closed > 0
+        return self.gate.closed > 0
 
     async def until_resumed(self) -> None:
         """Wait until the node is not held still, or not for the caller."""
-        while self._gate.closed and not draining.is_within_section(self):
-            await self._gate.until_opened()
+        while self.gate.closed and not draining.is_within_section(self):
+            await self.gate.until_opened()

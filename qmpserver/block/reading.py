@@ -25,7 +25,7 @@ async def read(node: NodeView, offset: int, into: memoryview, flags: int) -> Non
     requests = node.requests
     request = requests.begin(offset, end)
     try:
-        if requests.must_wait:
+        if requests.serialising:
             await requests.turn(request)
         if node.mapping is not None:
             await read_mapped(node, node.mapping, offset, into)

@@ -28,23 +28,26 @@ class TrackedRequests:
 
     A request waits only for earlier ones, and for those only if they overlap and one of the two is
     serialising; so there is no circle of waiting, and none is overtaken for ever.
+
+    Attributes:
+        serialising: How many serialising requests are about; while there is any, :meth:`turn` has to be asked.
     """
 
     def __init__(self) -> None:
         self._requests: dict[TrackedRequest, None] = {}
-        self._serialising = 0
+        self.serialising = 0
         self._highest_end = 0
 
     def __len__(self) -> int:
         return len(self._requests)
 
     def begin(self, offset: int, end: int) -> TrackedRequest:
-        """Enter an ordinary request.  While :attr:`must_wait`, await :meth:`turn` before going on."""
+        """Enter an ordinary request.  While any is :attr:`serialising`, await :meth:`turn` before going on."""
         return self._enter(TrackedRequest(offset, end, is_serialising=False))
 
     def begin_serialising(self, offset: int, end: int) -> TrackedRequest:
         """Enter a serialising request; await :meth:`turn` before going on."""
-        self._serialising += 1
+        self.serialising += 1
         return self._enter(TrackedRequest(offset, end, is_serialising=True))
 
     def _enter(self, request: TrackedRequest) -> TrackedRequest:
@@ -61,17 +64,12 @@ class TrackedRequests:
         """
         if next(reversed(self._requests)) is not request:
             return False
-        self._serialising += 1
+        self.serialising += 1
         request.is_serialising = True
         request.is_ahead = request.is_ahead and request.offset == offset
         request.offset, request.end = offset, end
         self._highest_end = max(self._highest_end, end)
         return True
-
-    @property
-    def must_wait(self) -> bool:
-        """Whether any serialising request is about, so that :meth:`turn` has to be asked."""
-        return self._serialising > 0
 
     async def turn(self, request: TrackedRequest) -> bool:
         """Wait until every earlier request in conflict with `request` has ended; say whether there was any.
@@ -105,6 +103,6 @@ class TrackedRequests:
         """Take a request out, and wake what waited for it."""
         del self._requests[request]
         if request.is_serialising:
-            self._serialising -= 1
+            self.serialising -= 1
         if request.done is not None:
             request.done.set_result(None)

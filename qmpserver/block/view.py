@@ -10,8 +10,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
 from qmpserver.block.dirty_bitmap import DirtyBitmap
+from qmpserver.block.gate import Gate
 from qmpserver.block.gathering import Gathering
 from qmpserver.block.requests import TrackedRequests
+from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.status import BlockStatus
@@ -97,6 +99,8 @@ class NodeView(Protocol):
     options: dict[str, Any]
     requests: TrackedRequests
     gathering: Gathering
+    gate: Gate
+    write_threshold: WriteThreshold | None
     dirty_bitmaps: list[DirtyBitmap]
     is_implicit: bool
     backing_filename: str | None

@@ -59,7 +59,7 @@ async def write_vector(node: NodeView, offset: int, buffers: Sequence[memoryview
     requests, length = node.requests, sum(map(len, buffers))
     request = requests.begin(offset, offset + length)
     try:
-        if requests.must_wait:
+        if requests.serialising:
             await requests.turn(request)
         await node.driver.pwritev(offset, buffers, flags)
     finally:
@@ -80,7 +80,7 @@ async def _write_plain(
     if alignment <= 1 or (offset % alignment == 0 and end % alignment == 0):
         request = requests.begin(offset, end)
         try:
-            if requests.must_wait:
+            if requests.serialising:
                 await requests.turn(request)
             await _write_parts(driver, offset, data, flags)
         finally:
@@ -135,7 +135,7 @@ async def _write_first(node: NodeView, driver: MappingDriver, offset: int, data:
     requests = node.requests
     request = requests.begin(offset, offset + len(data))
     try:
-        if requests.must_wait:
+        if requests.serialising:
             await requests.turn(request)
         mapping = await driver.map(offset, len(data))
         if mapping.in_place:
@@ -355,7 +355,7 @@ def _pieces(start: int, stop: int, unit: int, most: int) -> Iterator[tuple[int, 
 async def _zero_piece(node: NodeView, offset: int, length: int, flags: int) -> None:
     request = node.requests.begin(offset, offset + length)
     try:
-        if node.requests.must_wait:
+        if node.requests.serialising:
             await node.requests.turn(request)
         await node.driver.pwrite_zeroes(offset, length, flags)
         return

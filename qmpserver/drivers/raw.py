@@ -5,7 +5,7 @@ Options: `offset` and `size`, in bytes, of the window.  There is no metadata.
 
 import errno
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.child import BlockChild
@@ -23,6 +23,9 @@ from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, is_aligned
 
 MAX_SIZE = (1 << 63) - 1
+
+_DATA: Final = MappingKind.DATA
+"""At hand: every request asks for it."""
 
 
 class RawDriver(MappingDriver):
@@ -97,7 +100,8 @@ class RawDriver(MappingDriver):
         """The size of the window."""
         if self._fixed_size is not None:
             return self._fixed_size
-        return max(self._file.size - self._offset, 0)
+        size = self._file.size
+        return max(size - self._offset, 0) if self._offset else size
 
     @property
     def can_grow(self) -> bool:
@@ -124,7 +128,7 @@ class RawDriver(MappingDriver):
 
     def map_at_once(self, offset: int, length: int) -> Mapping:
         """Say where the range lies."""
-        return Mapping(MappingKind.DATA, length, self._file, offset + self._offset, in_place=True)
+        return Mapping(_DATA, length, self._file, offset + self._offset, True)
 
     def promise_place(self) -> Callable[[], object]:
         """Promise what is always so."""

@@ -209,26 +209,28 @@ class NbdConnection:
         """Read on or not."""
         if self._is_closed:
             return
-        if self._is_turn_due or self._is_full:
+        if self._is_turn_due or self._is_full():
             self._pause_reading()
         else:
             self._resume_reading()
-            if (
-                isinstance(self._socket, ssl.SSLSocket)
-                and not self._is_tls_starting
-                and self._socket.pending()
-            ):
+            if self._has_decrypted_input():
                 self._loop.call_soon(self._readable)
-        self._close_when_done()
+        if self._has_ended:
+            self._close_when_done()
 
-    @property
+    def _has_decrypted_input(self) -> bool:
+        """Say whether more is there to read though the socket itself has been read to its end."""
+        connection = self._socket
+        return (
+            isinstance(connection, ssl.SSLSocket) and not self._is_tls_starting and connection.pending() > 0
+        )
+
     def _is_full(self) -> bool:
         """Whether nothing more is begun for now: a client that does not read gets no more to read."""
-        return (
-            self._in_flight >= MAX_IN_FLIGHT
-            or self._in_flight_bytes >= MAX_IN_FLIGHT_BYTES
-            or self._output.is_blocked
-        )
+        if self._output.is_blocked:
+            return True
+        in_flight = self._in_flight
+        return in_flight > 0 and (in_flight >= MAX_IN_FLIGHT or self._in_flight_bytes >= MAX_IN_FLIGHT_BYTES)
 
     def _close_when_done(self) -> None:
         if self._has_ended and not (self._in_flight or self._output.is_blocked or self._is_turn_due):
@@ -308,23 +310,25 @@ class NbdConnection:
     def _run_requests(self, requests: RequestBuffer, out: Reply) -> None:
         """Run what has come whole, until this client has had its share."""
         moved = 0
-        while not (self._is_full or self._has_taken_leave):
-            if moved >= BYTES_PER_TURN:
-                self._take_turn_soon()
-                return
-            request = requests.take()
-            if request is None:
-                return
-            if request.command == Command.DISC:
+        if self._has_taken_leave or self._is_full():
+            return
+        while (request := requests.take()) is not None:
+            if request.command == _DISC:
                 self._has_taken_leave = True
                 self._end_input()
                 return
-            before, moved = moved, moved + _bytes_moved(request) + _LEAST_COST
+            bytes_moved = _bytes_moved(request)
+            moved += bytes_moved + _LEAST_COST
             self._run(request, out)
-            if moved - before >= _SENT_AT_ONCE:
+            if bytes_moved >= _SENT_AT_ONCE:
                 # While it is in the processor's cache, and its memory serves the next.
                 self._output.send(out)
                 out.clear()
+            if moved >= BYTES_PER_TURN:
+                self._take_turn_soon()
+                return
+            if (self._in_flight or not out) and self._is_full():
+                return
 
     def _take_turn_soon(self) -> None:
         if not self._is_turn_due:
@@ -375,6 +379,7 @@ class NbdConnection:
         self.close()
 
 
+_DISC: Final = Command.DISC.value
 _MOVING: Final = frozenset((Command.READ, Command.WRITE))
 
 

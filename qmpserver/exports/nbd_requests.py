@@ -56,7 +56,7 @@ class RequestServer:
 
     def problem_of(self, request: Request) -> Error | None:
         """Return what forbids a request, or None.  What its data says of a range becomes the request's own."""
-        if request.command == Command.BLOCK_STATUS:
+        if request.command == _BLOCK_STATUS:
             if not self._contexts:
                 return Error.EINVAL
             if request.payload:
@@ -93,10 +93,9 @@ class RequestServer:
         length = request.length
         if not length:
             return None
-        header = self._writer.read_header(request)
-        start = len(header)
+        start = self._writer.read_header_size
         buffer = recycling.take(start + length)
-        buffer[:start] = header
+        self._writer.put_read_header(buffer, request)
         if self._backend.pread_at_once(request.offset, buffer[start:]):
             return [buffer]
         recycling.give_back(buffer)
@@ -138,11 +137,10 @@ class RequestServer:
         may_tell_holes = self._is_structured and length >= SPARSE_READ and not request.flags & _DF
         if may_tell_holes and self._knows_holes:
             return await self._read_sparse(request)
-        header = self._writer.read_header(request)
-        start = len(header)
+        start = self._writer.read_header_size
         # Header and data in one piece: what is small is sent by one call without being copied again.
         buffer = recycling.take(start + length)
-        buffer[:start] = header
+        self._writer.put_read_header(buffer, request)
         data = buffer[start:]
         await self._backend.pread(request.offset, data)
         if may_tell_holes and is_zero(data):
@@ -240,6 +238,7 @@ class RequestServer:
 
 _READ: Final = Command.READ.value
 _WRITE: Final = Command.WRITE.value
+_BLOCK_STATUS: Final = Command.BLOCK_STATUS.value
 _FUA: Final = CommandFlag.FUA.value
 _DF: Final = CommandFlag.DF.value
 """As plain numbers: these are looked at for every request."""

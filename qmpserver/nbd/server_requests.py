@@ -10,9 +10,12 @@ from typing import Final
 
 from qmpserver.nbd import wire
 from qmpserver.nbd.constants import (
+    EXTENDED_REPLY_MAGIC,
     EXTENDED_REQUEST_MAGIC,
     MAX_PAYLOAD,
     REQUEST_MAGIC,
+    SIMPLE_REPLY_MAGIC,
+    STRUCTURED_REPLY_MAGIC,
     ChunkFlag,
     ChunkType,
     Command,
@@ -23,7 +26,8 @@ from qmpserver.nbd.server_handshake import HeaderMode
 from qmpserver.nbd.wire import ProtocolError
 
 _NO_DATA: Final = memoryview(b"")
-_WRITING: Final = frozenset((Command.WRITE, Command.TRIM, Command.WRITE_ZEROES))
+_FILLING: Final = frozenset((Command.WRITE, Command.WRITE_ZEROES))
+_WRITING: Final = _FILLING | {Command.TRIM}
 
 
 @dataclass(slots=True)
@@ -106,22 +110,15 @@ def problem_of(request: Request, size: int, *, read_only: bool) -> Error | None:
         size: The export's size in bytes.
         read_only: Whether it may not be written.
     """
-    command = request.command
+    command, length = request.command, request.length
     forbidden = _FORBIDDEN_FLAGS.get(command)
     if forbidden is None or request.flags & forbidden:
         return Error.EINVAL
     if read_only and command in _WRITING:
         return Error.EPERM
-    return None if command == Command.FLUSH else _problem_of_range(request, size)
-
-
-def _problem_of_range(request: Request, size: int) -> Error | None:
-    command = request.command
-    if request.offset + request.length > size:
-        return Error.ENOSPC if command in (Command.WRITE, Command.WRITE_ZEROES) else Error.EINVAL
-    if request.length > MAX_PAYLOAD and command == Command.READ:
-        return Error.EOVERFLOW
-    return None
+    if request.offset + length > size and command != Command.FLUSH:
+        return Error.ENOSPC if command in _FILLING else Error.EINVAL
+    return Error.EOVERFLOW if length > MAX_PAYLOAD and command == Command.READ else None
 
 
 class ReplyWriter:
@@ -134,12 +131,17 @@ class ReplyWriter:
     def __init__(self, mode: HeaderMode) -> None:
         self._is_simple = mode is HeaderMode.SIMPLE
         self._extended = mode is HeaderMode.EXTENDED
+        shapes = {HeaderMode.SIMPLE: wire.SIMPLE_REPLY, HeaderMode.EXTENDED: wire.EXTENDED_DATA_CHUNK}
+        self.read_header_size = shapes.get(mode, wire.DATA_CHUNK).size
+        """Bytes of what :meth:`read_header` returns."""
 
     def done(self, request: Request) -> bytes:
         """Return the reply to a request that succeeded and has nothing to tell."""
         if self._is_simple:
             return wire.simple_reply(request.cookie)
-        return self._chunk(request, ChunkType.NONE, 0)
+        if self._extended:
+            return self._chunk(request, ChunkType.NONE, 0)
+        return _pack_chunk(STRUCTURED_REPLY_MAGIC, _DONE, _NONE, request.cookie, 0)
 
     def failed(self, request: Request, error: Error, text: str = "") -> bytes:
         """Return the reply to a request that failed."""
@@ -151,9 +153,22 @@ class ReplyWriter:
 
     def read_header(self, request: Request) -> bytes:
         """Return what goes before all the data of a read that succeeded."""
+        header = bytearray(self.read_header_size)
+        self.put_read_header(header, request)
+        return bytes(header)
+
+    def put_read_header(self, into: bytearray | memoryview, request: Request) -> None:
+        """Put what :meth:`read_header` returns at the beginning of `into`."""
         if self._is_simple:
-            return wire.simple_reply(request.cookie)
-        return self.data_header(request, request.offset, request.length, is_last=True)
+            wire.SIMPLE_REPLY.pack_into(into, 0, SIMPLE_REPLY_MAGIC, 0, request.cookie)
+            return
+        offset, length = request.offset, request.length + wire.U64.size
+        if self._extended:
+            extended = EXTENDED_REPLY_MAGIC, _DONE, _OFFSET_DATA, request.cookie, offset, length, offset
+            wire.EXTENDED_DATA_CHUNK.pack_into(into, 0, *extended)
+        else:
+            cookie = request.cookie
+            _pack_data_chunk(into, 0, STRUCTURED_REPLY_MAGIC, _DONE, _OFFSET_DATA, cookie, length, offset)
 
     def data_header(self, request: Request, offset: int, length: int, *, is_last: bool) -> bytes:
         """Return what goes before one piece of a structured reply's data."""
@@ -192,6 +207,13 @@ class ReplyWriter:
     ) -> bytes:
         return wire.chunk(request.cookie, kind, length, flags, extended=self._extended, offset=request.offset)
 
+
+# At hand for the replies that a busy server sends most.
+_DONE: Final = ChunkFlag.DONE.value
+_NONE: Final = ChunkType.NONE.value
+_OFFSET_DATA: Final = ChunkType.OFFSET_DATA.value
+_pack_chunk: Final = wire.CHUNK.pack
+_pack_data_chunk: Final = wire.DATA_CHUNK.pack_into
 
 MAX_ERROR_TEXT: Final = 4096
 """Bytes of an error's text."""

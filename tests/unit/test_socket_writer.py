@@ -77,7 +77,9 @@ def test_each_piece_is_told_of_when_all_of_it_has_been_taken() -> None:
         ours.setblocking(False)
         sent: list[object] = []
         drained = asyncio.Event()
-        writer = SocketWriter(ours, drained.set, lambda _: None, lambda piece: sent.append(piece.obj))
+        writer = SocketWriter(
+            ours, drained.set, lambda _: None, lambda piece: sent.append(memoryview(piece).obj)
+        )
         small, large, last = bytearray(b"few"), bytearray(4 << 20), bytearray(b"end")
         writer.send([small, large, last])
         assert sent == [small]

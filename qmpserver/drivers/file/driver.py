@@ -165,11 +165,8 @@ class FileDriver(BlockDriver):
 
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         """Fill `into` in place, if the page cache has all of it."""
-        handle = self._access.handle
         length = len(into)
-        if handle.mode.direct or length > MOST_READ:
-            return False
-        return self._in_place.read(handle.fd, offset, into) == length
+        return length <= MOST_READ and self._in_place.read(self._access.handle.fd, offset, into) == length
 
     def set_aside(self, offset: int, length: int) -> None:
         """Ask the file system for room, where it does not make us wait."""

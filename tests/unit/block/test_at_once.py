@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qmpserver.block import at_once
 from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.drivers.file import in_place
 from qmpserver.drivers.file.space import file_system_magic
@@ -58,7 +59,7 @@ def test_what_is_there_is_overwritten_and_has_to_be_flushed(
     async def body(node: Any) -> None:
         await node.flush()
         flushed = node._flushed_generation
-        assert node.pwrite_at_once(4096, DATA)
+        assert at_once.write(node, 4096, DATA)
         assert await content(node, 4096) == DATA
         assert await content(node, 0) == await content(node, 8192) == b"o" * 4096
         await node.flush()
@@ -69,9 +70,9 @@ def test_what_is_there_is_overwritten_and_has_to_be_flushed(
 
 def test_what_needs_room_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(node: Any) -> None:
-        assert not node.pwrite_at_once(4 * CLUSTER, memoryview(b"x" * (CLUSTER // 2)))
+        assert not at_once.write(node, 4 * CLUSTER, memoryview(b"x" * (CLUSTER // 2)))
         assert await content(node, 4 * CLUSTER) == bytes(4096)
-        assert not node.pwrite_at_once(2 * CLUSTER - 2048, DATA)
+        assert not at_once.write(node, 2 * CLUSTER - 2048, DATA)
         assert await content(node, 2 * CLUSTER - 2048) == b"o" * 2048 + bytes(2048)
 
     on_qcow2(tmp_path, monkeypatch, body)
@@ -80,7 +81,7 @@ def test_what_needs_room_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_begins_to_fill_a_new_cluster_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(node: Any) -> None:
         for offset in (4 * CLUSTER + 8192, 9 * CLUSTER, 7 * CLUSTER + 100, 9 * CLUSTER + 4096):
-            assert node.pwrite_at_once(offset, DATA)
+            assert at_once.write(node, offset, DATA)
         assert await content(node, 9 * CLUSTER) == await content(node, 9 * CLUSTER + 4096) == DATA
         assert await content(node, 4 * CLUSTER + 8192) == await content(node, 7 * CLUSTER + 100) == DATA
         assert await content(node, 4 * CLUSTER) == await content(node, 7 * CLUSTER + 8192) == bytes(4096)
@@ -103,7 +104,7 @@ def test_no_room_is_kept_behind_an_image_that_is_not_written_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def body(node: Any) -> None:
-        assert node.pwrite_at_once(4 * CLUSTER, DATA)
+        assert at_once.write(node, 4 * CLUSTER, DATA)
         assert (tmp_path / "image").stat().st_size % CLUSTER
         async with node.drained():
             await node.driver.prepare_reopen(read_only=True, options={})
@@ -122,7 +123,7 @@ def test_a_cluster_that_may_not_be_blank_is_left_alone(
         for _ in range(2):
             await node.flush()
         # Its room is used again, in which something was stored.
-        assert not node.pwrite_at_once(4 * CLUSTER, DATA)
+        assert not at_once.write(node, 4 * CLUSTER, DATA)
 
     on_qcow2(tmp_path, monkeypatch, body, discard="unmap")
 
@@ -135,7 +136,7 @@ def test_what_the_file_holds_behind_the_image_does_not_show(
         file.write(b"g" * (4 * CLUSTER + 100))
 
     async def body(node: Any) -> None:
-        assert not node.pwrite_at_once(4 * CLUSTER, DATA)
+        assert not at_once.write(node, 4 * CLUSTER, DATA)
         await node.pwrite(4 * CLUSTER, DATA)
         assert await content(node, 4 * CLUSTER) == DATA
         assert await content(node, 4 * CLUSTER + 4096) == bytes(4096)
@@ -147,7 +148,7 @@ def test_clusters_over_a_backing_file_are_left_alone(tmp_path: Path, monkeypatch
     make_qcow2(tmp_path / "base", "1M")
 
     async def body(node: Any) -> None:
-        assert not node.pwrite_at_once(4 * CLUSTER, DATA)
+        assert not at_once.write(node, 4 * CLUSTER, DATA)
 
     on_qcow2(
         tmp_path,
@@ -159,7 +160,7 @@ def test_clusters_over_a_backing_file_are_left_alone(tmp_path: Path, monkeypatch
 
 def test_clusters_side_by_side_are_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(node: Any) -> None:
-        assert node.pwrite_at_once(CLUSTER - 2048, DATA)
+        assert at_once.write(node, CLUSTER - 2048, DATA)
         assert await content(node, CLUSTER - 2048) == DATA
 
     on_qcow2(tmp_path, monkeypatch, body)
@@ -170,12 +171,12 @@ def test_who_is_held_still_or_has_to_wait_is_left_alone(
 ) -> None:
     async def body(node: Any) -> None:
         async with node.drained():
-            assert not node.pwrite_at_once(0, DATA)
+            assert not at_once.write(node, 0, DATA)
         request = node.requests.begin_serialising(0, CLUSTER)
-        assert not node.pwrite_at_once(0, DATA)
+        assert not at_once.write(node, 0, DATA)
         node.requests.end(request)
         assert await content(node, 0) == b"o" * 4096
-        assert node.pwrite_at_once(0, DATA)
+        assert at_once.write(node, 0, DATA)
 
     on_qcow2(tmp_path, monkeypatch, body)
 
@@ -186,10 +187,10 @@ def test_a_write_that_somebody_wants_to_be_told_of_is_left_alone(
     async def body(node: Any) -> None:
         told: list[tuple[object, ...]] = []
         node.write_threshold = WriteThreshold(4096, lambda *what: told.append(what))
-        assert not node.pwrite_at_once(4096, DATA)
+        assert not at_once.write(node, 4096, DATA)
         await node.pwrite(4096, DATA)
         assert len(told) == 1
-        assert node.pwrite_at_once(4096, DATA)
+        assert at_once.write(node, 4096, DATA)
 
     on_qcow2(tmp_path, monkeypatch, body)
 
@@ -202,7 +203,7 @@ def test_flags_that_forbid_or_change_a_write_are_heeded(
         ((name, value),) = change.items()
         before = getattr(node.flags, name)
         setattr(node.flags, name, value)
-        assert not node.pwrite_at_once(0, DATA)
+        assert not at_once.write(node, 0, DATA)
         setattr(node.flags, name, before)
         assert await content(node, 0) == b"o" * 4096
 
@@ -213,10 +214,10 @@ def test_what_is_there_is_read_and_nothing_else(tmp_path: Path, monkeypatch: pyt
     async def body(node: Any) -> None:
         into = memoryview(bytearray(4096))
         await node.pwrite(4096, DATA)
-        assert node.pread_at_once(4096, into)
+        assert at_once.read(node, 4096, into)
         assert into == DATA
-        assert not node.pread_at_once(4 * CLUSTER, into)
-        assert not node.pread_at_once(2 * CLUSTER - 2048, into)
+        assert not at_once.read(node, 4 * CLUSTER, into)
+        assert not at_once.read(node, 2 * CLUSTER - 2048, into)
 
     on_qcow2(tmp_path, monkeypatch, body)
 
@@ -227,10 +228,10 @@ def test_a_read_waits_for_who_holds_the_node_still_and_for_a_cluster_that_change
     async def body(node: Any) -> None:
         into = memoryview(bytearray(4096))
         async with node.drained():
-            assert not node.pread_at_once(0, into)
+            assert not at_once.read(node, 0, into)
         request = node.requests.begin_serialising(0, CLUSTER)
-        assert not node.pread_at_once(0, into)
+        assert not at_once.read(node, 0, into)
         node.requests.end(request)
-        assert node.pread_at_once(0, into)
+        assert at_once.read(node, 0, into)
 
     on_qcow2(tmp_path, monkeypatch, body)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from qmpserver.block import at_once
 from qmpserver.file_range import FileRange
 from tests.images import judge, make_qcow2
 from tests.unit.block.conftest import Engine
@@ -44,7 +45,7 @@ def content(found: FileRange) -> bytes:
 
 
 def data_of(node: Any, offset: int, length: int) -> bytes:
-    found = node.find_in_memory(offset, length)
+    found = at_once.find(node, offset, length)
     assert found is not None
     try:
         return content(found)
@@ -60,7 +61,7 @@ def test_a_raw_image_is_its_file(tmp_path: Path) -> None:
     async def body(node: Any) -> None:
         assert data_of(node, 100, CLUSTER) == whole[612 : 612 + CLUSTER]
         async with node.drained():
-            assert node.find_in_memory(0, CLUSTER) is None
+            assert at_once.find(node, 0, CLUSTER) is None
 
     on(path, "raw", body, offset=512)
 
@@ -72,7 +73,7 @@ def test_clusters_side_by_side_are_one_range(tmp_path: Path) -> None:
     async def body(node: Any) -> None:
         await node.pwrite(CLUSTER, memoryview(data))
         assert data_of(node, CLUSTER + 100, 2 * CLUSTER) == data[100 : 100 + 2 * CLUSTER]
-        assert node.find_in_memory(3 * CLUSTER, 2 * CLUSTER) is None
+        assert at_once.find(node, 3 * CLUSTER, 2 * CLUSTER) is None
 
     on(path, "qcow2", body)
 
@@ -80,7 +81,7 @@ def test_clusters_side_by_side_are_one_range(tmp_path: Path) -> None:
 def test_clusters_that_may_be_there_in_part_are_not_found(tmp_path: Path) -> None:
     async def body(node: Any) -> None:
         await node.pwrite(0, memoryview(bytes(CLUSTER)))
-        assert node.find_in_memory(0, CLUSTER) is None
+        assert at_once.find(node, 0, CLUSTER) is None
 
     on(make_qcow2(tmp_path / "image", "1M", extended_l2="on"), "qcow2", body)
 
@@ -90,7 +91,7 @@ def test_what_bypasses_the_page_cache_is_not_found(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(3 * CLUSTER))
 
     async def body(node: Any) -> None:
-        assert node.find_in_memory(0, CLUSTER) is None
+        assert at_once.find(node, 0, CLUSTER) is None
 
     on(path, "raw", body, cache={"direct": True})
 
@@ -109,13 +110,13 @@ def test_clusters_that_somebody_reads_are_not_used_again(tmp_path: Path) -> None
 
     async def body(node: Any) -> None:
         await node.pwrite(0, memoryview(data))
-        found = node.find_in_memory(0, CLUSTER)
+        found = at_once.find(node, 0, CLUSTER)
         assert found is not None
         before = path.stat().st_size
         await _replace(node, 0, 5)
         assert path.stat().st_size == before + CLUSTER
         # Somebody wants the room now, so nobody new may read where it lies.
-        assert node.find_in_memory(5 * CLUSTER, CLUSTER) is None
+        assert at_once.find(node, 5 * CLUSTER, CLUSTER) is None
         assert content(found) in (data, bytes(CLUSTER))
         found.release()
         assert data_of(node, 5 * CLUSTER, CLUSTER) == b"n" * CLUSTER

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qmpserver.block import copy_range
+from qmpserver.block import at_once, copy_range
 from qmpserver.block.backend import BlockBackend
 from qmpserver.block.head_guard import GUARDED
 from qmpserver.block.node import Node
@@ -82,8 +82,8 @@ def test_it_is_not_written_at_once_either(image: Path, monkeypatch: pytest.Monke
     async def main() -> None:
         async with opened(image) as node:
             for offset in (0, GUARDED - 1):
-                assert not node.pwrite_at_once(offset, memoryview(MAGIC))
-            assert node.pwrite_at_once(GUARDED, memoryview(MAGIC))
+                assert not at_once.write(node, offset, memoryview(MAGIC))
+            assert at_once.write(node, GUARDED, memoryview(MAGIC))
 
     asyncio.run(main())
     assert image.read_bytes() == bytes(GUARDED) + MAGIC + bytes(SIZE - GUARDED - len(MAGIC))

@@ -9,7 +9,7 @@ def test_ordinary_requests_do_not_wait_for_each_other() -> None:
     requests = TrackedRequests()
     requests.begin(0, 100)
     requests.begin(0, 100)
-    assert not requests.must_wait
+    assert not requests.serialising
     assert len(requests) == 2
 
 
@@ -32,7 +32,7 @@ def test_a_request_that_does_not_overlap_is_not_held_back() -> None:
         requests = TrackedRequests()
         requests.begin_serialising(0, 100)
         later = requests.begin(100, 200)
-        assert requests.must_wait
+        assert requests.serialising
         await requests.turn(later)
 
     asyncio.run(scenario())
@@ -78,7 +78,7 @@ def test_the_latest_request_may_become_serialising_over_more() -> None:
         first, second = requests.begin(0, 10), requests.begin(10, 20)
         assert not requests.make_serialising(first, 0, 16)
         assert requests.make_serialising(second, 0, 32)
-        assert requests.must_wait
+        assert requests.serialising
         turn = asyncio.create_task(requests.turn(second))
         third = asyncio.create_task(requests.turn(requests.begin(30, 31)))
         await asyncio.sleep(0)
@@ -88,7 +88,7 @@ def test_the_latest_request_may_become_serialising_over_more() -> None:
         assert not third.done()
         requests.end(second)
         assert await third
-        assert not requests.must_wait
+        assert not requests.serialising
 
     asyncio.run(scenario())
 

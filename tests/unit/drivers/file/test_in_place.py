@@ -130,7 +130,7 @@ def test_an_error_is_the_writers_own(fd: int, image: Path) -> None:
 def test_runs_are_found_in_place_until_that_is_slow(fd: int) -> None:
     times = iter(chain((0, 2 * MOST_NS, 2 * MOST_NS, 4 * MOST_NS), repeat(5 * MOST_NS)))
     place = trusting(fd, lambda: next(times))
-    found = [place.find_runs(fd, 0, 64 * KiB, 1) for _ in range(3)]
+    found = [place.call(find_runs, fd, 0, 64 * KiB, 1) for _ in range(3)]
     assert found[0] == found[1] == find_runs(fd, 0, 64 * KiB, 1)
     assert found[2] is None
-    assert InPlace(direct=False, trusts_writes=False).find_runs(fd, 0, 64 * KiB, 1) is None
+    assert InPlace(direct=False, trusts_writes=False).call(find_runs, fd, 0, 64 * KiB, 1) is None
