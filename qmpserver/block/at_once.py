@@ -8,6 +8,10 @@ from qmpserver.block.head_guard import GUARDED
 from qmpserver.block.view import NodeView
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.file_range import FileRange
+from qmpserver.units import KiB
+
+SHORTEST_PART = 16 * KiB
+"""Of shorter parts a long range is better put together in memory."""
 
 
 def read(node: NodeView, offset: int, into: memoryview) -> bool:
@@ -30,10 +34,10 @@ def read(node: NodeView, offset: int, into: memoryview) -> bool:
     return mapping.child.pread_at_once(mapping.offset, into)
 
 
-def find(node: NodeView, offset: int, length: int) -> FileRange | None:
-    """Return where a range of `node` lies in a file of the host, if it stays there and is in memory.
+def find(node: NodeView, offset: int, length: int) -> list[FileRange]:
+    """Return where the parts of a range lie in a file of the host, or none of them if not all are in memory.
 
-    Whoever is given one releases it; see :meth:`BlockDriver.find_in_memory`.
+    Whoever is given them releases them, the last one last; see :meth:`BlockDriver.find_in_memory`.
 
     Args:
         node: What has it.
@@ -41,22 +45,39 @@ def find(node: NodeView, offset: int, length: int) -> FileRange | None:
         length: Bytes, within the node's size.
     """
     if node.gate.closed or node.requests.serialising:
-        return None
+        return []
     driver = node.mapping
     if driver is None:
         return node.driver.find_in_memory(offset, length)
-    mapping = driver.map_at_once(offset, length)
-    if mapping is None or mapping.length < length or mapping.child is None:
-        return None
     end_of_promise = driver.promise_place()
     if end_of_promise is None:
-        return None
-    found = mapping.child.find_in_memory(mapping.offset, length)
-    if found is None:
-        end_of_promise()
+        return []
+    parts = _find_parts(driver, offset, length)
+    if parts:
+        parts[-1].also_release(end_of_promise)
     else:
-        found.also_release(end_of_promise)
-    return found
+        end_of_promise()
+    return parts
+
+
+def _find_parts(driver: MappingDriver, offset: int, length: int) -> list[FileRange]:
+    """Find the parts of a range, which the driver has promised to leave where they are."""
+    parts: list[FileRange] = []
+    while length:
+        mapping = driver.map_at_once(offset, length)
+        if mapping is None or mapping.child is None or mapping.length < min(length, SHORTEST_PART):
+            break
+        found = mapping.child.find_in_memory(mapping.offset, mapping.length)
+        if not found:
+            break
+        parts += found
+        offset += mapping.length
+        length -= mapping.length
+    if not length:
+        return parts
+    for part in parts:
+        part.release()
+    return []
 
 
 def write(node: NodeView, offset: int, data: memoryview) -> bool:

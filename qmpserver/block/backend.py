@@ -142,12 +142,12 @@ class BlockBackend:
         node = root.node
         return 0 <= offset <= node.size - len(into) and at_once.read(node, offset, into)
 
-    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
-        """Return where a range lies in a file of the host, if it stays there and is in memory; the caller releases it."""
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
+        """Return where the parts of a range lie in a file of the host; see :func:`at_once.find`."""
         root = self.root
         assert root is not None
         node = root.node
-        return at_once.find(node, offset, length) if 0 <= offset <= node.size - length else None
+        return at_once.find(node, offset, length) if 0 <= offset <= node.size - length else []
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, call :meth:`pwrite`."""

@@ -154,8 +154,8 @@ class Edge:
         """Fill `into` if that takes no waiting, and say whether it is filled."""
         return at_once.read(self.node, offset, into)
 
-    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
-        """Return where the range lies in a file of the host, if it stays there and is in memory."""
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
+        """Return where the parts of the range lie in a file of the host."""
         return at_once.find(self.node, offset, length)
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:

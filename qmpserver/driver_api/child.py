@@ -62,8 +62,8 @@ class BlockChild(Protocol):
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         """Fill `into` if that takes no waiting, and say whether it is filled; if not, some of it may be."""
 
-    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
-        """Return where the range lies in a file of the host; see :meth:`BlockDriver.find_in_memory`."""
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
+        """Return where the parts of the range lie in a file of the host; see :meth:`BlockDriver.find_in_memory`."""
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, some of it may be."""

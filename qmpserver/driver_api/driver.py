@@ -171,12 +171,12 @@ class BlockDriver(ABC):
         """
         return False
 
-    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
-        """Return where a range lies in a file of the host, if that has all of it in memory.
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
+        """Return where the parts of a range lie in a file of the host, or none of them if not all are in memory.
 
-        Nothing else comes to lie there until whoever is given it releases it.
+        Nothing else comes to lie there until whoever is given them releases them, the last one last.
         """
-        return None
+        return []
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` if that takes no waiting, and say whether it is stored; if not, `pwrite` is called for all of it.

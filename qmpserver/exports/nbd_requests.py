@@ -105,19 +105,20 @@ class RequestServer:
         """Send a long range from the file where it lies, unless it may be one that need not be sent."""
         if not self._sends_files:
             return None
-        data = self._backend.find_in_memory(request.offset, request.length)
-        if data is None:
+        parts = self._backend.find_in_memory(request.offset, request.length)
+        if not parts:
             return None
         may_tell_holes = self._is_structured and not request.flags & _DF
         try:
-            is_sent = not (may_tell_holes and data.may_be_zeroes())
+            is_sent = not (may_tell_holes and all(part.may_be_zeroes() for part in parts))
         except OSError:
             # It will show again when it is read in earnest.
             is_sent = False
         if not is_sent:
-            data.release()
+            for part in parts:
+                part.release()
             return None
-        return [self._writer.read_header(request), data]
+        return [self._writer.read_header(request), *parts]
 
     async def serve(self, request: Request) -> Reply:
         """Carry out a request that nothing forbids, and return its reply, whatever becomes of it."""

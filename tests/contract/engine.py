@@ -17,6 +17,7 @@ from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import QMPError
+from qmpserver.file_range import FileRange
 from qmpserver.units import MiB, align_down, align_up
 
 LARGEST = 256 * MiB
@@ -78,8 +79,8 @@ class MemoryFile:
     def pread_at_once(self, offset: int, into: memoryview) -> bool:
         return False
 
-    def find_in_memory(self, offset: int, length: int) -> None:
-        return None
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
+        return []
 
     def set_aside(self, offset: int, length: int) -> None:
         return None

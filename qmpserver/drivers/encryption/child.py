@@ -12,6 +12,7 @@ from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.encryption.turns import SectorTurns
+from qmpserver.file_range import FileRange
 from qmpserver.units import SECTOR_SIZE, KiB, align_down, align_up
 
 THREAD_FROM: Final = 128 * KiB
@@ -70,8 +71,9 @@ class EncryptedChild:
         """Fill nothing: it has to be decrypted."""
         return False
 
-    def find_in_memory(self, offset: int, length: int) -> None:
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
         """Find nothing: what lies in the file is encrypted."""
+        return []
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store nothing: it has to be encrypted first."""

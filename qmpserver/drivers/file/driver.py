@@ -174,12 +174,12 @@ class FileDriver(BlockDriver):
             self._has_set_aside = True
             make_room(fd, offset, length, keep_size=True)
 
-    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
         """Return the range itself, if the page cache has all of it."""
         handle = self._access.handle
         if handle.mode.direct or offset + length > self._size or not handle.is_in_memory(offset, length):
-            return None
-        return FileRange(handle.begin(), offset, length, handle.end)
+            return []
+        return [FileRange(handle.begin(), offset, length, handle.end)]
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place, if the page cache takes all of it."""

@@ -64,9 +64,9 @@ class HostCdromDriver(HostDeviceDriver):
         """Fill `into`, if the page cache has all of it and the disc is still there."""
         return self.find_medium() and super().pread_at_once(offset, into)
 
-    def find_in_memory(self, offset: int, length: int) -> FileRange | None:
+    def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
         """Return the range on the disc; see :meth:`pread_at_once`."""
-        return super().find_in_memory(offset, length) if self.find_medium() else None
+        return super().find_in_memory(offset, length) if self.find_medium() else []
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place; see :meth:`pread_at_once`."""

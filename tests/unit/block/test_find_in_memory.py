@@ -33,12 +33,13 @@ def on(path: Path, driver: str, body: Callable[[Any], Awaitable[None]], **option
     asyncio.run(main())
 
 
-def content(found: FileRange) -> bytes:
-    """Return what a range holds now."""
+def content(parts: list[FileRange]) -> bytes:
+    """Return what ranges hold now."""
     reader, writer = os.pipe()
     data = b""
-    while found:
-        data += os.read(reader, found.send(writer))
+    for part in parts:
+        while part:
+            data += os.read(reader, part.send(writer))
     os.close(reader)
     os.close(writer)
     return data
@@ -46,11 +47,16 @@ def content(found: FileRange) -> bytes:
 
 def data_of(node: Any, offset: int, length: int) -> bytes:
     found = at_once.find(node, offset, length)
-    assert found is not None
+    assert found
     try:
         return content(found)
     finally:
-        found.release()
+        release(found)
+
+
+def release(parts: list[FileRange]) -> None:
+    for part in parts:
+        part.release()
 
 
 def test_a_raw_image_is_its_file(tmp_path: Path) -> None:
@@ -61,7 +67,7 @@ def test_a_raw_image_is_its_file(tmp_path: Path) -> None:
     async def body(node: Any) -> None:
         assert data_of(node, 100, CLUSTER) == whole[612 : 612 + CLUSTER]
         async with node.drained():
-            assert at_once.find(node, 0, CLUSTER) is None
+            assert not at_once.find(node, 0, CLUSTER)
 
     on(path, "raw", body, offset=512)
 
@@ -73,15 +79,56 @@ def test_clusters_side_by_side_are_one_range(tmp_path: Path) -> None:
     async def body(node: Any) -> None:
         await node.pwrite(CLUSTER, memoryview(data))
         assert data_of(node, CLUSTER + 100, 2 * CLUSTER) == data[100 : 100 + 2 * CLUSTER]
-        assert at_once.find(node, 3 * CLUSTER, 2 * CLUSTER) is None
+        assert not at_once.find(node, 3 * CLUSTER, 2 * CLUSTER)
 
     on(path, "qcow2", body)
+
+
+def test_clusters_that_lie_apart_are_several_ranges(tmp_path: Path) -> None:
+    path = make_qcow2(tmp_path / "image", "1M")
+    data = os.urandom(3 * CLUSTER)
+
+    async def body(node: Any) -> None:
+        for cluster in (2, 0, 1):
+            await node.pwrite(cluster * CLUSTER, memoryview(data)[cluster * CLUSTER :][:CLUSTER])
+        parts = at_once.find(node, 0, 3 * CLUSTER)
+        assert [len(part) for part in parts] == [2 * CLUSTER, CLUSTER]
+        # They stay where they are until the last has been read.
+        parts[0].release()
+        assert not await _gives_room_again(node, gone=0, new=5)
+        assert content(parts) in (data, bytes(CLUSTER) + data[CLUSTER:])
+        parts[1].release()
+        assert await _gives_room_again(node, gone=1, new=6)
+
+    on(path, "qcow2", body)
+
+
+def test_a_range_that_is_not_all_there_is_not_found_in_part(tmp_path: Path) -> None:
+    path = make_qcow2(tmp_path / "image", "1M")
+
+    async def body(node: Any) -> None:
+        await node.pwrite(0, memoryview(os.urandom(CLUSTER)))
+        await node.pwrite(3 * CLUSTER, memoryview(os.urandom(CLUSTER)))
+        assert not at_once.find(node, 3 * CLUSTER, 2 * CLUSTER)
+        # Nothing of it is promised any more.
+        assert await _gives_room_again(node, gone=0, new=5)
+
+    on(path, "qcow2", body)
+
+
+def test_many_short_ranges_are_not_worth_it(tmp_path: Path) -> None:
+    async def body(node: Any) -> None:
+        for offset in range(64 * 1024 - 4096, -4096, -4096):
+            await node.pwrite(offset, memoryview(os.urandom(4096)))
+        assert not at_once.find(node, 0, 64 * 1024)
+
+    on(make_qcow2(tmp_path / "image", "1M", cluster_size=4096), "qcow2", body)
 
 
 def test_clusters_that_may_be_there_in_part_are_not_found(tmp_path: Path) -> None:
     async def body(node: Any) -> None:
         await node.pwrite(0, memoryview(bytes(CLUSTER)))
-        assert at_once.find(node, 0, CLUSTER) is None
+        assert not at_once.find(node, 0, CLUSTER)
 
     on(make_qcow2(tmp_path / "image", "1M", extended_l2="on"), "qcow2", body)
 
@@ -91,7 +138,7 @@ def test_what_bypasses_the_page_cache_is_not_found(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(3 * CLUSTER))
 
     async def body(node: Any) -> None:
-        assert at_once.find(node, 0, CLUSTER) is None
+        assert not at_once.find(node, 0, CLUSTER)
 
     on(path, "raw", body, cache={"direct": True})
 
@@ -104,6 +151,14 @@ async def _replace(node: Any, gone: int, new: int) -> None:
     await node.pwrite(new * CLUSTER, memoryview(b"n" * CLUSTER))
 
 
+async def _gives_room_again(node: Any, gone: int, new: int) -> bool:
+    """Drop a cluster, write another, and say whether that is where the first was."""
+    file = node.children["file"]
+    before = file.size
+    await _replace(node, gone, new)
+    return bool(file.size == before)
+
+
 def test_clusters_that_somebody_reads_are_not_used_again(tmp_path: Path) -> None:
     path = make_qcow2(tmp_path / "image", "1M")
     data = os.urandom(CLUSTER)
@@ -111,14 +166,14 @@ def test_clusters_that_somebody_reads_are_not_used_again(tmp_path: Path) -> None
     async def body(node: Any) -> None:
         await node.pwrite(0, memoryview(data))
         found = at_once.find(node, 0, CLUSTER)
-        assert found is not None
+        assert found
         before = path.stat().st_size
         await _replace(node, 0, 5)
         assert path.stat().st_size == before + CLUSTER
         # Somebody wants the room now, so nobody new may read where it lies.
-        assert at_once.find(node, 5 * CLUSTER, CLUSTER) is None
+        assert not at_once.find(node, 5 * CLUSTER, CLUSTER)
         assert content(found) in (data, bytes(CLUSTER))
-        found.release()
+        release(found)
         assert data_of(node, 5 * CLUSTER, CLUSTER) == b"n" * CLUSTER
         await node.pwrite(7 * CLUSTER, memoryview(b"o" * CLUSTER))
         assert path.stat().st_size == before + CLUSTER

@@ -214,11 +214,10 @@ def test_what_the_page_cache_has_of_a_disc_is_not_given_once_the_disc_is_gone(
         await driver.pread(0, data, 0)
         assert driver.pread_at_once(0, data)
         assert driver.pwrite_at_once(0, data)
-        found = driver.find_in_memory(0, 4096)
-        assert found is not None
+        (found,) = driver.find_in_memory(0, 4096)
         found.release()
         status = 1
-        assert driver.find_in_memory(0, 4096) is None
+        assert not driver.find_in_memory(0, 4096)
         assert not driver.pread_at_once(0, data)
         assert not driver.pwrite_at_once(0, data)
         await driver.close()
