@@ -17,7 +17,7 @@ _MOST_DIGITS = 40
 
 
 def parse_size(text: str) -> int | None:
-    """Return the bytes that a text with an optional suffix means.
+    """Return the bytes that a text with an optional suffix means, to the nearest byte.
 
     Returns:
         The bytes, possibly more than :data:`MAX_SIZE`; -1 for any negative number; None for no number.
@@ -32,9 +32,11 @@ def parse_size(text: str) -> int | None:
     whole, _, fraction = number.partition(".")
     if fraction.strip("0") and not _SHIFTS[unit]:
         return None
-    shift = _SHIFTS[unit]
-    bytes_ = decimal(whole or "0") << shift
-    return bytes_ + (int(float(f"0.{fraction}") * (1 << shift)) if fraction else 0)
+    shift, fraction = _SHIFTS[unit], fraction[:_MOST_DIGITS]
+    of_fraction: int = ((int(fraction or "0") << shift + 1) + 10 ** len(fraction)) // (
+        2 * 10 ** len(fraction)
+    )
+    return (decimal(whole or "0") << shift) + of_fraction
 
 
 def integer(text: str) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qmpserver.errors import ParameterError
+from qmpserver.numerals import parse_size
 from qmpserver.schema.check import (
     Checks,
     python_types,
@@ -27,8 +28,17 @@ _BOOLEANS = {
 # `re` compiles these when they are first used, which in many a short run is never.
 _INTEGER = r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)\Z"
 _NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z"
-_SIZE = r"(?i)\s*([0-9]*)(?:\.([0-9]*))?([BKMGTPE]?)\Z"
-_HEX_SIZE = r"\s*0[xX][0-9a-fA-F]+\Z"
+
+
+_COUNTING_BYTES = frozenset(
+    (
+        *("align", "max-transfer", "opt-write-zero", "max-write-zero", "opt-discard", "max-discard"),
+        *("cache-size", "l2-cache-size", "l2-cache-entry-size", "refcount-cache-size"),
+        *("log-sector-size", "offset", "prealloc-align", "prealloc-size", "size"),
+    )
+)
+"""Options of drivers that may have a suffix, such as ``64k``, where they are not given as JSON.  QEMU's schema calls
+them integers."""
 
 
 def convert(wanted: Type, value: Any) -> Any:
@@ -76,7 +86,8 @@ class _Converter:
         if isinstance(wanted, Scalar) and wanted.kind is Kind.ANY:
             return value
         if isinstance(value, str):
-            return _leaf_from_string(wanted, value, name, path)
+            read_integer = _number_of_option if self._accepts_json else _integer
+            return _leaf_from_string(wanted, value, name, path, read_integer)
         if self._accepts_json:
             prefix = path.removesuffix(name) if name else path
             self._checks.of(wanted)(value, name, prefix)
@@ -117,7 +128,12 @@ def _chosen(alternate: Alternate, value: Any, name: str | None) -> Type:
     return refuse_type(name or "null", alternate.name)
 
 
-def _leaf_from_string(wanted: Scalar | Enum, text: str, name: str | None, path: str) -> Any:
+_ReadInteger = Callable[[IntFormat, str, str | None, str], int]
+
+
+def _leaf_from_string(
+    wanted: Scalar | Enum, text: str, name: str | None, path: str, read_integer: _ReadInteger
+) -> Any:
     if isinstance(wanted, Enum):
         if text not in wanted.values:
             refuse_value(name, text)
@@ -127,7 +143,7 @@ def _leaf_from_string(wanted: Scalar | Enum, text: str, name: str | None, path: 
     if wanted.kind is Kind.NULL:
         refuse_type(path, "null")
     if wanted.kind is Kind.INTEGER and wanted.format is not IntFormat.SIZE:
-        return _integer(wanted.format, text, name, path)
+        return read_integer(wanted.format, text, name, path)
     return _parsed(*_PARSERS[wanted.kind], text, path)
 
 
@@ -138,12 +154,23 @@ def _parsed(parse: Callable[[str], Any], expected: str, text: str, path: str) ->
     return value
 
 
-def _integer(width: IntFormat, text: str, name: str | None, path: str) -> int:
+def _integer(width: IntFormat, text: str, name: str | None, path: str, expected: str = "integer") -> int:
     wide = IntFormat.INT64 if width.is_signed else IntFormat.UINT64
-    value: int = _parsed(lambda digits: parse_integer(digits, wide), "integer", text, path)
+    value: int = _parsed(lambda digits: parse_integer(digits, wide), expected, text, path)
     lowest, greatest = width.bounds
     if not lowest <= value <= greatest:
         refuse_range(name, width)
+    return value
+
+
+def _number_of_option(width: IntFormat, text: str, name: str | None, path: str) -> int:
+    """Return what a text says of an option that a driver of QEMU's reads by itself, in its own way."""
+    shown = name or path
+    if name not in _COUNTING_BYTES:
+        return _integer(width, text, name, shown, "a number")
+    value: int = _parsed(parse_size, "a non-negative number below 2^64", text, shown)
+    if not 0 <= value <= width.bounds[1]:
+        raise ParameterError(f"Value '{text}' is out of range for parameter '{shown}'")
     return value
 
 
@@ -169,22 +196,9 @@ def parse_integer(text: str, width: IntFormat) -> int | None:
     return value if lowest <= value <= greatest else None
 
 
-def parse_size(text: str) -> int | None:
-    """Read a size in bytes with an optional suffix of B, K, M, G, T, P or E (powers of 1024)."""
-    if re.match(_HEX_SIZE, text):
-        value = int(text, 16)
-    else:
-        match = re.match(_SIZE, text)
-        if match is None or not (match[1] or match[2]):
-            return None
-        whole, fraction, suffix = match[1] or "0", match[2] or "0", match[3].upper() or "B"
-        if suffix == "B" and int(fraction):
-            return None
-        unit = 1 << 10 * "BKMGTPE".index(suffix)
-        value = int(whole) * unit + (int(fraction) * unit * 2 + 10 ** len(fraction)) // (
-            2 * 10 ** len(fraction)
-        )
-    return value if value <= IntFormat.UINT64.bounds[1] else None
+def _size(text: str) -> int | None:
+    value = parse_size(text)
+    return value if value is not None and 0 <= value <= IntFormat.UINT64.bounds[1] else None
 
 
 def _parse_number(text: str) -> float | None:
@@ -194,6 +208,6 @@ def _parse_number(text: str) -> float | None:
 _PARSERS: dict[Kind, tuple[Callable[[str], Any], str]] = {
     Kind.BOOLEAN: (_BOOLEANS.get, "'on' or 'off'"),
     Kind.NUMBER: (_parse_number, "number"),
-    Kind.INTEGER: (parse_size, "size"),
+    Kind.INTEGER: (_size, "size"),
 }
 """How a leaf is read, and what QEMU calls it; an integer comes here only as a size."""
