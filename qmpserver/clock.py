@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from qmpserver.tasks import need_loop
 from qmpserver.units import NS_PER_SECOND
 
 
@@ -50,6 +51,7 @@ class SystemClock:
 
     async def sleep(self, delay_ns: int) -> None:
         """Wait for `delay_ns` of real time."""
+        await need_loop()
         await asyncio.sleep(delay_ns / NS_PER_SECOND)
 
 

@@ -49,7 +49,7 @@ class Daemon(Engine):
 
     def __init__(self, schema: Schema, clock: Clock, gate: Gate | None = None) -> None:
         self.fd_sets = FdSets()
-        super().__init__(schema, clock, gate, self.fd_sets.dup)
+        super().__init__(lambda: schema, clock, gate, self.fd_sets.dup)
         self.journal = EventJournal(self.events)
         self.jobs = JobManager(self.events, clock)
         self.exports = ExportStore(self.graph, self.events)

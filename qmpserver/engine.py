@@ -7,7 +7,8 @@ Here the engine and the drivers meet, through the registry; everything above wor
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from qmpserver import threads
 from qmpserver.block import filenames
@@ -25,7 +26,9 @@ from qmpserver.errors import QMPError, error_text
 from qmpserver.events import EventBus
 from qmpserver.log import get_logger
 from qmpserver.objects import ObjectStore
-from qmpserver.schema.model import Schema
+
+if TYPE_CHECKING:  # a tool may never want it
+    from qmpserver.schema.model import Schema
 
 DRIVERS = {
     "file": "qmpserver.drivers.file.driver:FileDriver",
@@ -64,13 +67,12 @@ class Engine:
     """The graph and what images are opened with.
 
     Args:
-        schema: What drivers and objects there are.
+        load_schema: Finds out what drivers and objects there are, when that is first wanted.
         clock: What everything tells the time by.
         gate: Asked before a file that an image names is opened; raises QMPError to refuse.
         duplicate_fd: Supplies what ``/dev/fdset/N`` stands for.
 
     Attributes:
-        schema: As given.
         clock: As given.
         events: Where everything reports.
         graph: All nodes.
@@ -82,12 +84,12 @@ class Engine:
 
     def __init__(
         self,
-        schema: Schema,
+        load_schema: "Callable[[], Schema]",
         clock: Clock,
         gate: Gate | None = None,
         duplicate_fd: DuplicateFd | None = None,
     ) -> None:
-        self.schema = schema
+        self._load_schema = load_schema
         self.clock = clock
         self.events = EventBus(clock)
         self.claim_fd: Callable[[str], int] = no_named_fds
@@ -97,7 +99,7 @@ class Engine:
         self.opener = Opener(
             self.graph,
             self.registry,
-            schema.type("BlockdevOptions").from_image,
+            self._check_options,
             self._report_corruption,
             duplicate_fd=duplicate_fd or no_fd_sets,
             gate=gate or (lambda _filename: None),
@@ -110,6 +112,15 @@ class Engine:
                 emit=self.events.emit,
             ),
         )
+
+    @cached_property
+    def schema(self) -> "Schema":
+        """What drivers and objects there are."""
+        return self._load_schema()
+
+    def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        checked: dict[str, Any] = self.schema.type("BlockdevOptions").from_image(options)
+        return checked
 
     def _claim_fd(self, name: str) -> int:
         return self.claim_fd(name)

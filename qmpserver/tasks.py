@@ -5,6 +5,8 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
+from qmpserver import interrupts
+
 T = TypeVar("T")
 
 
@@ -71,18 +73,45 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     Until then blocking calls are made in place: nobody else is kept waiting.
 
     Raises:
+        KeyboardInterrupt: There was an interrupt; one that writes was ended as if cancelled.
         Exception: Whatever the coroutine raised.
     """
+    try:
+        try:
+            return _run_without_loop(coroutine)
+        except Pending as pending:
+            rest = pending.rest
+        with asyncio.Runner() as runner:
+            # It takes a while to make one.
+            runner.get_loop()
+            result: T = runner.run(_interrupted(rest) if interrupts.release() else rest)
+        return result
+    finally:
+        interrupts.release()
+
+
+def _run_without_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     global _is_without_loop  # noqa: PLW0603 - the process's own
     _is_without_loop = True
     try:
         return step(coroutine)
-    except Pending as pending:
-        rest = pending.rest
     finally:
         _is_without_loop = False
-    result: T = asyncio.run(rest)
-    return result
+
+
+async def _interrupted(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Have a coroutine cancelled where it is, as the loop does at an interrupt."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    raise KeyboardInterrupt
+
+
+def begin_writing() -> None:
+    """Say that an image will be written: without a loop, a tool is then only interrupted where it pauses."""
+    if _is_without_loop:
+        interrupts.hold()
 
 
 def is_without_loop() -> bool:
@@ -97,9 +126,15 @@ async def need_loop() -> None:
 
 
 async def pause() -> None:
-    """Let others have their turn, if there are any."""
+    """Let others have their turn, if there are any.
+
+    Raises:
+        KeyboardInterrupt: There was an interrupt, and no loop that would see to it.
+    """
     if not _is_without_loop:
         await _suspend()
+    else:
+        interrupts.check()
 
 
 @types.coroutine

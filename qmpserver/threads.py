@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -172,6 +172,34 @@ class Lane:
                 item = self._waiting.popleft()
             _carry_out(item)
             del item
+
+
+def together(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Make calls side by side, the first of them here, and return what each returned.
+
+    It is for who has no event loop, or is in a thread already, and waits for all of them.
+
+    Raises:
+        BaseException: What the first of them raised that failed, when all have ended.
+    """
+    outcomes: list[tuple[T | None, BaseException | None]] = [(None, None)] * len(calls)
+
+    def make(index: int) -> None:
+        try:
+            outcomes[index] = calls[index](), None
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            outcomes[index] = None, error
+
+    helpers = [threading.Thread(target=make, args=(index,)) for index in range(1, len(calls))]
+    for helper in helpers:
+        helper.start()
+    make(0)
+    for helper in helpers:
+        helper.join()
+    for _, error in outcomes:
+        if error is not None:
+            raise error
+    return [result for result, _ in outcomes]  # type: ignore[misc]
 
 
 _pool = ThreadPool()

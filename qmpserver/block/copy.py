@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from qmpserver.tasks import is_without_loop, pause
 from qmpserver.units import MiB
 
 MAX_IN_FLIGHT = 4
@@ -74,11 +75,16 @@ class CopyEngine:
         self._buffers.give_back(buffer)
 
     async def submit(self, offset: int, length: int) -> None:
-        """Begin to move a range, first waiting until there is room for it.
+        """Begin to move a range, first waiting until there is room for it; without a loop, move it.
 
         Raises:
             Exception: What no chunk should have raised; `on_done` does not hear of that chunk.
         """
+        if is_without_loop():
+            await pause()
+            await self._run(offset, length)
+            self._raise_mistake()
+            return
         while len(self._tasks) >= self._max_in_flight:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         self._raise_mistake()

@@ -2,11 +2,11 @@
 
 from qmpserver.block import chain, copy_range, reading, writing
 from qmpserver.block.view import NodeView
-from qmpserver.block.zeroes import fill_zeroes, zero_runs
 from qmpserver.driver_api.driver import MappingDriver
 from qmpserver.driver_api.flags import PREFETCH
 from qmpserver.driver_api.mapping import MappingKind
 from qmpserver.units import MiB, align_down, align_up
+from qmpserver.zeroes import fill_zeroes, zero_runs
 
 COPY_ON_READ_CHUNK = 2 * MiB
 """Bytes fetched and stored at once; bounds the memory of a read."""

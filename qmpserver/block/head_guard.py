@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from qmpserver.block import reading, writing
 from qmpserver.block.view import NodeView
-from qmpserver.block.zeroes import zero_view
 from qmpserver.lock import Lock
+from qmpserver.zeroes import zero_view
 
 GUARDED = 512
 """Bytes at the beginning of an image that are looked at."""

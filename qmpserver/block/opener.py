@@ -22,7 +22,7 @@ from qmpserver.driver_api.permissions import PERM_ALL, ChildRole, Permission, Pe
 from qmpserver.driver_api.registry import UNRECOGNISED, DriverRegistry
 from qmpserver.driver_api.surroundings import Surroundings
 from qmpserver.errors import QMPError, error_text
-from qmpserver.tasks import need_loop
+from qmpserver.tasks import begin_writing, need_loop
 
 PROBE_LENGTH = 2048
 """Bytes at the start of an image that its format is guessed from."""
@@ -294,8 +294,10 @@ class Opener:
         opening.passes_active = inherited.active
         try:
             driver_class = await self._choose_driver(options, opening, made)
-            if not (flags.read_only and driver_class.works_in_place):
+            if not driver_class.works_in_place:
                 await need_loop()
+            if not flags.read_only:
+                begin_writing()
             taken = {name.partition(".")[0] for name in opening.edges}
             opening.options = {
                 key: value

@@ -10,10 +10,10 @@ from qmpserver.block import chain, copy_range
 from qmpserver.block.copy import CHUNK, Buffers, CopyEngine
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.zero_map import ZeroMap
-from qmpserver.block.zeroes import zero_runs
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.units import KiB
+from qmpserver.zeroes import zero_runs
 
 PLAIN_UNIT = 64 * KiB
 """What is looked at together for zeroes where the target has no clusters."""

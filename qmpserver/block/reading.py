@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from qmpserver.block.view import NodeView
-from qmpserver.block.zeroes import fill_zeroes
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.mapping import Mapping, MappingKind
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.units import align_down, align_up
+from qmpserver.zeroes import fill_zeroes
 
 
 async def read(node: NodeView, offset: int, into: memoryview, flags: int) -> None:

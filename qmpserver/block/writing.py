@@ -11,13 +11,13 @@ from qmpserver.block.gathering import MOST
 from qmpserver.block.requests import TrackedRequest
 from qmpserver.block.view import NodeView
 from qmpserver.block.zero_rest import whole_unit
-from qmpserver.block.zeroes import is_zero, zero_view
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api import vectors
 from qmpserver.driver_api.debug_events import debug_event
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
 from qmpserver.driver_api.mapping import Allocation
 from qmpserver.units import MiB, align_down, align_up
+from qmpserver.zeroes import is_zero, zero_view
 
 COMPRESSED_AT_ONCE = 4
 """Clusters of one request that are compressed at the same time."""

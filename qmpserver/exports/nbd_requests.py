@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from qmpserver import recycling
 from qmpserver.block import chain
-from qmpserver.block.zeroes import is_zero
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.errors import error_text
 from qmpserver.exports.nbd_contexts import Context
@@ -19,6 +18,7 @@ from qmpserver.nbd.server_handshake import HeaderMode, Negotiated
 from qmpserver.nbd.server_requests import ReplyWriter, Request, problem_of
 from qmpserver.socket_writer import Piece
 from qmpserver.units import KiB
+from qmpserver.zeroes import is_zero
 
 Reply = list[Piece]
 """Pieces to be sent one after the other."""

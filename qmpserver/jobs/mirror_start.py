@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from qmpserver.block import chain
 from qmpserver.block.node import Node
 from qmpserver.block.zero_map import ZeroMap
-from qmpserver.block.zeroes import is_zero
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.jobs.mirror_copy import MirrorCopy
 from qmpserver.jobs.mirror_plan import MirrorPlan, MirrorSync
 from qmpserver.units import KiB, MiB
+from qmpserver.zeroes import is_zero
 
 LOOK_AHEAD = 8 * MiB
 """Bytes that the images' tables are asked about at once."""

@@ -1,6 +1,7 @@
 """Coroutines that are run without a task, or an event loop, until they wait."""
 
 import asyncio
+import signal
 import threading
 from typing import Any
 
@@ -156,3 +157,62 @@ def test_where_an_event_loop_runs_anyway_nothing_changes() -> None:
         return await threads.run(threading.current_thread) is threading.main_thread()
 
     assert not asyncio.run(scenario())
+
+
+def test_a_tool_that_writes_is_interrupted_where_it_pauses() -> None:
+    steps: list[str] = []
+
+    async def write() -> None:
+        tasks.begin_writing()
+        try:
+            signal.raise_signal(signal.SIGINT)
+            steps.append("written")
+            await tasks.pause()
+            steps.append("written more")
+        finally:
+            steps.append("closed")
+
+    with pytest.raises(KeyboardInterrupt):
+        tasks.run(write())
+    assert steps == ["written", "closed"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_was_noted_cancels_what_then_wants_a_loop() -> None:
+    steps: list[str] = []
+
+    async def write() -> None:
+        tasks.begin_writing()
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await tasks.need_loop()
+            steps.append("with a loop")
+            await asyncio.sleep(60)
+        finally:
+            # There is a loop for what has to be waited for.
+            await asyncio.sleep(0)
+            steps.append("closed")
+
+    with pytest.raises(KeyboardInterrupt):
+        tasks.run(write())
+    assert steps == ["closed"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_tool_that_only_reads_is_interrupted_anywhere() -> None:
+    async def read() -> None:
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("it went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        tasks.run(read())
+
+
+def test_an_interrupt_at_the_very_end_of_a_tool_s_work_changes_nothing() -> None:
+    async def write() -> int:
+        tasks.begin_writing()
+        signal.raise_signal(signal.SIGINT)
+        return 42
+
+    assert tasks.run(write()) == 42
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,9 +1,10 @@
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
-from qmpserver.threads import Lane, ThreadPool, run
+from qmpserver.threads import Lane, ThreadPool, run, together
 
 
 def test_a_call_returns_its_result_from_another_thread() -> None:
@@ -131,3 +132,18 @@ def test_a_lane_takes_one_thread_whatever_waits_in_it() -> None:
         await asyncio.gather(*held)
 
     asyncio.run(main())
+
+
+def test_calls_are_made_side_by_side_and_all_are_waited_for() -> None:
+    both = threading.Barrier(2, timeout=10)
+    assert together([lambda: both.wait() >= 0, lambda: both.wait() < 2]) == [True, True]
+    ended: list[int] = []
+
+    def end(number: int) -> None:
+        ended.append(number)
+        if number % 2:
+            raise OSError(28, "full")
+
+    with pytest.raises(OSError, match="full"):
+        together([partial(end, number) for number in range(4)])
+    assert sorted(ended) == [0, 1, 2, 3]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
@@ -17,10 +17,16 @@ from qmpserver.engine import Engine
 from qmpserver.errors import QMPError, error_text
 from qmpserver.options.cache_modes import MODES, WRITEBACK, CacheMode
 from qmpserver.options.protocols import name_protocols
-from qmpserver.schema.loader import load
+
+if TYPE_CHECKING:  # see `_load_schema`
+    from qmpserver.schema.model import Schema
 
 _UNEXPECTED = r"Parameter '(?:.*\.)?([^'.]*)' is unexpected"
 _NO_DRIVER = r"Parameter '(?:.*\.)?driver' does not accept value '(.*)'"
+
+
+_PLAIN_FORMATS = (None, "raw", "qcow2")
+"""Formats, one of them to be found out, of which nothing has to be given besides the file."""
 
 
 class ImageName(NamedTuple):
@@ -63,6 +69,12 @@ class ImageName(NamedTuple):
             writable,
             given.has("force-share"),
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its options are our own words throughout, and need not be held against the schema."""
+        is_path = not (self.is_options or filenames.has_protocol(self.text))
+        return is_path and self.image_format in _PLAIN_FORMATS and not self.key_secrets
 
     def options(self) -> dict[str, Any]:
         """Return what opens it, as ``blockdev-add`` takes it, yet unchecked.
@@ -187,7 +199,7 @@ class Images:
     """
 
     def __init__(self, given: Given) -> None:
-        self.engine = Engine(load(), SystemClock())
+        self.engine = Engine(_load_schema, SystemClock())
         self._objects = given.all("object")
         self._open: list[Image] = []
 
@@ -234,7 +246,9 @@ class Images:
         """
         backend = BlockBackend(self.engine.graph)
         try:
-            options = self.checked(name.options())
+            options = name.options()
+            if not name.is_plain:
+                options = self.checked(options)
             async with self.engine.graph.lock:
                 node = await self.engine.opener.open_unowned(
                     options, with_backing=with_backing, for_check=for_check
@@ -282,6 +296,12 @@ class Images:
             return {**options, "file": described.from_image(file) if isinstance(file, dict) else file}
         except QMPError as error:
             raise _in_its_words(error, options) from error
+
+
+def _load_schema() -> "Schema":
+    from qmpserver.schema.loader import load  # noqa: PLC0415 - most names need none
+
+    return load()
 
 
 def _permissions(name: ImageName) -> PermissionSet:

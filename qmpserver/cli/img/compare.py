@@ -3,12 +3,12 @@
 from qmpserver.block import chain
 from qmpserver.block.copy import CHUNK
 from qmpserver.block.node import Node
-from qmpserver.block.zeroes import is_zero
 from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import ImageName, Images, cache_mode
 from qmpserver.cli.img.progress import Progress
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.errors import error_text
+from qmpserver.zeroes import is_zero
 
 OPTIONS = table(
     "f=a-format F=b-format s=strict T=cache U=force-share p=progress q=quiet",

@@ -6,11 +6,11 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+from qmpserver import tasks
 from qmpserver.block import copy_range
 from qmpserver.block.copy import CHUNK, CopyEngine
 from qmpserver.block.extents import extents
 from qmpserver.block.node import Node
-from qmpserver.block.zeroes import fill_zeroes, zero_runs
 from qmpserver.cli.command_line import Failure
 from qmpserver.cli.img.progress import Progress
 from qmpserver.cli.img.rate import Rate
@@ -18,8 +18,9 @@ from qmpserver.clock import Clock
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.errors import error_text
 from qmpserver.units import SECTOR_SIZE, MiB, align_down, align_up
+from qmpserver.zeroes import fill_zeroes, zero_runs
 
-_HOST_CHUNK = 16 * MiB
+_HOST_CHUNK = 64 * MiB
 """Bytes that are looked at together where the host may copy them by itself."""
 
 
@@ -82,6 +83,9 @@ class Converter:
         Raises:
             Failure: Something could not be read or written; the rest was not tried.
         """
+        if not self._can_be_copied_by_host:
+            # Much is waited for, and several chunks are on their way at a time.
+            await tasks.need_loop()
         engine = CopyEngine(self._move, self._on_done)
         self._engine = engine
         for source in self._sources:

@@ -35,8 +35,8 @@ COMMANDS = {
 }
 """What there is; each is a module of this package."""
 
-_LOOKING = frozenset(("check", "info", "map", "measure", "snapshot"))
-"""Those that do one thing after the other, and so need an event loop only for what they open."""
+_BY_STEPS = frozenset(("check", "convert", "info", "map", "measure", "snapshot"))
+"""Those that do one thing after the other, and so need an event loop only for some of what they do."""
 
 _OPTIONS = OptionTable(
     long={"help": False, "version": False, "trace": True},
@@ -141,7 +141,7 @@ def _run(tool: Tool, words: Sequence[str]) -> int:
 
 
 def _carry_out(subcommand: Subcommand, given: Given, with_command: str) -> int:
-    run = tasks.run if given.tool.command in _LOOKING else asyncio.run
+    run = tasks.run if given.tool.command in _BY_STEPS else asyncio.run
     try:
         status = run(subcommand.run(given))
     except Answer as answer:

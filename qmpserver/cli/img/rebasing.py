@@ -8,12 +8,12 @@ from qmpserver.block import chain
 from qmpserver.block.copy import CHUNK, CopyEngine
 from qmpserver.block.node import Node
 from qmpserver.block.range_copy import CopyFailedError, RangeCopier
-from qmpserver.block.zeroes import is_zero
 from qmpserver.cli.command_line import Failure
 from qmpserver.cli.img.progress import Progress
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.errors import error_text
 from qmpserver.units import GiB, KiB, align_down, align_up
+from qmpserver.zeroes import is_zero
 
 _LOOK_AHEAD = 1 * GiB
 """Bytes that the images' tables are asked about at once."""

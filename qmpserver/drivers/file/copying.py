@@ -3,15 +3,24 @@
 import errno
 import os
 import sys
+from functools import partial
 from typing import Final
 
+from qmpserver import threads
 from qmpserver.drivers.file.io import aligned_memory, write_fully
 from qmpserver.drivers.file.space import EXT_MAGIC, file_system_magic, make_room
 from qmpserver.file_range import seems_zero
-from qmpserver.units import KiB
+from qmpserver.units import KiB, MiB, align_up
+from qmpserver.zeroes import is_zero
 
 PIECE: Final = 512 * KiB
 """Bytes that are read and written in turn: few enough to stay in the processor's cache between the two."""
+
+THREADS: Final = 2
+"""How many copy side by side: while one writes, which the kernel lets one at a time, the other reads."""
+
+SHORTEST_SHARE: Final = 4 * MiB
+"""Bytes that are worth a thread."""
 
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF))
 _copy_file_range = getattr(os, "copy_file_range", None)
@@ -58,18 +67,44 @@ def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], u
         OSError: As :func:`copy_range`.
     """
     source_fd, source_offset = source
-    if _may_be_zeroes(source_fd, source_offset, length, unit):
-        return False
-    make_room(fd, offset, length)
     memory = aligned_memory()[:PIECE]
     done = 0
     while done < length:
         taken = os.preadv(source_fd, (memory[: length - done],), source_offset + done)
-        if not taken:
+        if not taken or _has_zeroes(memory[:taken], unit):
             return False
+        if not done:
+            make_room(fd, offset, length)
         write_fully(fd, offset + done, memory[:taken])
         done += taken
     return True
+
+
+def copy_side_by_side(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+    """Do the same by several threads, for whoever does nothing else meanwhile.
+
+    Raises:
+        OSError: As :func:`copy_range`.
+    """
+    source_fd, source_offset = source
+    share = align_up(max(length // THREADS, SHORTEST_SHARE), PIECE)
+    calls = [
+        partial(
+            copy_in_pieces,
+            fd,
+            offset + start,
+            min(share, length - start),
+            (source_fd, source_offset + start),
+            unit,
+        )
+        for start in range(0, length, share)
+    ]
+    return all(threads.together(calls))
+
+
+def _has_zeroes(data: memoryview, unit: int) -> bool:
+    """Say whether a piece of `unit` bytes, or of what there is, is all zeroes."""
+    return any(is_zero(data[start : start + unit]) for start in range(0, len(data), unit))
 
 
 def _may_be_zeroes(fd: int, offset: int, length: int, unit: int) -> bool:

@@ -233,7 +233,9 @@ class FileDriver(BlockDriver):
         is_done = False
         try:
             if await self._copies_in_pieces():
-                is_done = await self._run(copying.copy_in_pieces, offset, length, place, unit)
+                alone = tasks.is_without_loop()
+                copy = copying.copy_side_by_side if alone else copying.copy_in_pieces
+                is_done = await self._run(copy, offset, length, place, unit)
             else:
                 is_done = await self._run(
                     copying.copy_range, offset, length, place, unit, run=self._writes.run

@@ -6,7 +6,7 @@ then takes as long as the job.
 
 import asyncio
 
-from qmpserver import threads
+from qmpserver import tasks, threads
 from qmpserver.drivers.file.handle import Handle
 from qmpserver.drivers.file.space import start_writeback
 from qmpserver.units import MiB
@@ -54,6 +54,9 @@ class Writeback:
 
     def begin(self, handle: Handle, offset: int, length: int) -> None:
         """Begin with a range, now or as soon as the one before has been begun with."""
+        if tasks.is_without_loop():
+            # It would be waited for, and whoever has no loop is soon at an end.
+            return
         if self._work is not None:
             start, end = self._due or (offset, offset)
             self._due = min(start, offset), max(end, offset + length)

@@ -33,7 +33,7 @@ def image(tmp_path: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def opened(image: Path, **options: str) -> AsyncIterator[Node]:
-    engine = Engine(load(), ManualClock())
+    engine = Engine(load, ManualClock())
     backend = BlockBackend(engine.graph)
     async with engine.graph.lock:
         file = {"driver": "file", "filename": str(image)}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmpserver.block.zeroes import fill_zeroes, is_zero, zero_runs
 from qmpserver.units import MiB
+from qmpserver.zeroes import fill_zeroes, is_zero, zero_runs
 
 
 @pytest.mark.parametrize("length", [0, 1, 511, 65536, 65537, 3 * MiB + 1])

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from qmpserver.__main__ import run
+from qmpserver.cli.img import converter
+from qmpserver.cli.img.progress import Progress
+from qmpserver.drivers.file import copying
 from qmpserver.units import MiB
 
 _PATIENCE_S = 30.0
@@ -96,3 +99,23 @@ def test_an_interrupted_rebase_leaves_the_old_backing_file_and_what_is_shown(
     assert (compared, capfd.readouterr().out) == (0, "Images are identical.\n")
     run("qmpserver", ["img", "info", "--output", "json", str(top)])
     assert json.loads(capfd.readouterr().out)["backing-filename"] == str(source)
+
+
+def test_a_conversion_that_the_host_makes_is_interrupted_between_its_chunks(
+    source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converter, "_HOST_CHUNK", 4 * MiB)
+    monkeypatch.setattr(copying, "is_better_in_pieces", lambda _: True)
+    shown: list[float] = []
+
+    def show(_self: Progress, done: float, _total: float) -> None:
+        shown.append(done)
+        if len(shown) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "show", show)
+    target = tmp_path / "target.qcow2"
+    with pytest.raises(KeyboardInterrupt):
+        run("qmpserver", ["img", "convert", "-f", "raw", "-O", "qcow2", str(source), str(target)])
+    assert shown == [0, 4 * MiB]
+    assert _check(target, capfd)["allocated-clusters"] == 4 * MiB >> 16

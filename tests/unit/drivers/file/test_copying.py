@@ -14,7 +14,9 @@ from tests.unit.drivers.file.context import OpenFile
 Copy = Callable[[int, int, int, tuple[int, int], int], bool]
 UNIT = 64 * KiB
 
-each_way = pytest.mark.parametrize("copy", [copying.copy_range, copying.copy_in_pieces])
+each_way = pytest.mark.parametrize(
+    "copy", [copying.copy_range, copying.copy_in_pieces, copying.copy_side_by_side]
+)
 
 
 @pytest.fixture
@@ -30,6 +32,12 @@ def target(tmp_path: Path) -> Iterator[int]:
     descriptor = os.open(tmp_path / "target", os.O_RDWR | os.O_CREAT)
     yield descriptor
     os.close(descriptor)
+
+
+@pytest.fixture(autouse=True)
+def short_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have threads share what is no longer than the tests' files."""
+    monkeypatch.setattr(copying, "SHORTEST_SHARE", 1)
 
 
 @each_way
@@ -52,16 +60,28 @@ def test_old_bytes_are_replaced_and_those_around_stay(source: int, target: int, 
 @each_way
 def test_where_a_piece_may_be_zeroes_nothing_is_touched(source: int, target: int, copy: Copy) -> None:
     os.pwrite(source, bytes(UNIT), 5 * UNIT)
-    assert not copy(target, 0, MiB, (source, 0), UNIT)
+    assert not copy(target, 0, copying.PIECE, (source, 0), UNIT)
     assert os.fstat(target).st_size == os.fstat(target).st_blocks == 0
+    assert not copy(target, 0, MiB, (source, 0), UNIT)
+
+
+def test_only_whole_pieces_of_zeroes_are_left_out_where_they_are_read(source: int, target: int) -> None:
+    os.pwrite(source, bytes(UNIT - 1), 5 * UNIT)
+    assert copying.copy_in_pieces(target, 0, MiB, (source, 0), UNIT)
+    assert os.pread(target, MiB, 0) == os.pread(source, MiB, 0)
 
 
 @each_way
 def test_a_source_that_is_cut_off_meanwhile_is_left_to_the_caller(
     source: int, target: int, copy: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copying, "_may_be_zeroes", lambda *_: os.ftruncate(source, 300 * KiB))
-    assert not copy(target, 0, MiB, (source, 0), UNIT)
+    def cut_off(*_: object) -> bool:
+        os.ftruncate(source, 300 * KiB)
+        return False
+
+    monkeypatch.setattr(copying, "_may_be_zeroes", cut_off)
+    monkeypatch.setattr(copying, "_has_zeroes", cut_off)
+    assert not copy(target, 0, 2 * MiB, (source, 0), UNIT)
 
 
 def test_a_target_that_is_full_says_so(source: int) -> None:
