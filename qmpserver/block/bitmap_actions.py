@@ -5,8 +5,7 @@ The steps are those of :class:`~qmpserver.transaction.TransactionAction`: what `
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from qmpserver.block import bitmap_store
 from qmpserver.block.bitmap_checks import check_idle, check_readable, check_writable
@@ -24,8 +23,7 @@ MAX_NAME: Final = 1023
 _MIN_GRANULARITY: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class NewBitmap:
+class NewBitmap(NamedTuple):
     """A bitmap to be added.
 
     Attributes:

@@ -235,7 +235,6 @@ class Edge:
         return self.node.pdiscard_snapshot(offset, length)
 
 
-@dataclass(slots=True)
 class NodeStats:
     """What is counted per node.
 
@@ -243,7 +242,10 @@ class NodeStats:
         wr_highest_offset: One past the last byte ever written, in bytes.
     """
 
-    wr_highest_offset: int = 0
+    __slots__ = ("wr_highest_offset",)
+
+    def __init__(self) -> None:
+        self.wr_highest_offset = 0
 
 
 @dataclass(slots=True, eq=False, repr=False)

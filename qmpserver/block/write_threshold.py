@@ -1,14 +1,13 @@
 """Tell, once, that a node is written beyond an offset that a client has named."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Exceeded = Callable[[int, int], None]
 """Called with the threshold and by how many bytes it is exceeded."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class WriteThreshold:
+class WriteThreshold(NamedTuple):
     """A byte offset, and whom to tell of the first request that ends beyond it.
 
     Attributes:

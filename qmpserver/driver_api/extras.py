@@ -2,14 +2,16 @@
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
 from qmpserver.driver_api.permissions import PermissionSet
 from qmpserver.driver_api.secrets import SecretSource, no_secrets
+
+if TYPE_CHECKING:  # most of those who want to know what a driver can do check nothing
+    from qmpserver.driver_api.check_result import CheckResult
 
 
 @runtime_checkable
@@ -229,35 +231,6 @@ class CheckMode(enum.Enum):
     """Errors that could lose data are corrected as well, as far as that is possible."""
 
 
-@dataclass(slots=True)
-class CheckResult:
-    """What a check found; the members are those of QEMU's ``ImageCheck``.
-
-    Attributes:
-        corruptions: What could lose data, and still is so.
-        leaks: Clusters that are counted more often than they are used, and still are so.
-        check_errors: What could not be checked.
-        corruptions_fixed: Corruptions that were put right.
-        leaks_fixed: Leaks that were put right.
-        image_end_offset: Host offset of the first byte after all that is used.
-        total_clusters: Clusters of the virtual disk.
-        allocated_clusters: Those that have room in the image.
-        fragmented_clusters: Those that do not follow the one before on the host.
-        compressed_clusters: Those that are compressed.
-    """
-
-    corruptions: int = 0
-    leaks: int = 0
-    check_errors: int = 0
-    corruptions_fixed: int = 0
-    leaks_fixed: int = 0
-    image_end_offset: int = 0
-    total_clusters: int = 0
-    allocated_clusters: int = 0
-    fragmented_clusters: int = 0
-    compressed_clusters: int = 0
-
-
 @runtime_checkable
 class SupportsCheck(Protocol):
     """A format whose images can be checked, and perhaps repaired."""
@@ -271,7 +244,7 @@ class SupportsCheck(Protocol):
             OSError: It cannot be read.
         """
 
-    async def check(self, fix: CheckMode, report: Callable[[str], object] | None = None) -> CheckResult:
+    async def check(self, fix: CheckMode, report: Callable[[str], object] | None = None) -> "CheckResult":
         """Check the image's structures.  The node is drained, and writable if anything is to be put right.
 
         Args:

@@ -1,15 +1,13 @@
 """How large the file of an image would be: what a format needs to know, and what it answers."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from qmpserver.driver_api.bitmaps import StoredBitmap
 from qmpserver.driver_api.secrets import SecretSource, no_secrets
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """A disk that an image is to be made of.
 
     Attributes:
@@ -23,8 +21,7 @@ class Contents:
     bitmaps: tuple[StoredBitmap, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """The size of an image's file in bytes; the members are those of QEMU's ``BlockMeasureInfo``.
 
     Attributes:

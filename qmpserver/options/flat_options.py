@@ -8,8 +8,8 @@ is a boolean, ``server`` for ``server=on`` and ``nowait`` for ``wait=off``, whic
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from qmpserver.errors import ParameterError
 from qmpserver.numerals import integer, parse_size
@@ -39,8 +39,7 @@ class Kind(Enum):
     SIZE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class FlatOptions:
+class FlatOptions(NamedTuple):
     """A parsed option argument.
 
     Attributes:

@@ -5,8 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from qmpserver.driver_api.check_result import CheckResult
 from qmpserver.driver_api.child import BlockChild
-from qmpserver.driver_api.extras import CheckMode, CheckResult
+from qmpserver.driver_api.extras import CheckMode
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.errors import QMPError
 from tests.contract.engine import MemoryFile

@@ -1,7 +1,6 @@
 """Describe the options that can be changed of an image that is there, as ``amend -o`` takes them, for each format."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from qmpserver.cli.img.creation_options import FORMATS, CreationOption
 from qmpserver.options.flat_options import Kind
@@ -30,7 +29,7 @@ _LUKS = (
 
 _QCOW2 = (
     *(option for option in FORMATS["qcow2"] if option.name in _SAME),
-    *(replace(option, name=f"encrypt.{option.name}", member=f"encrypt.{option.member}") for option in _LUKS),
+    *(option._replace(name=f"encrypt.{option.name}", member=f"encrypt.{option.member}") for option in _LUKS),
 )
 
 AMENDABLE: Mapping[str, tuple[CreationOption, ...]] = {"qcow2": _QCOW2, "luks": _LUKS}

@@ -7,7 +7,8 @@ from typing import Any
 from qmpserver.cli.command_line import Failure, Given, expecting, table
 from qmpserver.cli.images.images import Image, ImageName, Images, cache_mode
 from qmpserver.cli.json_text import write_json
-from qmpserver.driver_api.extras import CheckMode, CheckResult, SupportsCheck
+from qmpserver.driver_api.check_result import CheckResult
+from qmpserver.driver_api.extras import CheckMode, SupportsCheck
 from qmpserver.errors import QMPError, reason
 
 OPTIONS = table(

@@ -1,6 +1,6 @@
 """``img convert``: copy images into a new one of any format."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qmpserver.cli import option_lists
 from qmpserver.cli.command_line import Answer, Failure, Given, table
@@ -106,8 +106,7 @@ async def run(given: Given) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What the command line asks for.
 
     Attributes:

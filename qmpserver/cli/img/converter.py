@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qmpserver import tasks
 from qmpserver.block import copy_range
@@ -24,8 +24,7 @@ _HOST_CHUNK = 64 * MiB
 """Bytes that are looked at together where the host may copy them by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """How to convert.
 
     Attributes:

@@ -4,8 +4,7 @@ import contextlib
 import errno
 import os
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qmpserver.block import filenames
 from qmpserver.block.backend import BlockBackend
@@ -67,8 +66,7 @@ def take_backing(given: Given, values: dict[str, Value], image_format: str, abou
         values[name] = wanted
 
 
-@dataclass(frozen=True, slots=True)
-class NewImage:
+class NewImage(NamedTuple):
     """An image to be made.
 
     Attributes:
@@ -155,7 +153,7 @@ class NewImage:
             _check_preallocation(self.values)
         if "encrypt" in members and "format" not in members["encrypt"]:
             raise QMPError("Parameter 'encrypt.format' is missing")
-        if self.image_format not in {"raw", "file"}:
+        if self.image_format not in {"raw", "file"} and members.keys() != {"size"}:
             described = engine.schema.type("BlockdevCreateOptions")
             members = described.from_image({"driver": self.image_format, "file": "", **members})
             del members["driver"], members["file"]

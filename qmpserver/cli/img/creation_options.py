@@ -1,16 +1,15 @@
 """Describe the options that new images are made with, as ``-o`` takes them, for each format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from qmpserver.options.flat_options import Kind, Value
 
 _KIND_WORDS = {Kind.STRING: "str", Kind.BOOLEAN: "bool (on/off)", Kind.NUMBER: "num", Kind.SIZE: "size"}
 
 
-@dataclass(frozen=True, slots=True)
-class CreationOption:
+class CreationOption(NamedTuple):
     """One option.
 
     Attributes:
@@ -28,7 +27,7 @@ class CreationOption:
     text: str
     member: str
     default: Value | None = None
-    words: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = MappingProxyType({})
     of_file: bool = False
 
 
@@ -87,8 +86,8 @@ _RAW = (
 _LUKS = (
     _SIZE,
     *(
-        replace(
-            option, name=option.name.removeprefix("encrypt."), member=option.member.removeprefix("encrypt.")
+        option._replace(
+            name=option.name.removeprefix("encrypt."), member=option.member.removeprefix("encrypt.")
         )
         for option in _QCOW2
         if option.name.startswith("encrypt.") and option.name != "encrypt.format"

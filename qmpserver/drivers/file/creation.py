@@ -7,8 +7,7 @@ import contextlib
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.preallocation import Preallocation
@@ -33,8 +32,7 @@ _HAS_EXTENT_HINT: Final = 0x800
 """FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, ``struct fsxattr`` and FS_XFLAG_EXTSIZE of Linux."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileCreation:
+class FileCreation(NamedTuple):
     """The members of ``BlockdevCreateOptionsFile``."""
 
     filename: str

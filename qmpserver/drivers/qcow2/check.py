@@ -10,7 +10,8 @@ import errno
 import itertools
 import os
 
-from qmpserver.driver_api.extras import CheckMode, CheckResult
+from qmpserver.driver_api.check_result import CheckResult
+from qmpserver.driver_api.extras import CheckMode
 from qmpserver.drivers.qcow2 import extensions as ext
 from qmpserver.drivers.qcow2.check_bitmaps import walk_bitmaps
 from qmpserver.drivers.qcow2.check_copied import CopiedFlags

@@ -15,7 +15,6 @@ used again.  What is linked while a commit is under way waits for the next one.
 import asyncio
 from array import array
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from qmpserver.drivers.qcow2.entries import COPIED, ENTRY_SIZE
@@ -44,12 +43,14 @@ class Unreferenced(NamedTuple):
     discard: bool
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Batch:
     """What one commit writes: the state at the moment it began."""
 
-    tables: list[tuple[L2Table, int, int, bytes]] = field(default_factory=list)
-    freed: list[Unreferenced] = field(default_factory=list)
+    __slots__ = ("freed", "tables")
+
+    def __init__(self, freed: list[Unreferenced]) -> None:
+        self.tables: list[tuple[L2Table, int, int, bytes]] = []
+        self.freed = freed
 
 
 def _big_endian(entries: "array[int]") -> bytes:
@@ -171,7 +172,7 @@ class Committer:
 
     def _take(self) -> _Batch:
         """Take what is dirty now, as it is now."""
-        batch = _Batch(freed=self._unlinked)
+        batch = _Batch(self._unlinked)
         self._unlinked = []
         for table in self.tables.dirty:
             start, end = self._image.unit_span(table.dirty_from * ENTRY_SIZE, table.dirty_to * ENTRY_SIZE)

@@ -6,8 +6,7 @@ Source: qcow2 specification.
 import errno
 import os
 from array import array
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
     from qmpserver.drivers.qcow2.encryption import NewEncryption
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(NamedTuple):
     """How many clusters the metadata of an empty image takes, and so where each part begins."""
 
     table_clusters: int
@@ -67,8 +65,8 @@ def _plan(options: CreateOptions, crypto_bytes: int) -> _Layout:
     while True:
         blocks = align_up(layout.total, per_block) // per_block
         tables = align_up(blocks * ENTRY_SIZE, cluster) // cluster
-        grown = replace(
-            layout, table_clusters=max(tables, layout.table_clusters), blocks=max(blocks, layout.blocks)
+        grown = layout._replace(
+            table_clusters=max(tables, layout.table_clusters), blocks=max(blocks, layout.blocks)
         )
         if grown == layout:
             return layout

@@ -5,8 +5,7 @@ Source: the ``BlockdevCreateOptionsQcow2`` members; refusals are in QEMU's words
 
 import errno
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.preallocation import Preallocation
@@ -25,8 +24,7 @@ def _preallocation(options: dict[str, Any]) -> Preallocation:
     return Preallocation.METADATA if is_raw and wanted is Preallocation.OFF else wanted
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOptions:
+class CreateOptions(NamedTuple):
     """The members of ``BlockdevCreateOptionsQcow2`` that can be had, with their defaults."""
 
     size: int

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from qmpserver.driver_api.bitmaps import BitRow, StoredBitmap
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import MappingDriver
-from qmpserver.driver_api.extras import CheckMode, CheckResult, SnapshotInfo
+from qmpserver.driver_api.extras import CheckMode, SnapshotInfo
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping
 from qmpserver.driver_api.opening import ChildSpec, OpenContext
@@ -25,6 +25,7 @@ from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE
 
 if TYPE_CHECKING:  # what a short look at an image does not need is imported when it is asked for
+    from qmpserver.driver_api.check_result import CheckResult
     from qmpserver.driver_api.measuring import Contents, Measurement
     from qmpserver.drivers.qcow2.snapshot_actions import SnapshotActions
     from qmpserver.drivers.qcow2.snapshot_vm_state import VmState
@@ -250,7 +251,7 @@ class Qcow2Driver(MappingDriver):
         if self._image.writable:
             await self._parts.committer.flush()
 
-    async def check(self, fix: CheckMode, report: Callable[[str], object] | None = None) -> CheckResult:
+    async def check(self, fix: CheckMode, report: Callable[[str], object] | None = None) -> "CheckResult":
         """Check the image's structures; see :class:`SupportsCheck`."""
         from qmpserver.drivers.qcow2.check import check_image  # noqa: PLC0415 - see the module
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from qmpserver.driver_api.extras import CheckResult
+from qmpserver.driver_api.check_result import CheckResult
 
 Report = Callable[[str], object]
 """Told of each error, in a line."""

@@ -13,6 +13,7 @@ from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.metadata import MetadataMap
 from qmpserver.drivers.qcow2.ramps import Ramps
 from qmpserver.drivers.qcow2.tables import L2Table, L2Tables
+from qmpserver.tasks import is_without_loop
 
 _DATA = MappingKind.DATA
 _L1_STEP = 4096
@@ -108,6 +109,9 @@ class Mapper:
             if position < end:
                 runs.append(await self.map(position, end - position))
                 position += runs[-1].length
+        if end < offset + length and is_without_loop():
+            # A tool that looks at more than a table at a time does not come back.
+            self._tables.keep_few()
         return runs
 
     def _add_plain(self, table: L2Table, offset: int, length: int, runs: list[Mapping]) -> int:

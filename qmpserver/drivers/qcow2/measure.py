@@ -5,7 +5,6 @@ What is counted is what QEMU counts: as many tables as the whole disk would need
 Source: qcow2 specification, "General", "Reference counting", "Bitmaps".
 """
 
-from dataclasses import replace
 from typing import Any
 
 from qmpserver.driver_api.bitmaps import StoredBitmap
@@ -30,7 +29,7 @@ async def measure_image(
     cluster = wanted.cluster_size
     encryption = align_up(_encryption_bytes(options.get("encrypt"), secrets), cluster)
     size = align_up(options["size"] if contents is None else contents.size, cluster)
-    if replace(wanted, size=size).l1_entries * ENTRY_SIZE > MAX_L1_BYTES:
+    if wanted._replace(size=size).l1_entries * ENTRY_SIZE > MAX_L1_BYTES:
         raise QMPError("The image size is too large (try using a larger cluster size)")
     data = await _data_bytes(wanted, contents, size, has_backing=options.get("backing-file") is not None)
     whole = encryption + size + _table_bytes(wanted, size)

@@ -21,6 +21,10 @@ CACHE_BYTES = 32 * MiB
 """Bytes of L2 tables kept in memory, as in QEMU; never fewer than eight tables."""
 
 
+FEW = 16
+"""Tables that are enough for whoever goes through an image once."""
+
+
 class L2Table:
     """One cached L2 table, in host byte order.
 
@@ -158,6 +162,11 @@ class L2Tables:
                 del self.cached[index]
                 return True
         return False
+
+    def keep_few(self) -> None:
+        """Drop the tables that could be read again, but for a few: memory that is used again costs nothing anew."""
+        while len(self.cached) > FEW and self._evict():
+            pass
 
     def drop_unused(self) -> None:
         """Drop every table that could be read again and was not used since this was last called."""

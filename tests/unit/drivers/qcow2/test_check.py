@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from qmpserver.driver_api.extras import CheckMode, CheckResult, SupportsCheck
+from qmpserver.driver_api.check_result import CheckResult
+from qmpserver.driver_api.extras import CheckMode, SupportsCheck
 from qmpserver.drivers.qcow2.driver import Qcow2Driver
 from qmpserver.errors import QMPError
 from tests.contract.engine import Context, Engine, MemoryFile
