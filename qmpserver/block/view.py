@@ -20,7 +20,7 @@ from qmpserver.driver_api.status import BlockStatus
 from qmpserver.errors import QMPError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class NodeFlags:
     """How a node was asked to be opened: the options that every driver has in common."""
 

@@ -1,7 +1,6 @@
 """Describe and read the options of a subcommand, and end it in words."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from qmpserver.cli.reports import Reporter
@@ -48,7 +47,6 @@ class Answer(Exception):
     """End the subcommand with a text that was asked for."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Given:
     """What stood on the command line.
 
@@ -59,10 +57,11 @@ class Given:
         order: Long name and value of every option, in the order given.
     """
 
-    tool: Tool
-    values: dict[str, list[str]] = field(default_factory=dict)
-    operands: list[str] = field(default_factory=list)
-    order: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self, tool: Tool, values: dict[str, list[str]] | None = None) -> None:
+        self.tool = tool
+        self.values = values or {}
+        self.operands: list[str] = []
+        self.order: list[tuple[str, str]] = []
 
     def has(self, name: str) -> bool:
         """Say whether an option was given."""

@@ -381,8 +381,10 @@ class FileDriver(BlockDriver):
         return [_status_of(run, max(run.start, offset), end) for run in runs if run.start < end]
 
     def known_run(self, offset: int) -> tuple[int, int, bool] | None:
-        """Tell data from holes where nobody can have changed the file since it was last asked."""
+        """Tell data from holes where nobody can have changed the file since it was last asked, or nobody waits."""
         run = self._runs.find(offset) if self._nobody_else_writes() else None
+        if run is None and tasks.is_without_loop():
+            run = find_runs(self._access.handle.fd, offset, offset + 1, 1)[0]
         return (run.start, run.end, not run.is_data) if run is not None else None
 
     async def _find_runs(self, offset: int, length: int, most: int) -> list[Run]:
