@@ -5,22 +5,23 @@ come between any two steps, and what is noted in memory of an image would not ag
 """
 
 from types import FrameType
-from typing import Any
 
-_former: Any = None
-"""What was done at an interrupt before it was held."""
-
+_is_held = False
 _is_pending = False
 
 
 def hold() -> None:
-    """From now on only note an interrupt.  Harmless when they are held already, or not ours to hold."""
-    global _former  # noqa: PLW0603 - signals are the whole process's
+    """From now on only note an interrupt, if it would end the process."""
+    global _is_held  # noqa: PLW0603 - signals are the whole process's
     import signal  # noqa: PLC0415 - a tool that only reads does without
     import threading  # noqa: PLC0415 - likewise
 
-    if _former is None and threading.current_thread() is threading.main_thread():
-        _former = signal.signal(signal.SIGINT, _note)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    # What is ignored, as in the background of a shell, or seen to by somebody else stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _note)
+        _is_held = True
 
 
 def _note(_signal: int, _frame: FrameType | None) -> None:
@@ -41,11 +42,11 @@ def check() -> None:
 
 def release() -> bool:
     """Hold interrupts no longer, and say whether there was one."""
-    global _former, _is_pending  # noqa: PLW0603 - as above
+    global _is_held, _is_pending  # noqa: PLW0603 - as above
     was_pending, _is_pending = _is_pending, False
-    if _former is not None:
+    if _is_held:
         import signal  # noqa: PLC0415 - as above
 
-        signal.signal(signal.SIGINT, _former)
-        _former = None
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _is_held = False
     return was_pending

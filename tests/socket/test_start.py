@@ -119,10 +119,20 @@ def test_to_look_at_an_image_takes_no_event_loop_and_none_of_the_extras(
     assert sorted(seen & (NEVER_BY_TOOLS | DRIVERS | spared)) == []
 
 
-def test_to_write_an_image_takes_neither_tls_nor_ciphers(tmp_path: Path) -> None:
-    (tmp_path / "image.raw").write_bytes(bytes(range(256)) * 4096)
+def test_to_have_the_host_copy_takes_no_event_loop_and_no_schema(tmp_path: Path) -> None:
+    (tmp_path / "image.raw").write_bytes(bytes(range(1, 256)) * 4096)
     seen = loaded("img", "convert", "-f", "raw", "-O", "qcow2", "image.raw", "image.qcow2", folder=tmp_path)
     assert "qmpserver.drivers.qcow2.create" in seen
+    rest = NEVER_BY_TOOLS - {"_ctypes"} | {"qmpserver.schema.model"}
+    assert sorted(seen & rest) == []
+
+
+def test_to_write_an_image_takes_neither_tls_nor_ciphers(tmp_path: Path) -> None:
+    (tmp_path / "image.raw").write_bytes(bytes(range(256)) * 4096)
+    seen = loaded(
+        "img", "convert", "-c", "-f", "raw", "-O", "qcow2", "image.raw", "image.qcow2", folder=tmp_path
+    )
+    assert {"asyncio.events", "qmpserver.drivers.qcow2.create"} <= seen
     assert sorted(seen & (PACKAGES | {"_ssl", "qmpserver.crypto", "qmpserver.drivers.encryption"})) == []
 
 

@@ -56,6 +56,20 @@ def test_after_a_brisk_command_the_loop_goes_round_until_the_window_closes(
     asyncio.run(scenario())
 
 
+def test_the_rest_of_a_long_request_is_waited_for_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        time = Time(monkeypatch)
+        poll = BusyPoll()
+        poll.replied()
+        poll.received()
+        poll.cut_short()
+        asked = time.asked
+        await turns(50)
+        assert 8 <= time.asked - asked <= 11
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_takes_its_time_is_brisk_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         time = Time(monkeypatch)

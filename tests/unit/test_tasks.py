@@ -216,3 +216,18 @@ def test_an_interrupt_at_the_very_end_of_a_tool_s_work_changes_nothing() -> None
 
     assert tasks.run(write()) == 42
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_is_ignored_stays_so() -> None:
+    async def write() -> int:
+        tasks.begin_writing()
+        signal.raise_signal(signal.SIGINT)
+        await tasks.pause()
+        return 42
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert tasks.run(write()) == 42
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

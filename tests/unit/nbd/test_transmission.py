@@ -142,6 +142,18 @@ def test_the_header_of_data_names_its_place() -> None:
     assert wire.CHUNK.unpack_from(header)[4] == 512 + 8
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_header_of_all_data_may_be_put_where_the_data_goes(mode: HeaderMode) -> None:
+    writer = ReplyWriter(mode)
+    header = writer.read_header(REQUEST)
+    assert len(header) == writer.read_header_size
+    if mode is not HeaderMode.SIMPLE:
+        assert header == writer.data_header(REQUEST, REQUEST.offset, REQUEST.length, is_last=True)
+    room = memoryview(bytearray(b"\xff" * 64))
+    writer.put_read_header(room, REQUEST)
+    assert bytes(room) == header + b"\xff" * (64 - len(header))
+
+
 @pytest.mark.parametrize(
     ("read_content", "content"),
     [

@@ -1,7 +1,9 @@
 import asyncio
+import errno
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from qmpserver.driver_api import flags
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.drivers.file.driver import FileDriver
-from qmpserver.drivers.file.in_place import MOST_READ
+from qmpserver.drivers.file.in_place import MOST_READ, InPlace
 from qmpserver.units import KiB, MiB
 from tests.unit.drivers.file.context import FileContext, OpenFile
 
@@ -103,6 +105,103 @@ def test_zeroes_reach_past_the_end_and_spare_what_is_around(
     expected[5000:15000] = bytes(10000)
     expected[-10:] = bytes(MiB)
     assert image.read_bytes() == expected
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Trust the file system wherever the tests run, and return the names of the calls made in threads."""
+    monkeypatch.setattr(InPlace, "trusts", lambda _self, _fd: True)
+    calls: list[str] = []
+    run = FileDriver._run
+
+    async def noted(self: FileDriver, call: Any, *args: Any, **how: Any) -> Any:
+        calls.append(call.__name__)
+        return await run(self, call, *args, **how)
+
+    monkeypatch.setattr(FileDriver, "_run", noted)
+    return calls
+
+
+def test_what_is_soon_emptied_is_emptied_in_place(
+    tmp_path: Path, open_file: OpenFile, in_threads: list[str]
+) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(b"x" * 4 * MiB)
+    os.truncate(path, 64 * MiB)
+
+    async def main() -> None:
+        driver = await open_file(path)
+        in_threads.clear()
+        await driver.pwrite_zeroes(0, MiB, 0)
+        await driver.pwrite_zeroes(MiB, 4096, flags.MAY_UNMAP)
+        await driver.pdiscard(2 * MiB, 4096)
+        # A hole is made in no time where there is one.
+        await driver.pwrite_zeroes(4 * MiB, 60 * MiB, flags.MAY_UNMAP)
+        await driver.pdiscard(4 * MiB, 60 * MiB)
+        assert not in_threads
+        await driver.pwrite_zeroes(4 * MiB, 60 * MiB, 0)
+        await driver.pdiscard(2 * MiB, 2 * MiB)
+        assert in_threads == ["_zero", "discard"]
+        await driver.close()
+
+    asyncio.run(main())
+    kept = b"x" * (MiB - 4096)
+    assert path.read_bytes() == bytes(MiB + 4096) + kept + bytes(62 * MiB)
+
+
+def test_beside_another_change_nothing_is_emptied_in_place(
+    image: Path, open_file: OpenFile, in_threads: list[str]
+) -> None:
+    async def main() -> None:
+        driver = await open_file(image)
+        driver._changes = 1
+        in_threads.clear()
+        await driver.pdiscard(0, 4096)
+        assert in_threads == ["discard"]
+        await driver.close()
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_emptied_in_place_is_an_error(
+    image: Path, open_file: OpenFile, in_threads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = image.read_bytes()
+
+    async def main() -> None:
+        driver = await open_file(image)
+        monkeypatch.setattr(driver._space, "discard", refuse)
+        in_threads.clear()
+        with pytest.raises(OSError, match="No space left on device"):
+            await driver.pdiscard(0, 4096)
+        assert not in_threads
+        assert driver.size == len(before)
+        await driver.close()
+
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    asyncio.run(main())
+    assert image.read_bytes() == before
+
+
+def test_statuses_are_told_run_after_run_whoever_else_writes(tmp_path: Path, open_file: OpenFile) -> None:
+    path = tmp_path / "image"
+    path.touch()
+    os.truncate(path, MiB)
+
+    async def main() -> None:
+        driver = await open_file(path)
+        for place in (64 * KiB, 192 * KiB):
+            await driver.pwrite(place, memoryview(b"x" * 64 * KiB), 0)
+        told = await driver.block_statuses(32 * KiB, 200 * KiB)
+        lengths = [(status.length, status.is_data) for status in told]
+        assert lengths == [(32 * KiB, False), (64 * KiB, True), (64 * KiB, False), (40 * KiB, True)]
+        assert [status.host_offset for status in told] == [32 * KiB, 64 * KiB, 128 * KiB, 192 * KiB]
+        assert told == [await driver.block_status(status.host_offset or 0, status.length) for status in told]
+        await driver.close()
+
+    asyncio.run(main())
 
 
 def test_discarded_space_is_given_back(tmp_path: Path, open_file: OpenFile) -> None:
