@@ -172,8 +172,9 @@ class Converter:
         while offset < end:
             moved = await self._have_host_copy(offset, end - offset) if self._can_be_copied_by_host else 0
             if not moved:
-                # What passes through memory is worth doing several chunks at a time.
-                await tasks.need_loop()
+                if end - offset > CHUNK:
+                    # So much is worth several chunks at a time.
+                    await tasks.need_loop()
                 moved = min(align_down(offset, CHUNK) + CHUNK, end) - offset
                 await self._move_through_memory(offset, moved)
             offset += moved
