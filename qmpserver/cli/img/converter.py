@@ -168,9 +168,13 @@ class Converter:
             await self._target.pwrite_zeroes(self._base + offset, length, request_flags.MAY_UNMAP)
 
     async def _move(self, offset: int, length: int) -> None:
-        end = offset + length
+        end, most = offset + length, length
         while offset < end:
-            moved = await self._have_host_copy(offset, end - offset) if self._can_be_copied_by_host else 0
+            moved = 0
+            if self._can_be_copied_by_host:
+                moved = await self._have_host_copy(offset, min(most, end - offset))
+            # Where it gets stuck it may soon be again, and what was copied up to there is lost.
+            most = 2 * most if moved else CHUNK
             if not moved:
                 if end - offset > CHUNK:
                     # So much is worth several chunks at a time.

@@ -66,6 +66,28 @@ def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], u
     Raises:
         OSError: As :func:`copy_range`.
     """
+    return not _may_be_zeroes(*source, length, unit) and _copy_up_to_zeroes(fd, offset, length, source, unit)
+
+
+def copy_side_by_side(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+    """Do the same by several threads, for whoever does nothing else meanwhile.
+
+    Zeroes are found on the way, when some of it has been copied.
+
+    Raises:
+        OSError: As :func:`copy_range`.
+    """
+    source_fd, source_offset = source
+    share = align_up(max(length // THREADS, SHORTEST_SHARE), PIECE)
+
+    def copy(start: int) -> bool:
+        place = source_fd, source_offset + start
+        return _copy_up_to_zeroes(fd, offset + start, min(share, length - start), place, unit)
+
+    return all(threads.together([partial(copy, start) for start in range(0, length, share)]))
+
+
+def _copy_up_to_zeroes(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
     source_fd, source_offset = source
     memory = aligned_memory()[:PIECE]
     done = 0
@@ -78,28 +100,6 @@ def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], u
         write_fully(fd, offset + done, memory[:taken])
         done += taken
     return True
-
-
-def copy_side_by_side(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
-    """Do the same by several threads, for whoever does nothing else meanwhile.
-
-    Raises:
-        OSError: As :func:`copy_range`.
-    """
-    source_fd, source_offset = source
-    share = align_up(max(length // THREADS, SHORTEST_SHARE), PIECE)
-    calls = [
-        partial(
-            copy_in_pieces,
-            fd,
-            offset + start,
-            min(share, length - start),
-            (source_fd, source_offset + start),
-            unit,
-        )
-        for start in range(0, length, share)
-    ]
-    return all(threads.together(calls))
 
 
 def _has_zeroes(data: memoryview, unit: int) -> bool:
