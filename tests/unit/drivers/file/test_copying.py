@@ -65,9 +65,9 @@ def test_where_a_piece_may_be_zeroes_nothing_is_touched(source: int, target: int
     assert not copy(target, 0, MiB, (source, 0), UNIT)
 
 
-def test_only_whole_pieces_of_zeroes_are_left_out_where_they_are_read(source: int, target: int) -> None:
+def test_only_whole_pieces_of_zeroes_are_left_out_where_all_is_looked_at(source: int, target: int) -> None:
     os.pwrite(source, bytes(UNIT - 1), 5 * UNIT)
-    assert copying.copy_in_pieces(target, 0, MiB, (source, 0), UNIT)
+    assert copying.copy_side_by_side(target, 0, MiB, (source, 0), UNIT)
     assert os.pread(target, MiB, 0) == os.pread(source, MiB, 0)
 
 
