@@ -9,6 +9,7 @@ import ctypes
 import errno
 import functools
 import os
+import sys
 from typing import Any, Final
 
 from qmpserver.driver_api.driver import not_supported
@@ -81,6 +82,7 @@ class SpaceCalls:
     def __init__(self) -> None:
         self._can_punch = True
         self._can_zero = True
+        self._tells_extents = sys.platform == "linux"
 
     def punch_hole(self, fd: int, offset: int, length: int) -> None:
         """Give the range's space back; it reads as zeroes, and the file keeps its size.
@@ -112,7 +114,7 @@ class SpaceCalls:
         """
         if may_unmap and self._has_punched(fd, offset, length):
             return
-        if self._can_zero:
+        if self._can_zero and not self._is_scattered(fd, offset, length):
             try:
                 _allocate(fd, _ZERO_RANGE | _KEEP_SIZE, offset, length)
             except OSError as error:
@@ -124,6 +126,21 @@ class SpaceCalls:
         # A hole that is then given fresh space: two steps, the same result.
         self.punch_hole(fd, offset, length)
         _allocate(fd, _KEEP_SIZE, offset, length)
+
+    def _is_scattered(self, fd: int, offset: int, length: int) -> bool:
+        """Say whether a range is better dropped and then given its space in one go.
+
+        To make zeroes of pieces that wait to be written, ext4 finds a place on the disk for one after the other.
+        """
+        if not self._tells_extents:
+            return False
+        from qmpserver.drivers.file.extent_map import is_scattered_in_memory  # noqa: PLC0415 - few make zeroes
+
+        try:
+            return is_scattered_in_memory(fd, offset, length)
+        except OSError:
+            self._tells_extents = False
+            return False
 
     def _has_punched(self, fd: int, offset: int, length: int) -> bool:
         """Punch a hole where that can be had, and say whether it was."""
