@@ -43,7 +43,18 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: '{word}' is not a command (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
         return 1
     # A short run may never use them.  dataclasses imports inspect only for classes that have no docstring.
-    put_off("asyncio", "asyncio.sslproto", "ctypes", "inspect", "json", "logging", "ssl")
+    put_off(
+        "asyncio",
+        "asyncio.sslproto",
+        "ctypes",
+        "heapq",
+        "inspect",
+        "json",
+        "logging",
+        "mmap",
+        "resource",
+        "ssl",
+    )
     status: int = _main_of(door)(program, words)
     return status
 

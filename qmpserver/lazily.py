@@ -5,12 +5,12 @@ loads a module as soon as a second ``import`` names it.
 """
 
 import sys
-import threading
+from _thread import RLock
 from importlib import util
 from types import ModuleType
 from typing import Any
 
-_turn = threading.RLock()
+_turn = RLock()
 _running: set[str] = set()
 """The modules that are being run, by whoever has the turn."""
 

@@ -7,14 +7,16 @@ A call costs some tens of microseconds more than making it in place, so only wha
 import asyncio
 import contextlib
 import os
-import queue
-import threading
+from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from qmpserver import tasks
+
+if TYPE_CHECKING:  # it comes with `threading`, which a tool that makes no thread does without
+    from queue import SimpleQueue
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,7 +81,7 @@ class ThreadPool:
     def __init__(self, limit: int = MAX_THREADS) -> None:
         self._limit = limit
         self._threads = 0
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._queue: SimpleQueue[_Item] | None = None
         self._inbox: _Inbox | None = None
 
     async def run(self, call: Callable[P, T], *args: P.args, **no_keywords: P.kwargs) -> T:
@@ -103,24 +105,31 @@ class ThreadPool:
             inbox = self._inbox = _Inbox(loop)
         outcome: asyncio.Future[T] = inbox.new_outcome()
         inbox.outstanding += 1
+        items = self._queue
+        if items is None:
+            from queue import SimpleQueue  # noqa: PLC0415 - see above
+
+            items = self._queue = SimpleQueue()
         if inbox.outstanding > self._threads and self._threads < self._limit:
-            self._start_thread()
-        self._queue.put((call, args, outcome, inbox))
+            self._start_thread(items)
+        items.put((call, args, outcome, inbox))
         return outcome
 
     def forget_threads(self) -> None:
         """Start afresh in a child process, into which no thread follows."""
         self._threads = 0
-        self._queue = queue.SimpleQueue()
+        self._queue = None
         self._inbox = None
 
-    def _start_thread(self) -> None:
-        self._threads += 1
-        # Daemon threads: a call stuck in the kernel must not keep the process from ending.
-        threading.Thread(target=self._work, name=f"blocking-{self._threads}", daemon=True).start()
+    def _start_thread(self, items: "SimpleQueue[_Item]") -> None:
+        import threading  # noqa: PLC0415 - see above
 
-    def _work(self) -> None:
-        items = self._queue
+        self._threads += 1
+        name = f"blocking-{self._threads}"
+        # Daemon threads: a call stuck in the kernel must not keep the process from ending.
+        threading.Thread(target=self._work, args=(items,), name=name, daemon=True).start()
+
+    def _work(self, items: "SimpleQueue[_Item]") -> None:
         while True:
             # Nothing of the request is kept alive while waiting for the next.
             _carry_out(items.get())
@@ -138,7 +147,7 @@ class Lane:
     def __init__(self, pool: ThreadPool) -> None:
         self._pool = pool
         self._waiting: deque[_Item] = deque()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._is_running = False
         self._inbox: _Inbox | None = None
 
@@ -182,6 +191,8 @@ def together(calls: Sequence[Callable[[], T]]) -> list[T]:
     Raises:
         BaseException: What the first of them raised that failed, when all have ended.
     """
+    import threading  # noqa: PLC0415 - see above
+
     outcomes: list[tuple[T | None, BaseException | None]] = [(None, None)] * len(calls)
 
     def make(index: int) -> None:

@@ -108,7 +108,7 @@ def test_a_story_goes_as_with_qemu_io(
     monkeypatch.chdir(ours)
     # One schema serves all lines; to load it for each takes longer than most of them.
     schema = load()
-    monkeypatch.setattr(images, "load", lambda: schema)
+    monkeypatch.setattr(images, "_load_schema", lambda: schema)
     assert [line for line, *_ in stories[story]["lines"]] == lines, (
         "the story is not the one that was recorded"
     )

@@ -126,7 +126,7 @@ def _as_linked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Be a program of QEMU's name in a folder, to which the tool may leave its mark on the process."""
     schema = load()
     with monkeypatch.context() as patch:
-        patch.setattr(images, "load", lambda: schema)
+        patch.setattr(images, "_load_schema", lambda: schema)
         patch.setattr(sys, "argv", ["qemu-nbd"])
         patch.chdir(folder)
         yield

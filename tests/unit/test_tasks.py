@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -159,6 +160,15 @@ def test_where_an_event_loop_runs_anyway_nothing_changes() -> None:
     assert not asyncio.run(scenario())
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have Ctrl-C do what it does in a program, whatever other tests have made of it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_tool_that_writes_is_interrupted_where_it_pauses() -> None:
     steps: list[str] = []
 
@@ -178,6 +188,7 @@ def test_a_tool_that_writes_is_interrupted_where_it_pauses() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_that_was_noted_cancels_what_then_wants_a_loop() -> None:
     steps: list[str] = []
 
@@ -199,6 +210,7 @@ def test_an_interrupt_that_was_noted_cancels_what_then_wants_a_loop() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_tool_that_only_reads_is_interrupted_anywhere() -> None:
     async def read() -> None:
         signal.raise_signal(signal.SIGINT)
@@ -208,6 +220,7 @@ def test_a_tool_that_only_reads_is_interrupted_anywhere() -> None:
         tasks.run(read())
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_at_the_very_end_of_a_tool_s_work_changes_nothing() -> None:
     async def write() -> int:
         tasks.begin_writing()

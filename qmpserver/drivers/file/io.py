@@ -6,8 +6,8 @@ Interrupted calls are taken up again by Python itself.
 import errno
 import mmap
 import os
-import threading
 from collections.abc import Sequence
+from typing import Any
 
 from qmpserver.driver_api.vectors import split
 from qmpserver.units import MiB
@@ -61,22 +61,21 @@ def write_vector(fd: int, offset: int, buffers: Sequence[memoryview]) -> None:
         _, buffers = split(buffers, done)
 
 
-class _Bounce(threading.local):
-    """Memory at a page boundary, one piece per thread."""
-
-    def __init__(self) -> None:
-        self.view = memoryview(mmap.mmap(-1, BOUNCE_SIZE))
-
-
-_bounce: _Bounce | None = None
+_own: Any = None
+"""What belongs to each thread: memory at a page boundary."""
 
 
 def aligned_memory() -> memoryview:
     """Return this thread's own BOUNCE_SIZE bytes at a page boundary, whatever they hold."""
-    global _bounce  # noqa: PLW0603 - made when the first thread wants it
-    if _bounce is None:
-        _bounce = _Bounce()
-    return _bounce.view
+    global _own  # noqa: PLW0603 - made when the first thread wants it
+    if _own is None:
+        from threading import local  # noqa: PLC0415 - a tool that makes no thread may do without
+
+        _own = local()
+    if (memory := getattr(_own, "memory", None)) is None:
+        memory = _own.memory = memoryview(mmap.mmap(-1, BOUNCE_SIZE))
+    found: memoryview = memory
+    return found
 
 
 def read_direct(fd: int, offset: int, into: memoryview) -> None:
