@@ -10,7 +10,7 @@ the image of a new overlay is on stable storage before anybody uses it, and the 
 import contextlib
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from qmpserver.block import activation, filenames, reopening
@@ -185,7 +185,7 @@ class SnapshotByFile(ExternalSnapshot):
         file = filenames.protocol_options(wanted.filename)
         if not wanted.is_existing:
             await self._create(wanted, file.get("filename", wanted.filename))
-        flags = replace(self._node.flags, force_share=False, detect_zeroes="off")
+        flags = self._node.flags.but(force_share=False, detect_zeroes="off")
         options = {"driver": wanted.image_format, "file": file}
         if wanted.node_name is not None:
             options["node-name"] = wanted.node_name

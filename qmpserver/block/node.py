@@ -8,7 +8,6 @@ import contextlib
 import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -248,7 +247,6 @@ class NodeStats:
         self.wr_highest_offset = 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """An opened image, protocol or filter in the graph; QEMU's BlockDriverState.
 
@@ -277,33 +275,60 @@ class Node:
         gate: What every request passes, and what holds them back while the node is drained.
     """
 
-    node_name: str
-    driver: BlockDriver
-    flags: NodeFlags
-    options: dict[str, Any]
-    children: dict[str, Edge] = field(default_factory=dict)
-    parents: list[Edge] = field(default_factory=list)
-    is_monitor_owned: bool = False
-    busy_reasons: list[str] = field(default_factory=list)
-    is_implicit: bool = False
-    backing_filename: str | None = None
-    auto_backing_filename: str | None = None
-    explicit: dict[str, Any] = field(default_factory=dict)
-    inherits_from: "Node | None" = None
-    write_threshold: WriteThreshold | None = None
-    head_guard: HeadGuard | None = None
-    open_driver: Callable[["Node"], Awaitable[BlockDriver]] | None = None
-    dirty_bitmaps: list[DirtyBitmap] = field(default_factory=list)
-    stats: NodeStats = field(default_factory=NodeStats)
-    requests: TrackedRequests = field(default_factory=TrackedRequests)
-    gathering: Gathering = field(default_factory=Gathering)
-    mapping: MappingDriver | None = None
-    gate: Gate = field(default_factory=Gate)
-    _write_generation: int = 0
-    _flushed_generation: int = 0
+    __slots__ = (
+        "_flushed_generation",
+        "_write_generation",
+        "auto_backing_filename",
+        "backing_filename",
+        "busy_reasons",
+        "children",
+        "dirty_bitmaps",
+        "driver",
+        "explicit",
+        "flags",
+        "gate",
+        "gathering",
+        "head_guard",
+        "inherits_from",
+        "is_implicit",
+        "is_monitor_owned",
+        "mapping",
+        "node_name",
+        "open_driver",
+        "options",
+        "parents",
+        "requests",
+        "stats",
+        "write_threshold",
+    )
 
-    def __post_init__(self) -> None:
-        self.mapping = self.driver if isinstance(self.driver, MappingDriver) else None
+    def __init__(
+        self, node_name: str, driver: BlockDriver, flags: NodeFlags, options: dict[str, Any]
+    ) -> None:
+        self.node_name = node_name
+        self.driver = driver
+        self.mapping = driver if isinstance(driver, MappingDriver) else None
+        self.flags = flags
+        self.options = options
+        self.children: dict[str, Edge] = {}
+        self.parents: list[Edge] = []
+        self.is_monitor_owned = False
+        self.busy_reasons: list[str] = []
+        self.is_implicit = False
+        self.backing_filename: str | None = None
+        self.auto_backing_filename: str | None = None
+        self.explicit: dict[str, Any] = {}
+        self.inherits_from: Node | None = None
+        self.write_threshold: WriteThreshold | None = None
+        self.head_guard: HeadGuard | None = None
+        self.open_driver: Callable[[Node], Awaitable[BlockDriver]] | None = None
+        self.dirty_bitmaps: list[DirtyBitmap] = []
+        self.stats = NodeStats()
+        self.requests = TrackedRequests()
+        self.gathering = Gathering()
+        self.gate = Gate()
+        self._write_generation = 0
+        self._flushed_generation = 0
 
     async def open_driver_anew(self) -> None:
         """Let another driver of the same kind, which opens the image once more, take over.

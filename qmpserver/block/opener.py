@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -258,7 +257,7 @@ class Opener:
         driver = node.driver
         if not driver.supports_backing or not isinstance(driver, SupportsBackingFile):
             return None
-        flags = replace(node.flags, read_only=True, auto_read_only=False, detect_zeroes="off")
+        flags = node.flags.but(read_only=True, auto_read_only=False, detect_zeroes="off")
         if "backing" in options:
             # QEMU: an empty reference means none at all, as null does.
             if options["backing"] in (None, ""):
@@ -283,13 +282,12 @@ class Opener:
         name = options.get("node-name")
         opening = Opening(
             name or self._graph.new_name(),
-            {},
             flags,
             self._graph,
-            self._on_corruption,
-            self._duplicate_fd,
-            partial(self._open_named, made),
-            self._surroundings,
+            on_corruption=self._on_corruption,
+            duplicate_fd=self._duplicate_fd,
+            open_named=partial(self._open_named, made),
+            surroundings=self._surroundings,
         )
         opening.passes_active = inherited.active
         try:
@@ -368,9 +366,7 @@ class Opener:
             child = self._graph.find(wanted)
             check_active(opening, spec.name, child)
         else:
-            inherited = replace(
-                opening.flags, discard=True, detect_zeroes="off", active=opening.passes_active
-            )
+            inherited = opening.flags.but(discard=True, detect_zeroes="off", active=opening.passes_active)
             child = await self._open_one(wanted, inherited, made)
             await self._open_chain(child, wanted, made)
             opening.own_children.append(child)

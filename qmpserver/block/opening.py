@@ -1,7 +1,6 @@
 """Stand in for a node in the making: what its driver is shown, and the user of its children till then."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qmpserver.block import chain
@@ -26,26 +25,40 @@ OpenNamed = Callable[["Opening", ChildSpec, str], Awaitable[None]]
 """Opens a file that an image names as a child of the node in the making."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Opening:
-    """A node in the making: what its driver is shown, and until it exists the user of its children."""
+    """A node in the making: what its driver is shown, and until it exists the user of its children.
 
-    node_name: str
-    options: Mapping[str, Any]
-    flags: NodeFlags
-    graph: Graph
-    on_corruption: CorruptionListener
-    duplicate_fd: DuplicateFd
-    open_named: OpenNamed
-    surroundings: Surroundings
-    passes_active: bool = True
-    edges: dict[str, Edge] = field(default_factory=dict)
-    own_children: list[Node] = field(default_factory=list)
-    made_later: int | None = None
-    """How many nodes had been made when the first child other than `file` came; QEMU lists those after this one."""
-    bitmaps: list[DirtyBitmap] = field(default_factory=list)
-    head_guard: HeadGuard | None = None
-    """What is to keep the node's beginning as it was guessed."""
+    Attributes:
+        made_later: How many nodes had been made when the first child other than `file` came; QEMU lists those after
+            this one.
+        head_guard: What is to keep the node's beginning as it was guessed.
+    """
+
+    def __init__(
+        self,
+        node_name: str,
+        flags: NodeFlags,
+        graph: Graph,
+        *,
+        on_corruption: CorruptionListener,
+        duplicate_fd: DuplicateFd,
+        open_named: OpenNamed,
+        surroundings: Surroundings,
+    ) -> None:
+        self.node_name = node_name
+        self.options: Mapping[str, Any] = {}
+        self.flags = flags
+        self.graph = graph
+        self.on_corruption = on_corruption
+        self.duplicate_fd = duplicate_fd
+        self.open_named = open_named
+        self.surroundings = surroundings
+        self.passes_active = True
+        self.edges: dict[str, Edge] = {}
+        self.own_children: list[Node] = []
+        self.made_later: int | None = None
+        self.bitmaps: list[DirtyBitmap] = []
+        self.head_guard: HeadGuard | None = None
 
     @property
     def read_only(self) -> bool:
@@ -64,7 +77,7 @@ class Opening:
 
     def fall_back_to_read_only(self) -> None:
         """Make the node read-only, as is wanted when it cannot be written."""
-        self.flags = replace(self.flags, read_only=True)
+        self.flags = self.flags.but(read_only=True)
 
     @property
     def no_flush(self) -> bool:

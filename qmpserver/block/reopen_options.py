@@ -6,7 +6,6 @@ what the node was given itself when it keeps that, what its parent hands down, a
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from qmpserver.block.view import NodeFlags
@@ -112,8 +111,7 @@ def as_flags(options: Mapping[str, Any], old: NodeFlags, *, discard: bool) -> No
         discard: Whether discards are passed down if the options do not say.
     """
     wanted = options.get("discard")
-    return replace(
-        old,
+    return old.but(
         read_only=options.get("read-only", False),
         auto_read_only=options.get("auto-read-only", False),
         direct=options.get("cache.direct", False),

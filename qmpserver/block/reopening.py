@@ -5,7 +5,7 @@ one, and only then does anything take effect.  The nodes are held still meanwhil
 """
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from qmpserver.block import bitmap_store, permissions, reopen_children
 from qmpserver.block import reopen_options as opts
@@ -125,7 +125,7 @@ class _Change:
         await driver.prepare_reopen(read_only=is_read_only, options=_driver_options(entry))
         self.prepared.append((entry, driver))
         _check_unchanged(entry)
-        self.flags.append((node, replace(node.flags)))
+        self.flags.append((node, node.flags.but()))
         node.flags.become(entry.flags)
 
     async def _check_permissions(self) -> None:

@@ -6,7 +6,6 @@ these see it as a :class:`NodeView`, and so stand below it.
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
 from qmpserver.block.dirty_bitmap import DirtyBitmap
@@ -20,20 +19,61 @@ from qmpserver.driver_api.status import BlockStatus
 from qmpserver.errors import QMPError
 
 
-@dataclass(slots=True, repr=False)
 class NodeFlags:
-    """How a node was asked to be opened: the options that every driver has in common."""
+    """How a node was asked to be opened: the options that every driver has in common.
 
-    read_only: bool = False
-    auto_read_only: bool = False
-    direct: bool = False
-    no_flush: bool = False
-    discard: bool = False
-    force_share: bool = False
-    detect_zeroes: str = "off"
-    active: bool = True
-    no_io: bool = False
-    """Nothing is read of its content: QEMU's ``BDRV_O_NO_IO``.  No option sets it, only a tool that opens."""
+    It is no dataclass, since every tool would wait for that module.
+
+    Attributes:
+        no_io: Nothing is read of its content: QEMU's ``BDRV_O_NO_IO``.  No option sets it, only a tool that opens.
+    """
+
+    __slots__ = (
+        "active",
+        "auto_read_only",
+        "detect_zeroes",
+        "direct",
+        "discard",
+        "force_share",
+        "no_flush",
+        "no_io",
+        "read_only",
+    )
+
+    def __init__(
+        self,
+        *,
+        read_only: bool = False,
+        auto_read_only: bool = False,
+        direct: bool = False,
+        no_flush: bool = False,
+        discard: bool = False,
+        force_share: bool = False,
+        detect_zeroes: str = "off",
+        active: bool = True,
+        no_io: bool = False,
+    ) -> None:
+        self.read_only = read_only
+        self.auto_read_only = auto_read_only
+        self.direct = direct
+        self.no_flush = no_flush
+        self.discard = discard
+        self.force_share = force_share
+        self.detect_zeroes = detect_zeroes
+        self.active = active
+        self.no_io = no_io
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NodeFlags) and self._values() == other._values()
+
+    __hash__ = None  # type: ignore[assignment]  # they change
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same flags but for some."""
+        return type(self)(**{**self._values(), **changes})
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], inherited: "NodeFlags") -> Self:
@@ -62,8 +102,8 @@ class NodeFlags:
 
     def become(self, other: "NodeFlags") -> None:
         """Take over what `other` says.  Drivers keep looking at the same flags."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(other, one.name))
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
 
     def check_detect_zeroes(self) -> None:
         """Refuse a way of detecting zeroes that has no effect.

@@ -216,7 +216,7 @@ async def _open_target(daemon: Daemon, source: Node, image: TargetImage, node_na
         options["driver"] = image.image_format
     if node_name is not None:
         options["node-name"] = node_name
-    return await daemon.opener.open_overlay(options, replace(source.flags, detect_zeroes="off"))
+    return await daemon.opener.open_overlay(options, source.flags.but(detect_zeroes="off"))
 
 
 def _same_backing(daemon: Daemon, backing: Node | None) -> GiveBacking:

@@ -1,7 +1,6 @@
 """Open an image: check it, load its tables, and make it fit for writing."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qmpserver.driver_api.child import BlockChild
@@ -41,18 +40,29 @@ if TYPE_CHECKING:  # few images are resized, or encrypted
 DATA_FILE_SPEC = ChildSpec("data-file", ChildRole.DATA, required=False)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class OpenImage:
     """The parts of one open image."""
 
-    image: Image
-    snapshots: SnapshotTable
-    metadata: MetadataMap
-    refcounts: Refcounts
-    committer: Committer
-    mapper: RangeMapper
-    allocator: Allocator
-    bitmaps: Bitmaps
+    def __init__(
+        self,
+        *,
+        image: Image,
+        snapshots: SnapshotTable,
+        metadata: MetadataMap,
+        refcounts: Refcounts,
+        committer: Committer,
+        mapper: RangeMapper,
+        allocator: Allocator,
+        bitmaps: Bitmaps,
+    ) -> None:
+        self.image = image
+        self.snapshots = snapshots
+        self.metadata = metadata
+        self.refcounts = refcounts
+        self.committer = committer
+        self.mapper = mapper
+        self.allocator = allocator
+        self.bitmaps = bitmaps
 
     @property
     def tables(self) -> L2Tables:
@@ -95,10 +105,17 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     metadata = MetadataMap(image)
     refcounts = Refcounts(image, metadata)
     committer = Committer(image, refcounts, metadata)
-    mapper = _make_mapper(image, committer, metadata)
-    allocator = _make_allocator(image, refcounts, committer, metadata)
     bitmaps = Bitmaps(image, refcounts, committer, metadata)
-    parts = OpenImage(image, snapshots, metadata, refcounts, committer, mapper, allocator, bitmaps)
+    parts = OpenImage(
+        image=image,
+        snapshots=snapshots,
+        metadata=metadata,
+        refcounts=refcounts,
+        committer=committer,
+        mapper=_make_mapper(image, committer, metadata),
+        allocator=_make_allocator(image, refcounts, committer, metadata),
+        bitmaps=bitmaps,
+    )
     image.when_broken = parts.tables.cached.clear
     await parts.tables.load()
     await refcounts.load()
