@@ -1,5 +1,7 @@
 """What a start must not load: each of these takes time that nobody gets anything for."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -148,3 +150,35 @@ def test_a_daemon_greets_before_it_loads_what_only_commands_need(tmp_path: Path)
     seen = with_packages(said.split())
     assert {name for name in seen if name.startswith("qmpserver.commands.")} == {"qmpserver.commands.control"}
     assert sorted(seen & (PACKAGES | DRIVERS | NOT_BY_DAEMON)) == []
+
+
+@pytest.mark.parametrize("command", ["info", "map", "check"])
+def test_output_that_finds_no_room_is_told(command: str, tmp_path: Path) -> None:
+    make_qcow2(tmp_path / "image.qcow2", "64M")
+    words = [sys.executable, "-m", "qmpserver", "img", command, "image.qcow2"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            words,
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"qmpserver img: Could not write the output: {os.strerror(errno.ENOSPC)}\n"
+
+
+def test_what_was_said_is_said_whole_before_the_end(tmp_path: Path) -> None:
+    path = make_qcow2(tmp_path / "image.qcow2", "64M")
+    words = [sys.executable, "-m", "qmpserver", "img", "info", path.name, "nothing.qcow2"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Expecting one image file name" in done.stderr
+    done = subprocess.run(
+        words[:-1], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("image: image.qcow2\n")
+    assert done.stdout.endswith(" KiB\n")

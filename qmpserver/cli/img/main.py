@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from qmpserver import tasks
 from qmpserver.cli.command_line import Answer, Failure, Given, Subcommand, Tool, read
 from qmpserver.cli.reports import Reporter
+from qmpserver.errors import error_text
 from qmpserver.options.getopt import OptionTable, UsageError, split
 from qmpserver.version import QEMU_VERSION, __version__
 
@@ -134,9 +135,11 @@ def _run(tool: Tool, words: Sequence[str]) -> int:
         return 0
     try:
         return _carry_out(subcommand, given, with_command)
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not stumble over it once more.
+    except OSError as error:
+        # Our output found no room, or whoever read it has gone; the interpreter must not stumble over it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            tool.reporter.error(f"Could not write the output: {error_text(error)}")
         return 1
 
 
