@@ -1,6 +1,7 @@
 """The loop stays awake for a brisk client, for as long as the window is open, and for no other."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -40,29 +41,16 @@ def test_the_first_command_of_a_client_keeps_nobody_awake(monkeypatch: pytest.Mo
     asyncio.run(scenario())
 
 
-def test_after_a_brisk_command_the_loop_goes_round_until_the_window_closes(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("note", [BusyPoll.replied, BusyPoll.cut_short])
+def test_after_a_brisk_command_or_half_a_request_the_loop_goes_round_until_the_window_closes(
+    note: Callable[[BusyPoll], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
         time = Time(monkeypatch)
         poll = BusyPoll()
         poll.replied()
         poll.received()
-        poll.replied()
-        asked = time.asked
-        await turns(50)
-        assert 8 <= time.asked - asked <= 11
-
-    asyncio.run(scenario())
-
-
-def test_the_rest_of_a_long_request_is_waited_for_awake(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        time = Time(monkeypatch)
-        poll = BusyPoll()
-        poll.replied()
-        poll.received()
-        poll.cut_short()
+        note(poll)
         asked = time.asked
         await turns(50)
         assert 8 <= time.asked - asked <= 11
