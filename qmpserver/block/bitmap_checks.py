@@ -1,10 +1,14 @@
 """Refuse dirty bitmaps that may not be used as they are."""
 
-from qmpserver.block.dirty_bitmap import DirtyBitmap
+from typing import TYPE_CHECKING
+
 from qmpserver.errors import NodeInUse, QMPError
 
+if TYPE_CHECKING:  # few nodes have one
+    from qmpserver.block.dirty_bitmap import DirtyBitmap
 
-def check_idle(bitmap: DirtyBitmap) -> None:
+
+def check_idle(bitmap: "DirtyBitmap") -> None:
     """Refuse a bitmap that a job or an export uses.
 
     Raises:
@@ -14,7 +18,7 @@ def check_idle(bitmap: DirtyBitmap) -> None:
         raise NodeInUse(f"Bitmap '{bitmap.name}' is currently in use by another operation and cannot be used")
 
 
-def check_readable(bitmap: DirtyBitmap) -> None:
+def check_readable(bitmap: "DirtyBitmap") -> None:
     """Refuse a bitmap whose content is not there to be used.
 
     Raises:
@@ -25,7 +29,7 @@ def check_readable(bitmap: DirtyBitmap) -> None:
         raise QMPError(f"Bitmap '{bitmap.name}' is inconsistent and cannot be used")
 
 
-def check_writable(bitmap: DirtyBitmap) -> None:
+def check_writable(bitmap: "DirtyBitmap") -> None:
     """Refuse a bitmap whose content may not be changed.
 
     Raises:

@@ -6,26 +6,31 @@ date.  They are stored when the node stops being writable: it is closed, reopene
 
 import errno
 import os
+from typing import TYPE_CHECKING
 
-from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.node import Node
 from qmpserver.driver_api.bitmaps import StoredBitmap, SupportsBitmaps
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.errors import QMPError
 from qmpserver.units import SECTOR_SIZE, align_up
 
+if TYPE_CHECKING:  # few nodes have one
+    from qmpserver.block.dirty_bitmap import DirtyBitmap
 
-async def load(driver: BlockDriver, *, read_only: bool) -> list[DirtyBitmap]:
+
+async def load(driver: BlockDriver, *, read_only: bool) -> "list[DirtyBitmap]":
     """Make the bitmaps that an image which was just opened holds, oldest first.
 
     Raises:
         QMPError: One is damaged.
         OSError: One cannot be read.
     """
-    if not isinstance(driver, SupportsBitmaps):
+    if not isinstance(driver, SupportsBitmaps) or not (all_stored := driver.stored_bitmaps):
         return []
+    from qmpserver.block.dirty_bitmap import DirtyBitmap  # noqa: PLC0415 - few images hold any
+
     bitmaps = []
-    for stored in driver.stored_bitmaps:
+    for stored in all_stored:
         bitmap = DirtyBitmap(align_up(driver.size, SECTOR_SIZE), stored.granularity, stored.name)
         bitmap.is_persistent = True
         bitmap.is_inconsistent = stored.is_in_use
@@ -56,10 +61,12 @@ async def store(node: Node) -> None:
     )
 
 
-def _settled(bitmap: DirtyBitmap) -> DirtyBitmap:
+def _settled(bitmap: "DirtyBitmap") -> "DirtyBitmap":
     """Return a bitmap with what its successor has recorded."""
     if bitmap.successor is None:
         return bitmap
+    from qmpserver.block.dirty_bitmap import DirtyBitmap  # noqa: PLC0415 - as above
+
     whole = DirtyBitmap(bitmap.size, bitmap.granularity)
     whole.merge(bitmap)
     whole.merge(bitmap.successor)
@@ -103,7 +110,7 @@ def check_new(node: Node, wanted: StoredBitmap) -> None:
     node.driver.check_new_bitmap(wanted, others)
 
 
-async def remove(node: Node, bitmap: DirtyBitmap) -> None:
+async def remove(node: Node, bitmap: "DirtyBitmap") -> None:
     """Remove a persistent bitmap from the node's image, if it is there.
 
     Raises:

@@ -9,16 +9,14 @@ import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qmpserver.block import at_once, chain, copy_on_read, draining, filenames, reading, resizing, writing
-from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.gate import Gate, Passage
 from qmpserver.block.gathering import Gathering
 from qmpserver.block.head_guard import GUARDED, HeadGuard
 from qmpserver.block.requests import TrackedRequests
 from qmpserver.block.view import NodeFlags
-from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.device_requests import SupportsIoctl
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver, not_supported
@@ -26,11 +24,15 @@ from qmpserver.driver_api.extras import SupportsDrain
 from qmpserver.driver_api.flags import COPY_ON_READ
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.permissions import PERM_ALL, PERM_NONE, ChildRole, Permission, PermissionSet
-from qmpserver.driver_api.point_in_time import PointInTime, SupportsPointInTime
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.file_range import FileRange
 from qmpserver.units import SECTOR_SIZE, align_up
+
+if TYPE_CHECKING:  # few nodes have one
+    from qmpserver.block.dirty_bitmap import DirtyBitmap
+    from qmpserver.block.write_threshold import WriteThreshold
+    from qmpserver.driver_api.point_in_time import PointInTime
 
 
 class Parent(Protocol):
@@ -589,7 +591,9 @@ class Node:
         async with self.in_flight():
             await self._point_in_time().pdiscard(offset, length)
 
-    def _point_in_time(self) -> PointInTime:
+    def _point_in_time(self) -> "PointInTime":
+        from qmpserver.driver_api.point_in_time import SupportsPointInTime  # noqa: PLC0415 - few nodes keep one
+
         if not isinstance(self.driver, SupportsPointInTime):
             raise not_supported()
         return self.driver.point_in_time
@@ -622,7 +626,7 @@ class Node:
         if end > self.size and not self.driver.can_grow:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    def _check_threshold(self, threshold: WriteThreshold, end: int) -> None:
+    def _check_threshold(self, threshold: "WriteThreshold", end: int) -> None:
         if threshold.is_exceeded(align_up(end, self.driver.limits.request_alignment)):
             self.write_threshold = None
 

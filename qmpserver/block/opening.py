@@ -1,18 +1,20 @@
 """Stand in for a node in the making: what its driver is shown, and the user of its children till then."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmpserver.block import chain
-from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.graph import Graph
 from qmpserver.block.head_guard import HeadGuard
 from qmpserver.block.node import Edge, Node
 from qmpserver.block.view import NodeFlags
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.opening import ChildSpec
-from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 from qmpserver.driver_api.surroundings import Surroundings
+
+if TYPE_CHECKING:  # few nodes have one
+    from qmpserver.block.dirty_bitmap import DirtyBitmap
+    from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 
 CorruptionListener = Callable[[str, str, int | None, int | None, bool], None]
 """Called with node name, message, host offset, length, and whether the image is lost."""
@@ -112,7 +114,7 @@ class Opening:
         await self.open_named(self, spec, filename)
         return self.edges[spec.name]
 
-    def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
+    def keep_point_in_time(self, options: "PointInTimeOptions") -> "PointInTime":
         """Begin to keep what the child `file` holds now, in the child `target`."""
         from qmpserver.block import bitmap_lookup, copy_before_write  # noqa: PLC0415 - one filter wants it
 

@@ -6,17 +6,19 @@ these see it as a :class:`NodeView`, and so stand below it.
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from qmpserver.block.dirty_bitmap import DirtyBitmap
 from qmpserver.block.gate import Gate
 from qmpserver.block.gathering import Gathering
 from qmpserver.block.requests import TrackedRequests
-from qmpserver.block.write_threshold import WriteThreshold
 from qmpserver.driver_api.debug_events import DebugHook
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.status import BlockStatus
 from qmpserver.errors import QMPError
+
+if TYPE_CHECKING:  # few nodes have one
+    from qmpserver.block.dirty_bitmap import DirtyBitmap
+    from qmpserver.block.write_threshold import WriteThreshold
 
 
 class NodeFlags:
@@ -140,8 +142,8 @@ class NodeView(Protocol):
     requests: TrackedRequests
     gathering: Gathering
     gate: Gate
-    write_threshold: WriteThreshold | None
-    dirty_bitmaps: list[DirtyBitmap]
+    write_threshold: "WriteThreshold | None"
+    dirty_bitmaps: "list[DirtyBitmap]"
     is_implicit: bool
     backing_filename: str | None
     auto_backing_filename: str | None

@@ -1,12 +1,14 @@
 """Describe what the engine hands a driver that opens an image."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.permissions import ChildRole
-from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 from qmpserver.driver_api.surroundings import Surroundings
+
+if TYPE_CHECKING:  # few drivers keep one
+    from qmpserver.driver_api.point_in_time import PointInTime, PointInTimeOptions
 
 
 class ChildSpec(NamedTuple):
@@ -109,7 +111,7 @@ class OpenContext(ImageContext, Protocol):
     def children_of(self, name: str) -> dict[str, BlockChild]:
         """Return the opened children of a list option, by the names of their edges, in order."""
 
-    def keep_point_in_time(self, options: PointInTimeOptions) -> PointInTime:
+    def keep_point_in_time(self, options: "PointInTimeOptions") -> "PointInTime":
         """Begin to keep what the child `file` holds now, in the child `target`.
 
         Raises:
