@@ -177,9 +177,18 @@ class FileDriver(BlockDriver):
     def find_in_memory(self, offset: int, length: int) -> list[FileRange]:
         """Return the range itself, if the page cache has all of it."""
         handle = self._access.handle
-        if handle.mode.direct or offset + length > self._size or not handle.is_in_memory(offset, length):
+        if handle.mode.direct or offset + length > self._size:
+            return []
+        if not handle.is_in_memory(offset, length) and not self._comes_to_memory(handle, offset, length):
             return []
         return [FileRange(handle.begin(), offset, length, handle.end)]
+
+    def _comes_to_memory(self, handle: Handle, offset: int, length: int) -> bool:
+        """Ask for a range to be brought to memory, and say whether it is there: what was never written needs no disk."""
+        from qmpserver.drivers.file.residency import ask_for  # noqa: PLC0415 - it needs ctypes, as few do
+
+        self._in_place.call(ask_for, handle.fd, offset, length)
+        return handle.is_in_memory(offset, length)
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place, if the page cache takes all of it."""

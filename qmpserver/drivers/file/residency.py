@@ -98,3 +98,8 @@ def _may_ask(fd: int) -> bool:
     if os.fstat(fd).st_uid == os.geteuid() or os.geteuid() == 0:
         return True
     return os.access(f"/proc/self/fd/{fd}", os.W_OK, effective_ids=True)
+
+
+def ask_for(fd: int, offset: int, length: int) -> None:
+    """Have the kernel begin to bring a range of a file to the page cache.  A hint."""
+    os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)

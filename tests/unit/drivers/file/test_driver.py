@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from qmpserver.driver_api import flags
 from qmpserver.driver_api.permissions import PERM_ALL, Permission, PermissionSet
 from qmpserver.driver_api.status import BlockStatus
+from qmpserver.drivers.file import residency
 from qmpserver.drivers.file.driver import FileDriver
+from qmpserver.drivers.file.handle import Handle
 from qmpserver.drivers.file.in_place import MOST_READ, InPlace
 from qmpserver.units import KiB, MiB
 from tests.unit.drivers.file.context import FileContext, OpenFile
@@ -183,6 +185,32 @@ def test_what_cannot_be_emptied_in_place_is_an_error(
 
     asyncio.run(main())
     assert image.read_bytes() == before
+
+
+def test_what_was_never_written_is_found_in_memory_as_well(
+    tmp_path: Path, open_file: OpenFile, in_threads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "image"
+    path.touch()
+    os.truncate(path, 4 * MiB)
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(residency, "ask_for", lambda _fd, *place: asked.append(place))
+
+    async def main() -> None:
+        driver = await open_file(path)
+        in_threads.clear()
+        # Nothing is said of a file where that cannot be told.
+        there = iter((False, True, False, False))
+        monkeypatch.setattr(Handle, "is_in_memory", lambda *_: next(there))
+        (found,) = driver.find_in_memory(MiB, 256 * KiB)
+        assert len(found) == 256 * KiB
+        found.release()
+        assert not driver.find_in_memory(2 * MiB, 64 * KiB)
+        assert asked == [(MiB, 256 * KiB), (2 * MiB, 64 * KiB)]
+        assert not in_threads
+        await driver.close()
+
+    asyncio.run(main())
 
 
 def test_statuses_are_told_run_after_run_whoever_else_writes(tmp_path: Path, open_file: OpenFile) -> None:

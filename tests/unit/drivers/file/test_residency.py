@@ -65,3 +65,12 @@ def test_more_than_some_mib_is_not_looked_at(fd: int) -> None:
 def test_who_would_be_told_lies_asks_nothing(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(residency, "_may_ask", lambda _fd: False)
     assert not Residency(fd).has(0, 4 * KiB)
+
+
+def test_a_hole_is_there_when_it_has_been_asked_for(fd: int) -> None:
+    os.truncate(fd, 4 * MiB)
+    looked_at = Residency(fd)
+    residency.ask_for(fd, MiB, 64 * KiB)
+    assert looked_at.has(MiB, 64 * KiB)
+    assert os.pread(fd, 64 * KiB, MiB) == bytes(64 * KiB)
+    looked_at.close()
