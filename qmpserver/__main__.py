@@ -54,6 +54,7 @@ def run(program: str, words: Sequence[str]) -> int:
         "logging",
         "mmap",
         "resource",
+        "signal",
         "ssl",
     )
     status: int = _main_of(door)(program, words)
@@ -98,8 +99,7 @@ def main() -> int:
     program = os.path.basename(sys.argv[0])
     try:
         status = run("qmpserver" if program == "__main__.py" else program, sys.argv[1:])
-        if "qmpserver.cli.img.main" in sys.modules:
-            _end_at_once(status)
+        _end_at_once(status)
         return status
     except KeyboardInterrupt:
         # What was open is closed by now; the rest is as if nobody had caught the signal.
@@ -114,12 +114,14 @@ def main() -> int:
 
 
 def _end_at_once(status: int) -> None:
-    """End a short run without taking the interpreter apart, which takes a part of its time; return if that cannot be."""
+    """End without taking the interpreter apart, which is a part of a short run's time.
+
+    It returns if what was said cannot be written: that is for the interpreter to tell.
+    """
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    # What cannot be written is for the interpreter to tell.
 
 
 if __name__ == "__main__":

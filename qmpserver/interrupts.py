@@ -4,49 +4,47 @@ With an event loop it does so by itself: what runs is cancelled where it waits. 
 come between any two steps, and what is noted in memory of an image would not agree with itself any more.
 """
 
+import contextlib
+import signal
 from types import FrameType
 
-_is_held = False
-_is_pending = False
 
+class Interrupts:
+    """The interrupts of this process, which are let through unless they are held."""
 
-def hold() -> None:
-    """From now on only note an interrupt, if it would end the process."""
-    global _is_held  # noqa: PLW0603 - signals are the whole process's
-    import signal  # noqa: PLC0415 - a tool that only reads does without
-    import threading  # noqa: PLC0415 - likewise
+    def __init__(self) -> None:
+        self._is_held = False
+        self._is_pending = False
 
-    if threading.current_thread() is not threading.main_thread():
-        return
-    # What is ignored, as in the background of a shell, or seen to by somebody else stays so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _note)
-        _is_held = True
+    def hold(self) -> None:
+        """From now on only note an interrupt, if it would end the process.
 
+        What is ignored, as in the background of a shell, or seen to by somebody else stays so.
+        """
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return
+        # Another thread than the main one is never interrupted.
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, self._note)
+            self._is_held = True
 
-def _note(_signal: int, _frame: FrameType | None) -> None:
-    global _is_pending  # noqa: PLW0603 - as above
-    _is_pending = True
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        self._is_pending = True
 
+    def check(self) -> None:
+        """Come to a good place.
 
-def check() -> None:
-    """Come to a good place.
+        Raises:
+            KeyboardInterrupt: There was an interrupt.
+        """
+        if self._is_pending:
+            self.release()
+            raise KeyboardInterrupt
 
-    Raises:
-        KeyboardInterrupt: There was an interrupt.
-    """
-    if _is_pending:
-        release()
-        raise KeyboardInterrupt
-
-
-def release() -> bool:
-    """Hold interrupts no longer, and say whether there was one."""
-    global _is_held, _is_pending  # noqa: PLW0603 - as above
-    was_pending, _is_pending = _is_pending, False
-    if _is_held:
-        import signal  # noqa: PLC0415 - as above
-
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        _is_held = False
-    return was_pending
+    def release(self) -> bool:
+        """Hold interrupts no longer, and say whether there was one."""
+        was_pending, self._is_pending = self._is_pending, False
+        if self._is_held:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._is_held = False
+        return was_pending

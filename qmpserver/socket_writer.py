@@ -69,7 +69,7 @@ class SocketWriter:
             self._write()
 
     def _can_send_together(self, pieces: Sequence[Piece]) -> bool:
-        return not (
+        return bool(pieces) and not (
             self._pieces
             or self._is_closed
             or self._is_encrypted
@@ -77,28 +77,23 @@ class SocketWriter:
             or FileRange in map(type, pieces)
         )
 
-    def _send_together(self, pieces: Sequence[Any]) -> bool:
+    def _send_together(self, pieces: Sequence[Piece]) -> bool:
         """Try to send pieces of memory by one call, which is all that most replies take, and say whether they went."""
-        length = sum(map(len, pieces))
+        joined: Sequence[Any] = _join(pieces)
         try:
-            if len(pieces) == 1:
-                sent = self._socket.send(pieces[0])
-            elif length <= _JOINED:
-                sent = self._socket.send(b"".join(pieces))
-            else:
-                sent = self._socket.sendmsg(pieces)
+            sent = self._socket.send(joined[0]) if len(joined) == 1 else self._socket.sendmsg(joined)
         except OSError:
             # It will show again.
             return False
-        if sent < length:
-            held = [memoryview(piece) for piece in pieces]
+        if sent < sum(map(len, joined)):
+            held = [memoryview(piece) for piece in joined]
             self._pieces.extend(held)
             self._consume(held, sent)
             self._write()
             return True
         self._sent_files.note(sent)
         if self._on_sent is not None:
-            for piece in pieces:
+            for piece in joined:
                 self._on_sent(piece)
         return True
 

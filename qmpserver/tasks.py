@@ -1,11 +1,12 @@
 """Run coroutines without making a task, or even an event loop, until one really waits."""
 
 import asyncio
+import signal
 import types
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
-from qmpserver import interrupts
+from qmpserver.interrupts import Interrupts
 
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ def spawn(group: "set[asyncio.Task[Any]]", coroutine: Coroutine[Any, Any, T]) ->
     return task
 
 
+_interrupts = Interrupts()
 _is_without_loop = False
 """A tool is stepped by :func:`run`, and nothing else runs in this process."""
 
@@ -84,10 +86,10 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner() as runner:
             # It takes a while to make one.
             runner.get_loop()
-            result: T = runner.run(_interrupted(rest) if interrupts.release() else rest)
+            result: T = runner.run(_interrupted(rest) if _interrupts.release() else rest)
         return result
     finally:
-        interrupts.release()
+        _interrupts.release()
 
 
 def _run_without_loop(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -100,18 +102,15 @@ def _run_without_loop(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def _interrupted(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Have a coroutine cancelled where it is, as the loop does at an interrupt."""
-    task = asyncio.get_running_loop().create_task(coroutine)
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait([task])
-    raise KeyboardInterrupt
+    """Go on with a coroutine, of whose interrupt the loop has not heard."""
+    signal.raise_signal(signal.SIGINT)
+    return await coroutine
 
 
 def begin_writing() -> None:
     """Say that an image will be written: without a loop, a tool is then only interrupted where it pauses."""
     if _is_without_loop:
-        interrupts.hold()
+        _interrupts.hold()
 
 
 def is_without_loop() -> bool:
@@ -134,7 +133,7 @@ async def pause() -> None:
     if not _is_without_loop:
         await _suspend()
     else:
-        interrupts.check()
+        _interrupts.check()
 
 
 @types.coroutine

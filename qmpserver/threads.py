@@ -193,13 +193,14 @@ def together(calls: Sequence[Callable[[], T]]) -> list[T]:
     """
     import threading  # noqa: PLC0415 - see above
 
-    outcomes: list[tuple[T | None, BaseException | None]] = [(None, None)] * len(calls)
+    results: dict[int, T] = {}
+    errors: dict[int, BaseException] = {}
 
     def make(index: int) -> None:
         try:
-            outcomes[index] = calls[index](), None
+            results[index] = calls[index]()
         except BaseException as error:  # noqa: BLE001 - raised again below
-            outcomes[index] = None, error
+            errors[index] = error
 
     helpers = [threading.Thread(target=make, args=(index,)) for index in range(1, len(calls))]
     for helper in helpers:
@@ -207,10 +208,9 @@ def together(calls: Sequence[Callable[[], T]]) -> list[T]:
     make(0)
     for helper in helpers:
         helper.join()
-    for _, error in outcomes:
-        if error is not None:
-            raise error
-    return [result for result, _ in outcomes]  # type: ignore[misc]
+    if errors:
+        raise errors[min(errors)]
+    return [results[index] for index in range(len(calls))]
 
 
 _pool = ThreadPool()

@@ -277,33 +277,6 @@ class Node:
         gate: What every request passes, and what holds them back while the node is drained.
     """
 
-    __slots__ = (
-        "_flushed_generation",
-        "_write_generation",
-        "auto_backing_filename",
-        "backing_filename",
-        "busy_reasons",
-        "children",
-        "dirty_bitmaps",
-        "driver",
-        "explicit",
-        "flags",
-        "gate",
-        "gathering",
-        "head_guard",
-        "inherits_from",
-        "is_implicit",
-        "is_monitor_owned",
-        "mapping",
-        "node_name",
-        "open_driver",
-        "options",
-        "parents",
-        "requests",
-        "stats",
-        "write_threshold",
-    )
-
     def __init__(
         self, node_name: str, driver: BlockDriver, flags: NodeFlags, options: dict[str, Any]
     ) -> None:
@@ -361,9 +334,9 @@ class Node:
     @property
     def size(self) -> int:
         """The size presented, in bytes; QEMU rounds it up to whole sectors."""
+        # Without a call, since it is asked for with every request.
         size = self.driver.size
-        # It is asked for with every request.
-        return size if not size % SECTOR_SIZE else align_up(size, SECTOR_SIZE)
+        return size + -size % SECTOR_SIZE
 
     @property
     def read_only(self) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # few nodes have one
 class NodeFlags:
     """How a node was asked to be opened: the options that every driver has in common.
 
-    It is no dataclass, since every tool would wait for that module.
+    It is no dataclass, since a short run of a tool would wait for that module.
 
     Attributes:
         no_io: Nothing is read of its content: QEMU's ``BDRV_O_NO_IO``.  No option sets it, only a tool that opens.
@@ -65,17 +65,9 @@ class NodeFlags:
         self.active = active
         self.no_io = no_io
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NodeFlags) and self._values() == other._values()
-
-    __hash__ = None  # type: ignore[assignment]  # they change
-
-    def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
     def but(self, **changes: Any) -> Self:
         """Return the same flags but for some."""
-        return type(self)(**{**self._values(), **changes})
+        return type(self)(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], inherited: "NodeFlags") -> Self:

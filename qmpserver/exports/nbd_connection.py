@@ -309,9 +309,9 @@ class NbdConnection:
 
     def _run_requests(self, requests: RequestBuffer, out: Reply) -> None:
         """Run what has come whole, until this client has had its share."""
-        moved = 0
         if self._has_taken_leave or self._is_full():
             return
+        moved = 0
         while (request := requests.take()) is not None:
             if request.command == _DISC:
                 self._has_taken_leave = True
@@ -327,6 +327,7 @@ class NbdConnection:
             if moved >= BYTES_PER_TURN:
                 self._take_turn_soon()
                 return
+            # Only what is on its way, or was sent just now, can be too much by now.
             if (self._in_flight or not out) and self._is_full():
                 return
 

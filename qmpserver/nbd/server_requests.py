@@ -133,7 +133,7 @@ class ReplyWriter:
         self._extended = mode is HeaderMode.EXTENDED
         shapes = {HeaderMode.SIMPLE: wire.SIMPLE_REPLY, HeaderMode.EXTENDED: wire.EXTENDED_DATA_CHUNK}
         self.read_header_size = shapes.get(mode, wire.DATA_CHUNK).size
-        """Bytes of what :meth:`read_header` returns."""
+        """Bytes of what :meth:`read_header` and :meth:`data_header` return."""
 
     def done(self, request: Request) -> bytes:
         """Return the reply to a request that succeeded and has nothing to tell."""
@@ -161,20 +161,24 @@ class ReplyWriter:
         """Put what :meth:`read_header` returns at the beginning of `into`."""
         if self._is_simple:
             wire.SIMPLE_REPLY.pack_into(into, 0, SIMPLE_REPLY_MAGIC, 0, request.cookie)
-            return
-        offset, length = request.offset, request.length + wire.U64.size
-        if self._extended:
-            extended = EXTENDED_REPLY_MAGIC, _DONE, _OFFSET_DATA, request.cookie, offset, length, offset
-            wire.EXTENDED_DATA_CHUNK.pack_into(into, 0, *extended)
         else:
-            cookie = request.cookie
-            _pack_data_chunk(into, 0, STRUCTURED_REPLY_MAGIC, _DONE, _OFFSET_DATA, cookie, length, offset)
+            self._put_data_header(into, request, request.offset, request.length, _DONE)
 
     def data_header(self, request: Request, offset: int, length: int, *, is_last: bool) -> bytes:
         """Return what goes before one piece of a structured reply's data."""
-        flags = ChunkFlag.DONE if is_last else ChunkFlag.NONE
-        header = self._chunk(request, ChunkType.OFFSET_DATA, length + wire.U64.size, flags)
-        return header + wire.U64.pack(offset)
+        header = bytearray(self.read_header_size)
+        self._put_data_header(header, request, offset, length, _DONE if is_last else 0)
+        return bytes(header)
+
+    def _put_data_header(
+        self, into: bytearray | memoryview, request: Request, offset: int, length: int, flags: int
+    ) -> None:
+        cookie, length = request.cookie, length + wire.U64.size
+        if self._extended:
+            head = EXTENDED_REPLY_MAGIC, flags, _OFFSET_DATA, cookie, request.offset, length
+            wire.EXTENDED_DATA_CHUNK.pack_into(into, 0, *head, offset)
+        else:
+            _pack_data_chunk(into, 0, STRUCTURED_REPLY_MAGIC, flags, _OFFSET_DATA, cookie, length, offset)
 
     def hole(self, request: Request, offset: int, length: int, *, is_last: bool) -> bytes:
         """Return a piece of a structured reply that is zeroes."""

@@ -29,16 +29,27 @@ _BOOLEANS = {
 _INTEGER = r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)\Z"
 _NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z"
 
-
 _COUNTING_BYTES = frozenset(
-    (
-        *("align", "max-transfer", "opt-write-zero", "max-write-zero", "opt-discard", "max-discard"),
-        *("cache-size", "l2-cache-size", "l2-cache-entry-size", "refcount-cache-size"),
-        *("log-sector-size", "offset", "prealloc-align", "prealloc-size", "size"),
-    )
+    [
+        "align",
+        "max-transfer",
+        "opt-write-zero",
+        "max-write-zero",
+        "opt-discard",
+        "max-discard",
+        "cache-size",
+        "l2-cache-size",
+        "l2-cache-entry-size",
+        "refcount-cache-size",
+        "log-sector-size",
+        "offset",
+        "prealloc-align",
+        "prealloc-size",
+        "size",
+    ]
 )
-"""Options of drivers that may have a suffix, such as ``64k``, where they are not given as JSON.  QEMU's schema calls
-them integers."""
+"""Options of drivers that may have a suffix, such as ``64k``, where they are given as strings.  QEMU's schema calls them
+integers."""
 
 
 def convert(wanted: Type, value: Any) -> Any:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # see `_load_schema`
 _UNEXPECTED = r"Parameter '(?:.*\.)?([^'.]*)' is unexpected"
 _NO_DRIVER = r"Parameter '(?:.*\.)?driver' does not accept value '(.*)'"
 
-
 _PLAIN_FORMATS = (None, "raw", "qcow2")
 """Formats, one of them to be found out, of which nothing has to be given besides the file."""
 

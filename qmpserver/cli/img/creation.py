@@ -153,6 +153,7 @@ class NewImage(NamedTuple):
             _check_preallocation(self.values)
         if "encrypt" in members and "format" not in members["encrypt"]:
             raise QMPError("Parameter 'encrypt.format' is missing")
+        # A size is what it has to be already.
         if self.image_format not in {"raw", "file"} and members.keys() != {"size"}:
             described = engine.schema.type("BlockdevCreateOptions")
             members = described.from_image({"driver": self.image_format, "file": "", **members})

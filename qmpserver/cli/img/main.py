@@ -139,7 +139,7 @@ def _run(tool: Tool, words: Sequence[str]) -> int:
         # Our output found no room, or whoever read it has gone; the interpreter must not stumble over it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, BrokenPipeError):
-            tool.reporter.error(f"Could not write the output: {error_text(error)}")
+            tool.reporter.error(error_text(error))
         return 1
 
 

@@ -66,7 +66,7 @@ def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], u
     Raises:
         OSError: As :func:`copy_range`.
     """
-    return not _may_be_zeroes(*source, length, unit) and _copy_up_to_zeroes(fd, offset, length, source, unit)
+    return not _may_be_zeroes(*source, length, unit) and _copy(fd, offset, length, source, 0)
 
 
 def copy_side_by_side(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
@@ -80,20 +80,21 @@ def copy_side_by_side(fd: int, offset: int, length: int, source: tuple[int, int]
     source_fd, source_offset = source
     share = align_up(max(length // THREADS, SHORTEST_SHARE), PIECE)
 
-    def copy(start: int) -> bool:
+    def copy_share(start: int) -> bool:
         place = source_fd, source_offset + start
-        return _copy_up_to_zeroes(fd, offset + start, min(share, length - start), place, unit)
+        return _copy(fd, offset + start, min(share, length - start), place, unit)
 
-    return all(threads.together([partial(copy, start) for start in range(0, length, share)]))
+    return all(threads.together([partial(copy_share, start) for start in range(0, length, share)]))
 
 
-def _copy_up_to_zeroes(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+def _copy(fd: int, offset: int, length: int, source: tuple[int, int], zero_unit: int) -> bool:
+    """Copy, up to a piece of `zero_unit` bytes that is all zeroes unless that is 0; say whether all was copied."""
     source_fd, source_offset = source
     memory = aligned_memory()[:PIECE]
     done = 0
     while done < length:
         taken = os.preadv(source_fd, (memory[: length - done],), source_offset + done)
-        if not taken or _has_zeroes(memory[:taken], unit):
+        if not taken or (zero_unit and _has_zeroes(memory[:taken], zero_unit)):
             return False
         if not done:
             make_room(fd, offset, length)

@@ -185,10 +185,10 @@ class FileDriver(BlockDriver):
 
     def _comes_to_memory(self, handle: Handle, offset: int, length: int) -> bool:
         """Ask for a range to be brought to memory, and say whether it is there: what was never written needs no disk."""
-        from qmpserver.drivers.file.residency import ask_for  # noqa: PLC0415 - it needs ctypes, as few do
+        from qmpserver.drivers.file.residency import is_asked_for  # noqa: PLC0415 - it needs ctypes, as few do
 
-        self._in_place.call(ask_for, handle.fd, offset, length)
-        return handle.is_in_memory(offset, length)
+        is_asked = self._in_place.call(is_asked_for, handle.fd, offset, length)
+        return is_asked is not None and handle.is_in_memory(offset, length)
 
     def pwrite_at_once(self, offset: int, data: memoryview) -> bool:
         """Store `data` in place, if the page cache takes all of it."""

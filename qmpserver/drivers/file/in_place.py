@@ -83,6 +83,7 @@ class InPlace:
         self._is_trusted: bool | None = None
         """None until it is first wanted: to find out loads what a mere reader does without."""
         self._stalls = Stalls()
+        self._long_calls = Stalls()
         self._now_ns = now_ns
         self._sleeps = sleeps
         self._wary_until = 0
@@ -129,20 +130,20 @@ class InPlace:
         finally:
             self._note(began, slept)
 
-    def call(self, call: Callable[..., T], fd: int, *args: Any) -> T | None:
-        """Make a call about a file that hardly ever waits, or return None where it has to be made in a thread.
+    def call(self, function: Callable[..., T], fd: int, *args: Any) -> T | None:
+        """Make a call about a file that hardly ever takes long, or return None where it has to be made in a thread.
 
         Raises:
             OSError: As the call does.
         """
         began = self._now_ns()
-        if not self.trusts(fd) or not self._stalls.is_over(began):
+        if not self.trusts(fd) or not self._long_calls.is_over(began):
             return None
-        slept = self._sleeps() if began < self._wary_until else None
         try:
-            return call(fd, *args)
+            return function(fd, *args)
         finally:
-            self._note(began, slept)
+            # Whether it waits or works: others do not have their turn meanwhile.
+            self._long_calls.note(began, self._now_ns())
 
     @property
     def is_held_back(self) -> bool:

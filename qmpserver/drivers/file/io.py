@@ -72,10 +72,11 @@ def aligned_memory() -> memoryview:
         from threading import local  # noqa: PLC0415 - a tool that makes no thread may do without
 
         _own = local()
-    if (memory := getattr(_own, "memory", None)) is None:
+    try:
+        memory: memoryview = _own.memory
+    except AttributeError:
         memory = _own.memory = memoryview(mmap.mmap(-1, BOUNCE_SIZE))
-    found: memoryview = memory
-    return found
+    return memory
 
 
 def read_direct(fd: int, offset: int, into: memoryview) -> None:

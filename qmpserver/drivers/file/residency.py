@@ -100,6 +100,7 @@ def _may_ask(fd: int) -> bool:
     return os.access(f"/proc/self/fd/{fd}", os.W_OK, effective_ids=True)
 
 
-def ask_for(fd: int, offset: int, length: int) -> None:
-    """Have the kernel begin to bring a range of a file to the page cache.  A hint."""
+def is_asked_for(fd: int, offset: int, length: int) -> bool:
+    """Have the kernel begin to bring a range of a file to the page cache, and say that it was asked to."""
     os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)
+    return True

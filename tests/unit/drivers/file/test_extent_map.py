@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from qmpserver.drivers.file import space
 from qmpserver.drivers.file.extent_map import MOST, is_scattered_in_memory
 from qmpserver.drivers.file.space import SpaceCalls
 from qmpserver.units import MiB
@@ -71,11 +72,25 @@ def test_what_has_been_brought_to_the_disk_is_not(scattered: int) -> None:
         assert error.errno in {errno.EOPNOTSUPP, errno.ENOTTY}  # noqa: PT017 - some file systems do not tell
 
 
-@pytest.mark.parametrize("told", [(DELAYED, DELAYED), (0, 0)])
-def test_whichever_way_the_range_reads_as_zeroes_and_has_its_space(
-    told: tuple[int, ...], scattered: int, monkeypatch: pytest.MonkeyPatch
+PUNCH, ALLOCATE, ZERO = 0x3, 0x1, 0x11
+"""What is asked of ``fallocate``, never to change the file's size."""
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"), [((DELAYED, DELAYED), [PUNCH, ALLOCATE]), ((0, 0), [ZERO]), ((DELAYED,), [ZERO])]
+)
+def test_scattered_data_is_dropped_and_its_range_given_space_in_one_go(
+    told: tuple[int, ...], wanted: list[int], scattered: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(space, "_allocate", lambda _fd, mode, *_: asked.append(mode))
     tell(monkeypatch, *told)
+    SpaceCalls().zero(scattered, 0, MiB, may_unmap=False)
+    assert asked == wanted
+
+
+def test_it_reads_as_zeroes_then_and_has_its_space(scattered: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(monkeypatch, DELAYED, DELAYED)
     SpaceCalls().zero(scattered, 0, MiB, may_unmap=False)
     assert os.pread(scattered, 2 * MiB, 0) == bytes(MiB)
     assert os.fstat(scattered).st_blocks * 512 >= MiB

@@ -128,9 +128,17 @@ def test_an_error_is_the_writers_own(fd: int, image: Path) -> None:
 
 
 def test_runs_are_found_in_place_until_that_is_slow(fd: int) -> None:
-    times = iter(chain((0, 2 * MOST_NS, 2 * MOST_NS, 4 * MOST_NS), repeat(5 * MOST_NS)))
+    times = iter(chain((0, FAIR_NS, FAIR_NS, 2 * MOST_NS), repeat(3 * MOST_NS)))
     place = trusting(fd, lambda: next(times))
     found = [place.call(find_runs, fd, 0, 64 * KiB, 1) for _ in range(3)]
     assert found[0] == found[1] == find_runs(fd, 0, 64 * KiB, 1)
     assert found[2] is None
     assert InPlace(direct=False, trusts_writes=False).call(find_runs, fd, 0, 64 * KiB, 1) is None
+
+
+def test_calls_that_take_long_are_left_to_threads_though_they_only_work_and_writes_are_not(fd: int) -> None:
+    place = trusting(fd, count(0, MOST_NS + FAIR_NS).__next__, sleeps=lambda: 7)
+    place._asks_writes = False
+    assert place.call(os.fstat, fd) is not None
+    assert place.call(os.fstat, fd) is None
+    assert place.write(fd, 0, (memoryview(bytes(PAGE)),), PAGE) == PAGE

@@ -70,7 +70,7 @@ def test_who_would_be_told_lies_asks_nothing(fd: int, monkeypatch: pytest.Monkey
 def test_a_hole_is_there_when_it_has_been_asked_for(fd: int) -> None:
     os.truncate(fd, 4 * MiB)
     looked_at = Residency(fd)
-    residency.ask_for(fd, MiB, 64 * KiB)
+    assert residency.is_asked_for(fd, MiB, 64 * KiB)
     assert looked_at.has(MiB, 64 * KiB)
     assert os.pread(fd, 64 * KiB, MiB) == bytes(64 * KiB)
     looked_at.close()
