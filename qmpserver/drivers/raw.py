@@ -100,8 +100,7 @@ class RawDriver(MappingDriver):
         """The size of the window."""
         if self._fixed_size is not None:
             return self._fixed_size
-        size = self._file.size
-        return max(size - self._offset, 0) if self._offset else size
+        return max(self._file.size - self._offset, 0)
 
     @property
     def can_grow(self) -> bool:

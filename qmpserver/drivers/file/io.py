@@ -4,6 +4,7 @@ Interrupted calls are taken up again by Python itself.
 """
 
 import errno
+import functools
 import mmap
 import os
 from collections.abc import Sequence
@@ -61,21 +62,21 @@ def write_vector(fd: int, offset: int, buffers: Sequence[memoryview]) -> None:
         _, buffers = split(buffers, done)
 
 
-_own: Any = None
-"""What belongs to each thread: memory at a page boundary."""
+@functools.cache
+def _own() -> Any:
+    """Return what holds each thread's own memory; made when it is first wanted."""
+    from threading import local  # noqa: PLC0415 - a tool that makes no thread may do without
+
+    return local()
 
 
 def aligned_memory() -> memoryview:
     """Return this thread's own BOUNCE_SIZE bytes at a page boundary, whatever they hold."""
-    global _own  # noqa: PLW0603 - made when the first thread wants it
-    if _own is None:
-        from threading import local  # noqa: PLC0415 - a tool that makes no thread may do without
-
-        _own = local()
+    own = _own()
     try:
-        memory: memoryview = _own.memory
+        memory: memoryview = own.memory
     except AttributeError:
-        memory = _own.memory = memoryview(mmap.mmap(-1, BOUNCE_SIZE))
+        memory = own.memory = memoryview(mmap.mmap(-1, BOUNCE_SIZE))
     return memory
 
 
