@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from qmpserver.cli.doors import DOORS, Door, help_text, word_of
+from qmpserver.heap import keep_freed_memory
 from qmpserver.lazily import put_off
 
 
@@ -43,6 +44,7 @@ def run(program: str, words: Sequence[str]) -> int:
         known = ", ".join(DOORS)
         print(f"{program}: '{word}' is not a command (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
         return 1
+    keep_freed_memory()
     # A short run may never use them.  dataclasses imports inspect only for classes that have no docstring.
     put_off(
         "asyncio",
@@ -53,9 +55,15 @@ def run(program: str, words: Sequence[str]) -> int:
         "json",
         "logging",
         "mmap",
+        "numpy._core._add_newdocs",
+        "numpy._core._add_newdocs_scalars",
+        "pickle",
+        "platform",
         "resource",
         "signal",
         "ssl",
+        "textwrap",
+        "tokenize",
     )
     status: int = _main_of(door)(program, words)
     return status

@@ -6,9 +6,13 @@ loads a module as soon as a second ``import`` names it.
 
 import sys
 from _thread import RLock
-from importlib import util
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:  # slow to import
+    from collections.abc import Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
 
 _turn = RLock()
 _running: set[str] = set()
@@ -44,14 +48,49 @@ def _run(module: ModuleType) -> None:
         _running.discard(name)
 
 
+class _Loader:
+    """Does all that a module's own loader does, but for running it."""
+
+    def __init__(self, loader: "Loader") -> None:
+        self._loader = loader
+
+    def create_module(self, spec: "ModuleSpec") -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._loader
+        module.__class__ = _PutOff
+
+
+class _Finder:
+    """Finds modules as the others do, each of which is put off when it is imported."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None", target: ModuleType | None = None
+    ) -> "ModuleSpec | None":
+        if name not in self.names:
+            return None
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target) if finder is not self else None
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = cast("Loader", _Loader(spec.loader))
+                return spec
+        return None
+
+
+_finder = _Finder()
+
+
 def put_off(*names: str) -> None:
     """Have ``import`` of these modules cost nothing until something of them is used.
 
     It is for the start of a program of ours.  What is loaded already stays as it is.
     """
-    for name in names:
-        if name in sys.modules or (spec := util.find_spec(name)) is None:
-            continue
-        module = util.module_from_spec(spec)
-        module.__class__ = _PutOff
-        sys.modules[name] = module
+    _finder.names.update(names)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)

@@ -39,6 +39,18 @@ def test_a_part_of_a_module_that_was_put_off_can_be_imported() -> None:
     ).split() == ["Event", "asyncio.sslproto", "1"]
 
 
+def test_a_module_within_a_package_is_put_off_without_loading_the_package() -> None:
+    assert python(
+        "import sys\n"
+        "from qmpserver.lazily import put_off\n"
+        "put_off('json.tool')\n"
+        "print('json' in sys.modules)\n"
+        "from json import tool\n"
+        "print('argparse' in sys.modules, 'json.decoder' in sys.modules)\n"
+        "print(callable(tool.main), 'argparse' in sys.modules)\n"
+    ).split() == ["False", "False", "True", "True", "True"]
+
+
 def test_a_name_that_the_module_does_not_have_is_an_error_as_ever() -> None:
     assert (
         python(

@@ -6,15 +6,19 @@ who should ask for it.
 
 import importlib
 from array import array
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK
 
+Runs = tuple[tuple[int, int, bool], ...]
+"""Parts of the image's file, each by its first cluster, clusters, and whether the entries are COPIED that lead
+there."""
+
 WORTHWHILE: Final = 1 << 16
 """Entries that are no runs, from which on it is quicker to look at many at once."""
 
-_TELLING: Final = 1 << 14
+_TELLING: Final = 1 << 12
 """Entries of that kind from which it can be told how many there will be."""
 
 _DENSE: Final = 16
@@ -32,6 +36,22 @@ def expects_many(mixed: int, tables: int, all_tables: int) -> bool:
     if mixed < min(_TELLING, WORTHWHILE):
         return False
     return mixed * max(all_tables, tables) >= WORTHWHILE * tables
+
+
+class Counted(NamedTuple):
+    """What some entries lead to.
+
+    Attributes:
+        allocated: How many of them lead somewhere.
+        fragmented: How many of those do not follow the one before.
+        next_host: Where the next one would follow.
+        runs: Where they lead, unless that is all over the file.
+    """
+
+    allocated: int
+    fragmented: int
+    next_host: int
+    runs: Runs | None
 
 
 class BulkEntries:
@@ -60,13 +80,16 @@ class BulkEntries:
         np = self._np
         words = np.frombuffer(entries, np.uint64)
         hosts = words & np.uint64(OFFSET_MASK)
-        odd = (words & np.uint64(unusual) != 0) | (hosts >= np.uint64(clusters * self._size))
+        end = clusters * self._size
+        if not int(np.bitwise_or.reduce(words)) & unusual and int(hosts.max()) < end:
+            return []
+        odd = (words & np.uint64(unusual) != 0) | (hosts >= np.uint64(end))
         found: list[int] = np.flatnonzero(odd).tolist()
         return found
 
     def count(
         self, entries: "array[int]", counts: ClusterCounts, maximum: int, next_host: int
-    ) -> tuple[int, int, int] | None:
+    ) -> Counted | None:
         """Count one reference to the cluster of each entry; entries that lead nowhere are passed over.
 
         Args:
@@ -76,32 +99,38 @@ class BulkEntries:
             next_host: The host offset that an entry has which follows the one before; 0 if there is none.
 
         Returns:
-            How many entries lead somewhere, how many of them do not follow the one before, and where the next
-            one would; None, with nothing counted, where some count would become too high.
+            What was counted; None, with nothing counted, where some count would become too high.
         """
         np = self._np
-        hosts = np.frombuffer(entries, np.uint64) & np.uint64(OFFSET_MASK)
-        hosts = hosts[hosts != 0]
+        words = np.frombuffer(entries, np.uint64)
+        hosts = words & np.uint64(OFFSET_MASK)
+        is_there = hosts != 0
+        if np.count_nonzero(is_there) < len(hosts):
+            words, hosts = words[is_there], hosts[is_there]
         if not len(hosts):
-            return 0, 0, next_host
-        if not self._raise((hosts >> self._bits).astype(np.int64), counts, min(maximum, LARGE - 1)):
+            return Counted(0, 0, next_host, ())
+        clusters = (hosts >> self._bits).view(np.int64)
+        first, last = int(clusters.min()), int(clusters.max())
+        is_dense = last - first < _DENSE * len(clusters)
+        if not self._raise(clusters, slice(first, last + 1) if is_dense else None, counts, maximum):
             return None
         fragmented = int(np.count_nonzero(hosts[1:] - hosts[:-1] != np.uint64(self._size)))
         fragmented += next_host not in {0, int(hosts[0])}
-        return len(hosts), fragmented, int(hosts[-1]) + self._size
+        runs = ((first, last + 1 - first, int(words.min()) >= COPIED),) if is_dense else None
+        return Counted(len(hosts), fragmented, int(hosts[-1]) + self._size, runs)
 
-    def _raise(self, clusters: Any, counts: ClusterCounts, most: int) -> bool:
+    def _raise(self, clusters: Any, dense: slice | None, counts: ClusterCounts, maximum: int) -> bool:
+        """Count clusters, all of which may be in a `dense` part; say whether no count became too high."""
         np = self._np
         small = np.frombuffer(counts.small, np.uint8)
-        first, last = int(clusters.min()), int(clusters.max())
-        if last - first < _DENSE * len(clusters):
-            touched: Any = slice(first, last + 1)
-            raised = np.bincount(clusters - first)
+        touched: Any = dense
+        if dense is not None:
+            raised = np.bincount(clusters - dense.start)
         else:
             touched, raised = np.unique(clusters, return_counts=True)
-        raised = raised + small[touched]
+        raised += small[touched]
         # A count that is kept beside shows as 255, and so as too high.
-        if int(raised.max()) > most:
+        if int(raised.max()) > min(maximum, LARGE - 1):
             return False
         small[touched] = raised
         return True

@@ -4,13 +4,14 @@ Source: qcow2 specification, "Cluster mapping" and "Extended L2 Entries".
 """
 
 import functools
+import itertools
 from array import array
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from qmpserver import tasks
-from qmpserver.drivers.qcow2.check_bulk import BulkEntries, expects_many
+from qmpserver.drivers.qcow2.check_bulk import BulkEntries, Runs, expects_many
 from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.check_spans import Span, SpanFinder
 from qmpserver.drivers.qcow2.entries import (
@@ -40,12 +41,12 @@ class ActiveTable:
     Attributes:
         index: Its L1 entry's index.
         offset: Its host offset.
-        runs: First host cluster, clusters and COPIED of all its plain entries; None when they are many.
+        runs: Where all its plain entries lead; None when that are too many places, or others are among them.
     """
 
     index: int
     offset: int
-    runs: tuple[tuple[int, int, bool], ...] | None
+    runs: Runs | None
 
 
 class TableWalker:
@@ -136,13 +137,11 @@ class TableWalker:
                 self._result.add_corruption(f"ERROR L2 table at {l2_offset:#x} is not cluster aligned")
             runs = await self._walk_l2(l2_offset, active=active)
             self._walked += 1
-            if runs is None:
-                # It took long: let others have their turn.
-                await tasks.pause()
+            await tasks.pause()
             if active and l2_offset:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 
-    async def _walk_l2(self, offset: int, *, active: bool) -> tuple[tuple[int, int, bool], ...] | None:
+    async def _walk_l2(self, offset: int, *, active: bool) -> Runs | None:
         if offset >= self._image.child.size:
             # Nothing but zeroes is read there, and there may be millions of such entries.
             return ()
@@ -150,8 +149,10 @@ class TableWalker:
         if self._image.has_subclusters:
             entries = self._check_bitmaps(entries)
         self._next_host = 0
-        if self._expects_many and self._add_in_bulk(offset, entries, active=active):
-            return None
+        if self._expects_many and self.bulk is not None and not self._image.is_external:
+            odd = self.bulk.odd(entries, self._unusual, self._clusters)
+            if len(odd) <= _MOST_ODD:
+                return self._add_in_bulk(offset, entries, odd, active=active)
         runs: list[tuple[int, int, bool]] | None = []
         for span in self._finder.spans(entries):
             if span.is_run:
@@ -211,21 +212,15 @@ class TableWalker:
         if inside:
             self._count_run(first, inside)
 
-    def _add_in_bulk(self, table: int, entries: "array[int]", *, active: bool) -> bool:
-        """Count what all entries of a table refer to; say whether that was done."""
-        bulk = self.bulk
-        if bulk is None or self._image.is_external:
-            return False
-        odd = bulk.odd(entries, self._unusual, self._clusters)
-        if len(odd) > _MOST_ODD:
-            return False
-        start = 0
-        for index in (*odd, len(entries)):
-            self._add_stretch(table, entries, Span(start, index, is_run=False), active=active)
-            if index < len(entries):
-                self._add_mixed(table, entries, Span(index, index + 1, is_run=False), active=active)
-            start = index + 1
-        return True
+    def _add_in_bulk(
+        self, table: int, entries: "array[int]", odd: list[int], *, active: bool
+    ) -> Runs | None:
+        """Count what the entries of a table refer to, of which only the `odd` ones are looked at one by one."""
+        runs = self._add_stretch(table, entries, Span(0, min(odd, default=len(entries)), is_run=False), active=active)
+        for index, after in itertools.pairwise((*odd, len(entries))):
+            self._add_mixed(table, entries, Span(index, index + 1, is_run=False), active=active)
+            self._add_stretch(table, entries, Span(index + 1, after, is_run=False), active=active)
+        return None if odd else runs
 
     @property
     def _expects_many(self) -> bool:
@@ -236,19 +231,20 @@ class TableWalker:
         """What looks at many entries at once, if there is such; loaded when there are many that are no runs."""
         return BulkEntries.load(self._bits) if self._expects_many else None
 
-    def _add_stretch(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
-        """Count what plain entries refer to."""
+    def _add_stretch(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> Runs | None:
+        """Count what plain entries refer to, and return where that is; see :class:`ActiveTable`."""
         assert self.bulk is not None
         part = entries[span.start : span.end]
         counted = self.bulk.count(part, self.counts, self._maximum, self._next_host)
         if counted is None:
             self._add_mixed(table, entries, span, active=active)
-            return
-        allocated, fragmented, self._next_host = counted
-        self._mixed += fragmented
+            return None
+        self._next_host = counted.next_host
+        self._mixed += counted.fragmented
         if active:
-            self._result.allocated_clusters += allocated
-            self._result.fragmented_clusters += fragmented
+            self._result.allocated_clusters += counted.allocated
+            self._result.fragmented_clusters += counted.fragmented
+        return counted.runs
 
     def _add_mixed(self, table: int, entries: "array[int]", span: Span, *, active: bool) -> None:
         small, bits = self.counts.small, self._bits
