@@ -22,6 +22,28 @@ from qmpserver.cli.doors import DOORS, Door, help_text, word_of
 from qmpserver.heap import keep_freed_memory
 from qmpserver.lazily import put_off
 
+_SELDOM_USED = (
+    "asyncio",
+    "asyncio.sslproto",
+    "ctypes",
+    "heapq",
+    "inspect",
+    "json",
+    "logging",
+    "mmap",
+    "pickle",
+    "platform",
+    "resource",
+    "signal",
+    "ssl",
+    "textwrap",
+    "tokenize",
+    # The documentation of NumPy's functions.
+    "numpy._core._add_newdocs",
+    "numpy._core._add_newdocs_scalars",
+)
+"""What a short run may never use.  dataclasses imports inspect only for classes that have no docstring."""
+
 
 def run(program: str, words: Sequence[str]) -> int:
     """Go through the door that the words ask for.
@@ -45,26 +67,7 @@ def run(program: str, words: Sequence[str]) -> int:
         print(f"{program}: '{word}' is not a command (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
         return 1
     keep_freed_memory()
-    # A short run may never use them.  dataclasses imports inspect only for classes that have no docstring.
-    put_off(
-        "asyncio",
-        "asyncio.sslproto",
-        "ctypes",
-        "heapq",
-        "inspect",
-        "json",
-        "logging",
-        "mmap",
-        "numpy._core._add_newdocs",
-        "numpy._core._add_newdocs_scalars",
-        "pickle",
-        "platform",
-        "resource",
-        "signal",
-        "ssl",
-        "textwrap",
-        "tokenize",
-    )
+    put_off(*_SELDOM_USED)
     status: int = _main_of(door)(program, words)
     return status
 

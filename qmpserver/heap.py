@@ -19,4 +19,4 @@ def keep_freed_memory() -> None:
     ``M_MMAP_THRESHOLD``; to call that takes longer, for ctypes is loaded first.  Other C libraries are left as
     they are.
     """
-    bytearray(_LARGE)
+    bytes(_LARGE)  # only its last page is ever touched

@@ -1,15 +1,19 @@
 """Print a map of a disk: a table of what holds data, or all of it as JSON.
 
-Extents that go on with one another are printed as one.  There may be millions.
+Extents that go on with one another are printed as one.  There may be millions, and some thousand lines are written
+at a time.
 """
 
 import sys
 from abc import ABC, abstractmethod
+from typing import Final
 
 from qmpserver.block import filenames
 from qmpserver.block.extents import Extents
 from qmpserver.block.node import Node
 from qmpserver.cli.command_line import Failure
+
+_WRITTEN_TOGETHER: Final = 4096
 
 
 class Map(ABC):
@@ -25,6 +29,10 @@ class Map(ABC):
     @abstractmethod
     def end(self) -> None:
         """Print what is left."""
+
+    def _flush_if_long(self) -> None:
+        if len(self._lines) >= _WRITTEN_TOGETHER:
+            self.flush()
 
     def flush(self) -> None:
         """Write out what was printed so far."""
@@ -64,7 +72,7 @@ class HumanMap(Map):
             else:
                 self._print()
                 self._start, self._length, self._host, self._file = start, status.length, host, file
-        self.flush()
+        self._flush_if_long()
 
     def _print(self) -> None:
         if self._length:
@@ -122,7 +130,7 @@ class JsonMap(Map):
                 start, length, host, like = begin, run, place, kind
             begin += run
         self._start, self._length, self._host, self._like = start, length, host, like
-        self.flush()
+        self._flush_if_long()
 
     def _put(self, start: int, length: int, host: int | None, like: _Like) -> None:
         tail = self._tails.get(like)

@@ -212,11 +212,11 @@ class TableWalker:
         if inside:
             self._count_run(first, inside)
 
-    def _add_in_bulk(
-        self, table: int, entries: "array[int]", odd: list[int], *, active: bool
-    ) -> Runs | None:
+    def _add_in_bulk(self, table: int, entries: "array[int]", odd: list[int], *, active: bool) -> Runs | None:
         """Count what the entries of a table refer to, of which only the `odd` ones are looked at one by one."""
-        runs = self._add_stretch(table, entries, Span(0, min(odd, default=len(entries)), is_run=False), active=active)
+        runs = self._add_stretch(
+            table, entries, Span(0, min(odd, default=len(entries)), is_run=False), active=active
+        )
         for index, after in itertools.pairwise((*odd, len(entries))):
             self._add_mixed(table, entries, Span(index, index + 1, is_run=False), active=active)
             self._add_stretch(table, entries, Span(index + 1, after, is_run=False), active=active)

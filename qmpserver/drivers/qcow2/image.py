@@ -43,7 +43,8 @@ async def read_padded(child: BlockChild, offset: int, length: int) -> bytearray:
     available = min(length, max(child.size - offset, 0))
     if available:
         with memoryview(buffer) as view:
-            await child.pread(offset, view[:available])
+            if not child.pread_at_once(offset, view[:available]):
+                await child.pread(offset, view[:available])
     return buffer
 
 
