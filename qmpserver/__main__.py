@@ -16,10 +16,10 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from qmpserver.cli.doors import DOORS, Door, help_text, word_of
-from qmpserver.heap import keep_freed_memory
+from qmpserver import heap
+from qmpserver.cli.doors import DOORS, help_text, word_of
 from qmpserver.lazily import put_off
 
 _SELDOM_USED = (
@@ -66,9 +66,9 @@ def run(program: str, words: Sequence[str]) -> int:
         known = ", ".join(DOORS)
         print(f"{program}: '{word}' is not a command (there is: {known})", file=sys.stderr)  # noqa: T201 - a door's voice
         return 1
-    keep_freed_memory()
+    heap.prepare()
     put_off(*_SELDOM_USED)
-    status: int = _main_of(door)(program, words)
+    status: int = importlib.import_module(door.module).main(program, words)
     return status
 
 
@@ -76,16 +76,6 @@ def _door(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     if words and not words[0].startswith("-"):
         return words[0], words[1:]
     return "daemon", words
-
-
-def _main_of(door: Door) -> Callable[[str, Sequence[str]], int]:
-    # Nearly all that is loaded stays to the end; looking through it for garbage is time lost.
-    gc.disable()
-    try:
-        main: Callable[[str, Sequence[str]], int] = importlib.import_module(door.module).main
-    finally:
-        gc.enable()
-    return main
 
 
 def _complete_standard_streams() -> None:

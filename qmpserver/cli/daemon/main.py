@@ -5,7 +5,6 @@ leaves the terminal between the passes, before anything is imported that threads
 would hang on.  The second pass carries out the rest, in order.
 """
 
-import gc
 import sys
 from collections.abc import Sequence
 
@@ -30,13 +29,8 @@ def main(program: str, words: Sequence[str]) -> int:
         return 0
     parent = background.enter() if plan.daemonize else None
 
-    # What is made while starting stays; looking through it for garbage is time lost.
-    gc.disable()
-    try:
-        # The fork comes first.
-        from qmpserver.cli.daemon.carry_out import Startup  # noqa: PLC0415 - see above
-        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415 - see above
+    # The fork comes first.
+    from qmpserver.cli.daemon.carry_out import Startup  # noqa: PLC0415 - see above
+    from qmpserver.cli.serving.running import run_server  # noqa: PLC0415 - see above
 
-        return run_server(plan, reporter, parent, lambda: Startup(plan.options, reporter))
-    finally:
-        gc.enable()
+    return run_server(plan, reporter, parent, lambda: Startup(plan.options, reporter))

@@ -4,7 +4,6 @@ Nothing is imported that the words do not ask for.
 """
 
 import asyncio
-import gc
 import importlib
 import os
 import sys
@@ -80,13 +79,7 @@ def main(program: str, words: Sequence[str]) -> int:
     command = rest[0]
     if command not in COMMANDS:
         return _refuse(reporter, f"Command not found: {command}", invoked)
-    thresholds = gc.get_threshold()
-    # Nearly all that a short run makes stays to its end; looking through it for garbage is time lost.
-    gc.set_threshold(100_000, *thresholds[1:])
-    try:
-        return _run(Tool(name, invoked, command), rest[1:])
-    finally:
-        gc.set_threshold(*thresholds)
+    return _run(Tool(name, invoked, command), rest[1:])
 
 
 def _own_words(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

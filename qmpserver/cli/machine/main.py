@@ -4,7 +4,6 @@ A machine that goes to the background leaves the terminal before anything is imp
 loop would hang on.
 """
 
-import gc
 import sys
 from collections.abc import Sequence
 
@@ -34,13 +33,8 @@ def main(program: str, words: Sequence[str]) -> int:
         return 1
     parent = background.enter() if wanted.daemonize else None
 
-    # What is made while starting stays; looking through it for garbage is time lost.
-    gc.disable()
-    try:
-        # The fork comes first.
-        from qmpserver.cli.machine.carry_out import MachineStarter  # noqa: PLC0415 - see above
-        from qmpserver.cli.serving.running import run_server  # noqa: PLC0415 - see above
+    # The fork comes first.
+    from qmpserver.cli.machine.carry_out import MachineStarter  # noqa: PLC0415 - see above
+    from qmpserver.cli.serving.running import run_server  # noqa: PLC0415 - see above
 
-        return run_server(wanted, reporter, parent, lambda: MachineStarter(wanted, config, reporter))
-    finally:
-        gc.enable()
+    return run_server(wanted, reporter, parent, lambda: MachineStarter(wanted, config, reporter))

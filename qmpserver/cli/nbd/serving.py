@@ -1,11 +1,10 @@
 """Offer the image: from the first look at the options' objects to the last image closed."""
 
 import asyncio
-import gc
 import os
 from dataclasses import dataclass
 
-from qmpserver import log
+from qmpserver import heap, log
 from qmpserver.block.backend import BlockBackend
 from qmpserver.cli.command_line import Given
 from qmpserver.cli.event_loop import loop_factory, on_end_signals
@@ -150,5 +149,4 @@ def _be_ready(given: Given, parent: Parent | None) -> None:
     os.chdir("/")
     if parent is not None:
         parent.ready()
-    gc.collect()
-    gc.freeze()
+    heap.settle()

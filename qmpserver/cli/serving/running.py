@@ -1,10 +1,9 @@
 """Run a server on an event loop, from its first option to its last closed image."""
 
 import asyncio
-import gc
 from collections.abc import Callable
 
-from qmpserver import log
+from qmpserver import heap, log
 from qmpserver.cli.event_loop import loop_factory, on_end_signals
 from qmpserver.cli.pidfile import PidFile
 from qmpserver.cli.reports import Reporter
@@ -74,8 +73,7 @@ async def _run(
         if parent is not None:
             parent.ready()
         notify.notify(notify.READY)
-        gc.freeze()
-        gc.enable()
+        heap.settle()
         cause = await server.run_until_quit()
         notify.notify(notify.STOPPING)
     finally:
