@@ -1,12 +1,13 @@
 """Have the host copy from file to file what need not pass through memory."""
 
 import contextlib
-from typing import NamedTuple
+import functools
+from typing import NamedTuple, TypeGuard
 
 from qmpserver.block.head_guard import GUARDED
 from qmpserver.block.requests import TrackedRequest
 from qmpserver.block.view import NodeView
-from qmpserver.driver_api.driver import MappingDriver
+from qmpserver.driver_api.driver import BlockDriver, MappingDriver
 from qmpserver.driver_api.extras import SupportsCopyRange
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
 from qmpserver.units import KiB, align_down, align_up
@@ -76,7 +77,7 @@ async def _find_held(
     while node is not None and node is not target and offset < node.size and not node.driver.is_filter:
         length = min(length, node.size - offset)
         if node.mapping is None:
-            return _Place(node, offset, length) if isinstance(node.driver, SupportsCopyRange) else None
+            return _Place(node, offset, length) if _can_copy(node.driver) else None
         await held.enter_async_context(_Turn(node, offset, offset + length))
         mapping = await node.mapping.map(offset, length)
         length = mapping.length
@@ -189,7 +190,7 @@ async def _find(node: NodeView | None, offset: int, length: int) -> _Place | Non
     while node is not None and node.flags.read_only and offset < node.size:
         length = min(length, node.size - offset)
         if node.mapping is None:
-            return _Place(node, offset, length) if isinstance(node.driver, SupportsCopyRange) else None
+            return _Place(node, offset, length) if _can_copy(node.driver) else None
         mapping = await node.mapping.map(offset, length)
         length = mapping.length
         if mapping.kind is MappingKind.DATA:
@@ -211,7 +212,7 @@ async def _copy_to_new(source: _Place, node: NodeView, allocation: Allocation, u
 async def _copy(source: _Place, target: _Place, unit: int) -> bool:
     """Copy as much as there is room for; a piece of `unit` bytes that may be zeroes is a reason not to."""
     node = target.node
-    if not isinstance(node.driver, SupportsCopyRange):
+    if not _can_copy(node.driver):
         return False
     end = target.offset + target.length
     async with source.node.in_flight():
@@ -223,6 +224,16 @@ async def _copy(source: _Place, target: _Place, unit: int) -> bool:
             )
     node.note_written(target.offset, target.length)
     return is_done
+
+
+def _can_copy(driver: BlockDriver) -> TypeGuard[SupportsCopyRange]:
+    return _instances_can_copy(type(driver))
+
+
+@functools.cache
+def _instances_can_copy(driver: type[BlockDriver]) -> bool:
+    # To look takes long, and is done for every run.
+    return issubclass(driver, SupportsCopyRange)
 
 
 def _node_of(node: NodeView, child: object) -> NodeView | None:

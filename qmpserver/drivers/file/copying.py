@@ -105,6 +105,9 @@ def _copy(fd: int, offset: int, length: int, source: tuple[int, int], zero_unit:
 
 def _has_zeroes(data: memoryview, unit: int) -> bool:
     """Say whether a piece of `unit` bytes, or of what there is, is all zeroes."""
+    # Their first bytes tell of nearly all pieces that they are not.
+    if 0 not in bytes(data[::unit]):
+        return False
     return any(is_zero(data[start : start + unit]) for start in range(0, len(data), unit))
 
 
