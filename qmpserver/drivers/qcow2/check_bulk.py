@@ -12,8 +12,7 @@ from qmpserver.drivers.qcow2.check_counts import LARGE, ClusterCounts
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK
 
 Runs = tuple[tuple[int, int, bool], ...]
-"""Parts of the image's file, each by its first cluster, clusters, and whether the entries are COPIED that lead
-there."""
+"""Parts of the image's file: the first cluster, how many, and whether all entries that lead there are COPIED."""
 
 WORTHWHILE: Final = 1 << 16
 """Entries that are no runs, from which on it is quicker to look at many at once."""
@@ -45,7 +44,7 @@ class Counted(NamedTuple):
         allocated: How many of them lead somewhere.
         fragmented: How many of those do not follow the one before.
         next_host: Where the next one would follow.
-        runs: Where they lead, unless that is all over the file.
+        runs: Where they lead; None when that is all over the file.
     """
 
     allocated: int

@@ -41,7 +41,7 @@ class ActiveTable:
     Attributes:
         index: Its L1 entry's index.
         offset: Its host offset.
-        runs: Where all its plain entries lead; None when that are too many places, or others are among them.
+        runs: Where all its plain entries lead; None when these are too many places, or it has others as well.
     """
 
     index: int
@@ -137,7 +137,6 @@ class TableWalker:
                 self._result.add_corruption(f"ERROR L2 table at {l2_offset:#x} is not cluster aligned")
             runs = await self._walk_l2(l2_offset, active=active)
             self._walked += 1
-            await tasks.pause()
             if active and l2_offset:
                 self.active.append(ActiveTable(index, l2_offset, runs))
 
@@ -146,6 +145,8 @@ class TableWalker:
             # Nothing but zeroes is read there, and there may be millions of such entries.
             return ()
         entries = await self._image.read_table(offset, self._size)
+        # Let others have their turn.
+        await tasks.pause()
         if self._image.has_subclusters:
             entries = self._check_bitmaps(entries)
         self._next_host = 0

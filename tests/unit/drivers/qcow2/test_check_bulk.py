@@ -161,6 +161,21 @@ def test_a_fragmented_image_takes_the_short_way_to_its_end(
     assert len(used) == tables - 2
 
 
+def test_a_flag_that_is_wrong_is_found_among_clusters_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_qcow2(tmp_path / "image.qcow2", "64k", cluster_size=512, preallocation="metadata")
+    data = bytearray(path.read_bytes())
+    turn_tables_round(data, 2)
+    monkeypatch.setattr(check_bulk, "WORTHWHILE", 0)
+    assert "corruptions" not in our_check(data)
+
+    (l1_offset,) = struct.unpack_from(">Q", data, 40)
+    (second_table,) = struct.unpack_from(">Q", data, l1_offset + 8)
+    data[(second_table & OFFSET_MASK) + 8 * 17] &= 0x7F
+    assert our_check(data)["corruptions"] == 1
+
+
 @pytest.mark.parametrize(
     ("mixed", "tables", "all_tables", "expected"),
     [
