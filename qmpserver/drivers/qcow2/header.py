@@ -180,13 +180,17 @@ def _check_compression(header: Header) -> None:
         raise QMPError(f"qcow2: Compression type incompatible feature bit {must} be set")
 
 
-def check_tables(header: Header) -> None:
+def check_tables(header: Header, *, for_check: bool = False) -> None:
     """Refuse table positions and sizes that cannot be right.
+
+    Args:
+        header: The header.
+        for_check: The image will only be checked, which finds out the references by itself.
 
     Raises:
         QMPError: With QEMU's text.
     """
-    if not header.reftable_clusters:
+    if not header.reftable_clusters and not for_check:
         raise QMPError("Image does not contain a reference count table")
     reftable_bytes = header.reftable_clusters * header.cluster_size
     _check_table("Reference count table", header, header.reftable_offset, reftable_bytes, MAX_REFTABLE_BYTES)

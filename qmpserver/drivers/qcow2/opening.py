@@ -91,7 +91,8 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     child = context.child("file")
     if child is None:
         raise QMPError('A block device must be specified for "file"')
-    header, extensions = await _read_header(child, read_only=context.read_only or for_check)
+    read_only = context.read_only or for_check
+    header, extensions = await _read_header(child, read_only=read_only, for_check=for_check)
     runtime = RuntimeOptions.parse(context.options, header, discard=context.discard)
     image = Image(context, child, header, extensions, runtime)
     image.encryption = await _open_encryption(context, child, header, extensions)
@@ -180,13 +181,15 @@ async def _open_data_file(image: Image) -> None:
     image.data = image.data_file = given
 
 
-async def _read_header(child: BlockChild, *, read_only: bool) -> tuple[Header, list[ext.Extension]]:
+async def _read_header(
+    child: BlockChild, *, read_only: bool, for_check: bool = False
+) -> tuple[Header, list[ext.Extension]]:
     header = Header.parse(bytes(await read_padded(child, 0, HEADER_LENGTH)))
     cluster = bytes(await read_padded(child, 0, header.cluster_size))
     extensions = ext.parse_extensions(cluster, header)
     check_features(header, ext.incompatible_names(extensions), read_only=read_only)
     check_pointer(header, extensions)
-    check_tables(header)
+    check_tables(header, for_check=for_check)
     check_backing_name(header)
     return header, extensions
 

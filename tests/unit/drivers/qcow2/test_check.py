@@ -152,6 +152,23 @@ def test_lost_refcount_structures_are_made_anew(tmp_path: Path, cluster_size: in
     assert qemu_check(image) == {}
 
 
+def test_an_image_whose_refcount_table_has_no_clusters_is_only_good_for_checking(tmp_path: Path) -> None:
+    image = make_qcow2(tmp_path / "image.qcow2", "4M", cluster_size=4096)
+    qemu_io(image, "write -P 17 0 3M")
+    data = bytearray(image.read_bytes())
+    data[56:60] = bytes(4)
+    image.write_bytes(data)
+    with pytest.raises(QMPError, match="does not contain a reference count table"):
+        asyncio.run(Qcow2Driver.open(Context({"file": MemoryFile(data)})))
+    assert our_check(data) == their_check(image)
+
+    ours, repaired = our_repair(data, CheckMode.ALL)
+    assert ours == their_check(image, "-r", "all")
+    image.write_bytes(repaired)
+    assert qemu_check(image) == {}
+    qemu_io(image, "read -P 17 0 3M")
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_power_cut_during_a_repair_leaves_something_to_repair(
