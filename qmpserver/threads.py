@@ -6,10 +6,11 @@ A call costs some tens of microseconds more than making it in place, so only wha
 
 import asyncio
 import contextlib
+import functools
 import os
 from _thread import allocate_lock
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -183,38 +184,54 @@ class Lane:
             del item
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Make calls side by side, the first of them here, and return what each returned.
+class Helper:
+    """One thread that makes a call while its user, who has no event loop, makes another, and then waits for it.
 
-    It is for who has no event loop, or is in a thread already, and waits for all of them.
-
-    Raises:
-        BaseException: What the first of them raised that failed, when all have ended.
+    It stays, and with it the memory that is a thread's own.
     """
-    import threading  # noqa: PLC0415 - see above
 
-    results: dict[int, T] = {}
-    errors: dict[int, BaseException] = {}
+    def __init__(self) -> None:
+        import threading  # noqa: PLC0415 - see above
+        from queue import SimpleQueue  # noqa: PLC0415 - see above
 
-    def make(index: int) -> None:
+        self._calls: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        threading.Thread(target=self._work, name="helper", daemon=True).start()
+
+    def both(self, here: Callable[[], T], there: Callable[[], T]) -> tuple[T, T]:
+        """Make two calls side by side, and return what each returned.
+
+        Raises:
+            BaseException: What either of them raised, when both have ended.
+        """
+        self._calls.put(there)
         try:
-            results[index] = calls[index]()
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            errors[index] = error
+            mine = here()
+        finally:
+            result, error = self._results.get()
+        if error is not None:
+            raise error
+        return mine, result
 
-    helpers = [threading.Thread(target=make, args=(index,)) for index in range(1, len(calls))]
-    for helper in helpers:
-        helper.start()
-    make(0)
-    for helper in helpers:
-        helper.join()
-    if errors:
-        raise errors[min(errors)]
-    return [results[index] for index in range(len(calls))]
+    def _work(self) -> None:
+        while True:
+            result, error = None, None
+            try:
+                result = self._calls.get()()
+            except BaseException as raised:  # noqa: BLE001 - raised again where it is waited for
+                error = raised
+            self._results.put((result, error))
+
+
+@functools.cache
+def helper() -> Helper:
+    """Return the helper of a tool that has no event loop; it is made when it is first wanted."""
+    return Helper()
 
 
 _pool = ThreadPool()
 os.register_at_fork(after_in_child=_pool.forget_threads)
+os.register_at_fork(after_in_child=helper.cache_clear)
 run = _pool.run
 submit = _pool.submit
 

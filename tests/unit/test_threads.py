@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from qmpserver.threads import Lane, ThreadPool, run, together
+from qmpserver.threads import Helper, Lane, ThreadPool, run
 
 
 def test_a_call_returns_its_result_from_another_thread() -> None:
@@ -134,16 +134,20 @@ def test_a_lane_takes_one_thread_whatever_waits_in_it() -> None:
     asyncio.run(main())
 
 
-def test_calls_are_made_side_by_side_and_all_are_waited_for() -> None:
+def test_two_calls_are_made_side_by_side_and_both_are_waited_for() -> None:
+    helper = Helper()
     both = threading.Barrier(2, timeout=10)
-    assert together([lambda: both.wait() >= 0, lambda: both.wait() < 2]) == [True, True]
-    ended: list[int] = []
+    assert helper.both(lambda: both.wait() >= 0, lambda: both.wait() < 2) == (True, True)
+    ended: list[str] = []
 
-    def end(number: int) -> None:
-        ended.append(number)
-        if number % 2:
-            raise OSError(28, "full")
+    def end(where: str, *, fails: bool) -> None:
+        ended.append(where)
+        if fails:
+            raise OSError(28, f"full {where}")
 
-    with pytest.raises(OSError, match="full"):
-        together([partial(end, number) for number in range(4)])
-    assert sorted(ended) == [0, 1, 2, 3]
+    for here, there in ((True, False), (False, True), (True, True)):
+        ended.clear()
+        with pytest.raises(OSError, match="full here" if here else "full there"):
+            helper.both(partial(end, "here", fails=here), partial(end, "there", fails=there))
+        assert sorted(ended) == ["here", "there"]
+    assert helper.both(lambda: 1, lambda: 2) == (1, 2)

@@ -10,17 +10,14 @@ from qmpserver import threads
 from qmpserver.drivers.file.io import aligned_memory, write_fully
 from qmpserver.drivers.file.space import EXT_MAGIC, file_system_magic, make_room
 from qmpserver.file_range import seems_zero
-from qmpserver.units import KiB, MiB, align_up
+from qmpserver.units import KiB, align_up
 from qmpserver.zeroes import is_zero
 
 PIECE: Final = 512 * KiB
 """Bytes that are read and written in turn: few enough to stay in the processor's cache between the two."""
 
-THREADS: Final = 2
-"""How many copy side by side: while one writes, which the kernel lets one at a time, the other reads."""
-
-SHORTEST_SHARE: Final = 4 * MiB
-"""Bytes that are worth a thread."""
+SHORTEST_SHARED: Final = 4 * PIECE
+"""Bytes that are worth a second thread: while one writes, which the kernel lets one at a time, the other reads."""
 
 _CANNOT_COPY: Final = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF))
 _copy_file_range = getattr(os, "copy_file_range", None)
@@ -70,21 +67,24 @@ def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], u
 
 
 def copy_side_by_side(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
-    """Do the same by several threads, for whoever does nothing else meanwhile.
+    """Do the same by two threads, for whoever does nothing else meanwhile.
 
     Zeroes are found on the way, when some of it has been copied.
 
     Raises:
         OSError: As :func:`copy_range`.
     """
+    if length < SHORTEST_SHARED:
+        return _copy(fd, offset, length, source, unit)
+    first = align_up(length // 2, PIECE)
     source_fd, source_offset = source
-    share = align_up(max(length // THREADS, SHORTEST_SHARE), PIECE)
-
-    def copy_share(start: int) -> bool:
-        place = source_fd, source_offset + start
-        return _copy(fd, offset + start, min(share, length - start), place, unit)
-
-    return all(threads.together([partial(copy_share, start) for start in range(0, length, share)]))
+    place = source_fd, source_offset + first
+    return all(
+        threads.helper().both(
+            partial(_copy, fd, offset, first, source, unit),
+            partial(_copy, fd, offset + first, length - first, place, unit),
+        )
+    )
 
 
 def _copy(fd: int, offset: int, length: int, source: tuple[int, int], zero_unit: int) -> bool:

@@ -36,8 +36,8 @@ def target(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture(autouse=True)
 def short_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have threads share what is no longer than the tests' files."""
-    monkeypatch.setattr(copying, "SHORTEST_SHARE", 1)
+    """Have two threads share what is no longer than the tests' files."""
+    monkeypatch.setattr(copying, "SHORTEST_SHARED", copying.PIECE + 1)
 
 
 @each_way
