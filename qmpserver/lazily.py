@@ -1,4 +1,4 @@
-"""Load modules of the standard library when they are first used, which in a short run may be never.
+"""Load modules when they are first used, which in a short run may be never.
 
 It is what ``lazy import`` says from Python 3.15 on (PEP 810).  ``importlib.util.LazyLoader`` does not do: it
 loads a module as soon as a second ``import`` names it.

@@ -61,15 +61,18 @@ class _Inbox:
 _Item = tuple[Callable[..., Any], tuple[Any, ...], "asyncio.Future[Any]", _Inbox]
 
 
+def _make(call: Callable[..., T], *args: Any) -> tuple[T, None] | tuple[None, BaseException]:
+    """Make a call, and return what it returned and what it raised."""
+    try:
+        return call(*args), None
+    except BaseException as raised:  # noqa: BLE001 - raised again where the call is waited for
+        return None, raised
+
+
 def _carry_out(item: _Item) -> None:
     """Make a call, and hand over what came of it."""
     call, args, outcome, inbox = item
-    result, error = None, None
-    try:
-        result = call(*args)
-    except BaseException as raised:  # noqa: BLE001 - raised again where the call is awaited
-        error = raised
-    inbox.post(outcome, result, error)
+    inbox.post(outcome, *_make(call, *args))
 
 
 class ThreadPool:
@@ -215,12 +218,7 @@ class Helper:
 
     def _work(self) -> None:
         while True:
-            result, error = None, None
-            try:
-                result = self._calls.get()()
-            except BaseException as raised:  # noqa: BLE001 - raised again where it is waited for
-                error = raised
-            self._results.put((result, error))
+            self._results.put(_make(self._calls.get()))
 
 
 @functools.cache

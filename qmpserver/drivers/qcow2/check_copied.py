@@ -68,9 +68,6 @@ class CopiedFlags:
                 )
                 l1[table.index] ^= COPIED
             await self._check_table(table)
-            if table.runs is None:
-                # It took long: let others have their turn.
-                await tasks.pause()
         await self._settle(header.l1_offset, l1, wrong, may_write=self._may_write_l1)
 
     @property
@@ -120,6 +117,8 @@ class CopiedFlags:
         wrong = 0
         may_write = self._repairs is not None and self._repairs.is_alone(table.offset)
         entries = await self._image.read_table(table.offset, self._image.cluster_size)
+        # Let others have their turn.
+        await tasks.pause()
         for index in self._suspects(entries):
             entry = entries[index]
             host = entry & OFFSET_MASK

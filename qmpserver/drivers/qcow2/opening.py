@@ -91,8 +91,7 @@ async def open_image(context: ImageContext, *, for_check: bool = False) -> OpenI
     child = context.child("file")
     if child is None:
         raise QMPError('A block device must be specified for "file"')
-    read_only = context.read_only or for_check
-    header, extensions = await _read_header(child, read_only=read_only, for_check=for_check)
+    header, extensions = await _read_header(child, read_only=context.read_only, for_check=for_check)
     runtime = RuntimeOptions.parse(context.options, header, discard=context.discard)
     image = Image(context, child, header, extensions, runtime)
     image.encryption = await _open_encryption(context, child, header, extensions)
@@ -187,7 +186,7 @@ async def _read_header(
     header = Header.parse(bytes(await read_padded(child, 0, HEADER_LENGTH)))
     cluster = bytes(await read_padded(child, 0, header.cluster_size))
     extensions = ext.parse_extensions(cluster, header)
-    check_features(header, ext.incompatible_names(extensions), read_only=read_only)
+    check_features(header, ext.incompatible_names(extensions), read_only=read_only or for_check)
     check_pointer(header, extensions)
     check_tables(header, for_check=for_check)
     check_backing_name(header)
