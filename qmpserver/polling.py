@@ -28,7 +28,8 @@ class BusyPoll:
 
     def received(self) -> None:
         """Note that bytes came."""
-        self._is_brisk = monotonic_ns() - self._last_reply_ns < WINDOW_NS
+        if not self._is_polling:
+            self._is_brisk = monotonic_ns() - self._last_reply_ns < WINDOW_NS
 
     def replied(self) -> None:
         """Note that a reply was sent."""

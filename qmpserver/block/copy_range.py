@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple, TypeGuard
 
 from qmpserver.block.head_guard import GUARDED
@@ -14,6 +15,9 @@ from qmpserver.units import KiB, align_down, align_up
 
 _PLAIN_UNIT = 64 * KiB
 """What is looked at together for zeroes where the target has no clusters."""
+
+_MOST_ROOMS = 32
+"""Places that are stored in together: each keeps a table of the target's in memory until then."""
 
 
 class _Place(NamedTuple):
@@ -52,10 +56,7 @@ async def copy_between(source: NodeView, target: NodeView, offset: int, length: 
     Raises:
         OSError: They could not be read, or not be written.
     """
-    if target.driver.is_filter or target.flags.detect_zeroes != "off" or target.flags.read_only:
-        return 0
-    if target.head_guard is not None and offset < GUARDED:
-        # What begins an image that was guessed to be raw is looked at, so it must pass through memory.
+    if not _may_pass_unseen(target, offset):
         return 0
     async with contextlib.AsyncExitStack() as held:
         place = await _find_held(held, source, offset, length, target)
@@ -65,6 +66,81 @@ async def copy_between(source: NodeView, target: NodeView, offset: int, length: 
             return await _store(place, target, target.mapping, offset)
         is_done = await _copy(place, _Place(target, offset, place.length), _PLAIN_UNIT)
     return place.length if is_done else 0
+
+
+async def copy_together(source: NodeView, target: NodeView, runs: Sequence[tuple[int, int]]) -> bool:
+    """Store several runs of `source` at the same places of `target`, if the host can do all of it by itself.
+
+    It is for whoever has no event loop: nobody else has requests under way, and none is held back.
+
+    Args:
+        source: Where from.
+        target: Where to.
+        runs: Of each the first byte and the bytes: whole subclusters of which `target` has none yet.
+
+    Raises:
+        OSError: They could not be read, or not be written; `target` is as it was.
+    """
+    driver = target.mapping
+    if driver is None or not _may_pass_unseen(target, min(offset for offset, _ in runs)):
+        return False
+    async with contextlib.AsyncExitStack() as undo:
+        rooms = await _make_rooms(undo, source, driver, runs)
+        if not await _fill(rooms, target, driver.subcluster_size):
+            return False
+        undo.pop_all()
+    for _, room in rooms:
+        await driver.link(room)
+        target.note_written(room.offset, room.length)
+    return True
+
+
+async def _make_rooms(
+    undo: contextlib.AsyncExitStack, source: NodeView, driver: MappingDriver, runs: Sequence[tuple[int, int]]
+) -> list[tuple[_Place, Allocation]]:
+    """Reserve room for runs, and return what of the source goes where; none if not all can have it."""
+    rooms: list[tuple[_Place, Allocation]] = []
+    for start, length in runs:
+        reached, end = start, start + length
+        while reached < end:
+            place = await _find(source, reached, end - reached)
+            if place is None or len(rooms) == _MOST_ROOMS:
+                return []
+            room = await _make_room(undo, driver, reached, place.length)
+            if room is None:
+                return []
+            rooms.append((place, room))
+            reached += room.length
+    return rooms
+
+
+async def _make_room(
+    undo: contextlib.AsyncExitStack, driver: MappingDriver, offset: int, length: int
+) -> Allocation | None:
+    """Reserve room for the first of a range, or return None if old bytes are there or would lie around the new ones."""
+    mapping = await driver.map(offset, length)
+    if mapping.in_place:
+        return None
+    room = await driver.allocate(offset, mapping.length)
+    undo.push_async_callback(driver.release, room)
+    return room if room.offset == offset and room.length <= mapping.length else None
+
+
+async def _fill(rooms: Sequence[tuple[_Place, Allocation]], target: NodeView, unit: int) -> bool:
+    """Copy all there is room for, if all is to go from one protocol node to one other; say whether it was done."""
+    if not rooms:
+        return False
+    source, child = rooms[0][0].node, rooms[0][1].child
+    node = _node_of(target, child)
+    if node is None or not _can_copy(node.driver):
+        return False
+    if any(place.node is not source or room.child is not child for place, room in rooms):
+        return False
+    ranges = [(place.offset, room.host_offset, room.length) for place, room in rooms]
+    is_done = await node.driver.copy_ranges(source.driver, ranges, unit)
+    for _, offset, length in ranges:
+        node.note_written(offset, length)
+    return is_done
 
 
 async def _find_held(
@@ -88,6 +164,14 @@ async def _find_held(
         else:
             return None
     return None
+
+
+def _may_pass_unseen(target: NodeView, offset: int) -> bool:
+    """Say whether nobody wants to look at what is stored from a byte on."""
+    if target.driver.is_filter or target.flags.detect_zeroes != "off" or target.flags.read_only:
+        return False
+    # What begins an image that was guessed to be raw is looked at.
+    return target.head_guard is None or offset >= GUARDED
 
 
 class _Turn:
@@ -219,9 +303,8 @@ async def _copy(source: _Place, target: _Place, unit: int) -> bool:
         if node.is_held_still:
             return False
         async with _Turn(node, target.offset, end):
-            is_done = await node.driver.copy_range(
-                source.node.driver, source.offset, target.offset, target.length, unit
-            )
+            ranges = [(source.offset, target.offset, target.length)]
+            is_done = await node.driver.copy_ranges(source.node.driver, ranges, unit)
     node.note_written(target.offset, target.length)
     return is_done
 

@@ -1,7 +1,7 @@
 """Small protocols for what only some drivers can do.  Test for them with ``isinstance``."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from qmpserver.driver_api.child import BlockChild
@@ -110,16 +110,14 @@ class SupportsPermissions(Protocol):
 class SupportsCopyRange(Protocol):
     """A protocol that can have the host copy between two of its own, without the bytes passing here."""
 
-    async def copy_range(
-        self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
+    async def copy_ranges(
+        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
     ) -> bool:
-        """Copy a range of another driver's bytes into this one.
+        """Copy ranges of another driver's bytes into this one.
 
         Args:
             source: The driver to copy from.
-            source_offset: First byte there.
-            offset: First byte here.
-            length: Bytes to copy.
+            ranges: Of each the first byte there, the first byte here, and its bytes.
             unit: What is all zeroes in one such piece should be stored as zeroes, and is not copied.
 
         Returns:

@@ -123,6 +123,7 @@ class NbdConnection:
 
     def _use_socket(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._tls = connection if isinstance(connection, ssl.SSLSocket) else None
         self._output = SocketWriter(connection, self._take_turn, self._lose, recycling.give_back)
 
     def _handshake_took_too_long(self) -> None:
@@ -212,18 +213,13 @@ class NbdConnection:
         if self._is_turn_due or self._is_full():
             self._pause_reading()
         else:
-            self._resume_reading()
-            if self._has_decrypted_input():
+            if not self._is_reading:
+                self._resume_reading()
+            if self._tls is not None and not self._is_tls_starting and self._tls.pending():
+                # More is there to read though the socket itself has been read to its end.
                 self._loop.call_soon(self._readable)
         if self._has_ended:
             self._close_when_done()
-
-    def _has_decrypted_input(self) -> bool:
-        """Say whether more is there to read though the socket itself has been read to its end."""
-        connection = self._socket
-        return (
-            isinstance(connection, ssl.SSLSocket) and not self._is_tls_starting and connection.pending() > 0
-        )
 
     def _is_full(self) -> bool:
         """Whether nothing more is begun for now: a client that does not read gets no more to read."""
@@ -266,7 +262,7 @@ class NbdConnection:
         self._export = export
         export.enter(self)
         # Of other sockets it is not known when somebody has read what they have taken; and TLS needs it in memory.
-        sends_files = self._socket.family == socket.AF_UNIX and not isinstance(self._socket, ssl.SSLSocket)
+        sends_files = self._socket.family == socket.AF_UNIX and self._tls is None
         self._server = RequestServer(export, negotiated, sends_files=sends_files)
         self._input = RequestBuffer(negotiated.mode, leftover)
 
@@ -281,9 +277,9 @@ class NbdConnection:
         self._shake_hands_for_tls()
 
     def _shake_hands_for_tls(self) -> None:
-        assert isinstance(self._socket, ssl.SSLSocket)
+        assert self._tls is not None
         try:
-            self._socket.do_handshake()
+            self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._resume_reading()
             return
@@ -295,7 +291,7 @@ class NbdConnection:
             self.close()
             return
         self._is_tls_starting = False
-        if not self._host.tls.admits_peer(self._socket):
+        if not self._host.tls.admits_peer(self._tls):
             self._host.log.info("nbd client not authorized")
             self.close()
             return

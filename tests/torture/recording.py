@@ -113,15 +113,16 @@ class RecordingFileDriver(FileDriver):
         await super().pwritev(offset, buffers, flags)
         self._note_write(offset, taken)
 
-    async def copy_range(
-        self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
+    async def copy_ranges(
+        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
     ) -> bool:
-        """Have the kernel copy, and look at what it stored."""
-        is_done = await super().copy_range(source, source_offset, offset, length, unit)
+        """Have the host copy, and look at what it stored."""
+        is_done = await super().copy_ranges(source, ranges, unit)
         if is_done:
-            stored = bytearray(length)
-            await self.pread(offset, memoryview(stored), 0)
-            self._note_write(offset, bytes(stored))
+            for _, offset, length in ranges:
+                stored = bytearray(length)
+                await self.pread(offset, memoryview(stored), 0)
+                self._note_write(offset, bytes(stored))
         return is_done
 
     async def pwrite_zeroes(self, offset: int, length: int, flags: int) -> None:

@@ -23,6 +23,10 @@ from qmpserver.zeroes import fill_zeroes, zero_runs
 _HOST_CHUNK = 64 * MiB
 """Bytes that are looked at together where the host may copy them by itself."""
 
+_TOGETHER = 16 * MiB
+"""Bytes of several areas that the host is to copy together, and so many areas at most."""
+_MOST_TOGETHER = 16
+
 
 class Settings(NamedTuple):
     """How to convert.
@@ -69,6 +73,8 @@ class Converter:
         self._done = 0
         self._failure: Failure | None = None
         self._base = 0
+        self._gathered: list[tuple[int, int]] = []
+        self._gathers = True
         self._source = sources[0]
         mapping = target.mapping
         cluster = mapping.cluster_size if mapping is not None else 1
@@ -97,7 +103,8 @@ class Converter:
                     self._on_done(offset, length, None)
                 else:
                     await self._rate.admit(length)
-                    await engine.submit(offset, length)
+                    await self._submit(offset, length)
+            await self._submit_gathered()
             await engine.settle()
             self._base += source.size
             if self._failure is not None:
@@ -106,6 +113,27 @@ class Converter:
             await self._target.flush()
         except OSError as error:
             raise Failure(f"error while flushing: {error_text(error)}") from error
+
+    async def _submit(self, offset: int, length: int) -> None:
+        """Have an area moved, together with others while the host copies them all."""
+        if not (self._gathers and self._can_be_copied_by_host and tasks.is_without_loop()):
+            await self._engine.submit(offset, length)
+            return
+        gathered = self._gathered
+        gathered.append((offset, length))
+        if len(gathered) == _MOST_TOGETHER or sum(length for _, length in gathered) >= _TOGETHER:
+            await self._submit_gathered()
+
+    async def _submit_gathered(self) -> None:
+        areas, self._gathered = self._gathered, []
+        if len(areas) > 1:
+            self._gathers = await self._have_host_copy_together(areas)
+            if self._gathers:
+                self._on_done(areas[0][0], sum(length for _, length in areas), None)
+                return
+        for offset, length in areas:
+            if self._failure is None:
+                await self._engine.submit(offset, length)
 
     async def _areas(self, source: Node) -> AsyncIterator[tuple[int, int, bool]]:
         """Split a source into areas of data, at most a chunk long and whole units, and areas of zeroes."""
@@ -189,6 +217,14 @@ class Converter:
         with contextlib.suppress(OSError):
             return await copy_range.copy_between(self._source, self._target, offset, length)
         return 0
+
+    async def _have_host_copy_together(self, areas: list[tuple[int, int]]) -> bool:
+        """Let the host copy several areas; say whether it did."""
+        await tasks.pause()
+        # As above.
+        with contextlib.suppress(OSError):
+            return await copy_range.copy_together(self._source, self._target, areas)
+        return False
 
     @property
     def _can_be_copied_by_host(self) -> bool:

@@ -3,6 +3,8 @@
 import errno
 import os
 import sys
+from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -10,8 +12,14 @@ from qmpserver import threads
 from qmpserver.drivers.file.io import aligned_memory, write_fully
 from qmpserver.drivers.file.space import EXT_MAGIC, file_system_magic, make_room
 from qmpserver.file_range import seems_zero
-from qmpserver.units import KiB, align_up
+from qmpserver.units import KiB
 from qmpserver.zeroes import is_zero
+
+Range = tuple[int, int, int]
+"""Which bytes of the source go where: the first one there, the first one here, and how many."""
+
+_Piece = tuple[int, int, int, int]
+"""The same of a part of a range; before the first part, room is made for the whole range, of so many bytes."""
 
 PIECE: Final = 512 * KiB
 """Bytes that are read and written in turn: few enough to stay in the processor's cache between the two."""
@@ -32,75 +40,89 @@ def is_better_in_pieces(fd: int) -> bool:
     return sys.platform == "linux" and file_system_magic(fd) == EXT_MAGIC
 
 
-def copy_range(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
-    """Have the kernel copy from another file, given as descriptor and offset; say whether it did.
+def copy_by_kernel(fd: int, source: int, ranges: Sequence[Range], unit: int) -> bool:
+    """Have the kernel copy ranges from another file; say whether it did.
 
     It is not asked to where a piece of `unit` bytes may be all zeroes, judged by a few bytes of each.
 
     Raises:
-        OSError: The range cannot be read or written.
+        OSError: They cannot be read or written.
     """
-    source_fd, source_offset = source
-    if _copy_file_range is None or _may_be_zeroes(source_fd, source_offset, length, unit):
+    if _may_be_zeroes(source, ranges, unit):
         return False
-    done = 0
-    while done < length:
+    return all(_copy_one_by_kernel(fd, source, range_) for range_ in ranges)
+
+
+def _copy_one_by_kernel(fd: int, source: int, range_: Range) -> bool:
+    if _copy_file_range is None:
+        return False
+    start, offset, length = range_
+    while length:
         try:
-            moved = _copy_file_range(source_fd, fd, length - done, source_offset + done, offset + done)
+            moved = _copy_file_range(source, fd, length, start, offset)
         except OSError as error:
             if error.errno in _CANNOT_COPY:
                 return False
             raise
         if not moved:
             return False
-        done += moved
+        start, offset, length = start + moved, offset + moved, length - moved
     return True
 
 
-def copy_in_pieces(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+def copy_in_pieces(fd: int, source: int, ranges: Sequence[Range], unit: int) -> bool:
     """Do the same by reading and writing.  While some threads write others read, so several calls are worth while.
 
     Raises:
-        OSError: As :func:`copy_range`.
+        OSError: As :func:`copy_by_kernel`.
     """
-    return not _may_be_zeroes(*source, length, unit) and _copy(fd, offset, length, source, 0)
+    return not _may_be_zeroes(source, ranges, unit) and _copy(fd, source, _cut(ranges), 0)
 
 
-def copy_side_by_side(fd: int, offset: int, length: int, source: tuple[int, int], unit: int) -> bool:
+def copy_side_by_side(fd: int, source: int, ranges: Sequence[Range], unit: int) -> bool:
     """Do the same by two threads, for whoever does nothing else meanwhile.
 
     Zeroes are found on the way, when some of it has been copied.
 
     Raises:
-        OSError: As :func:`copy_range`.
+        OSError: As :func:`copy_by_kernel`.
     """
-    if length < SHORTEST_SHARED:
-        return _copy(fd, offset, length, source, unit)
-    first = align_up(length // 2, PIECE)
-    source_fd, source_offset = source
-    place = source_fd, source_offset + first
-    return all(
-        threads.helper().both(
-            partial(_copy, fd, offset, first, source, unit),
-            partial(_copy, fd, offset + first, length - first, place, unit),
-        )
-    )
+    copy = partial(_copy, fd, source, _cut(ranges), unit)
+    if sum(length for _, _, length in ranges) < SHORTEST_SHARED:
+        return copy()
+    return all(threads.helper().both(copy, copy))
 
 
-def _copy(fd: int, offset: int, length: int, source: tuple[int, int], zero_unit: int) -> bool:
-    """Copy, up to a piece of `zero_unit` bytes that is all zeroes unless that is 0; say whether all was copied."""
-    source_fd, source_offset = source
-    memory = aligned_memory()[:PIECE]
-    done = 0
-    while done < length:
-        taken = os.preadv(source_fd, (memory[: length - done],), source_offset + done)
-        if not taken or (zero_unit and _has_zeroes(memory[:taken], zero_unit)):
+def _cut(ranges: Sequence[Range]) -> deque[_Piece]:
+    """Cut ranges into pieces, which several threads may take in turn."""
+    pieces: deque[_Piece] = deque()
+    for start, offset, length in ranges:
+        room = length
+        for done in range(0, length, PIECE):
+            pieces.append((start + done, offset + done, min(PIECE, length - done), room))
+            room = 0
+    return pieces
+
+
+def _copy(fd: int, source: int, pieces: deque[_Piece], zero_unit: int) -> bool:
+    """Copy pieces until none is left, or one has a part of `zero_unit` bytes that are all zeroes, unless that is 0.
+
+    Returns:
+        Whether all pieces taken here were copied.  If not, nobody finds any more to take.
+    """
+    memory = aligned_memory()
+    while True:
+        try:
+            start, offset, length, room = pieces.popleft()
+        except IndexError:
+            return True
+        data = memory[:length]
+        if os.preadv(source, (data,), start) < length or (zero_unit and _has_zeroes(data, zero_unit)):
+            pieces.clear()
             return False
-        if not done:
-            make_room(fd, offset, length)
-        write_fully(fd, offset + done, memory[:taken])
-        done += taken
-    return True
+        if room:
+            make_room(fd, offset, room)
+        write_fully(fd, offset, data)
 
 
 def _has_zeroes(data: memoryview, unit: int) -> bool:
@@ -111,7 +133,10 @@ def _has_zeroes(data: memoryview, unit: int) -> bool:
     return any(is_zero(data[start : start + unit]) for start in range(0, len(data), unit))
 
 
-def _may_be_zeroes(fd: int, offset: int, length: int, unit: int) -> bool:
+def _may_be_zeroes(fd: int, ranges: Sequence[Range], unit: int) -> bool:
     """Look at a few bytes of each piece of `unit` bytes."""
-    middles = range(offset + unit // 2, offset + length, unit)
-    return any(seems_zero(fd, middle) for middle in middles)
+    return any(
+        seems_zero(fd, middle)
+        for start, _, length in ranges
+        for middle in range(start + unit // 2, start + length, unit)
+    )

@@ -227,8 +227,8 @@ class FileDriver(BlockDriver):
             return None
         return self._hint.note(offset, length)
 
-    async def copy_range(
-        self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
+    async def copy_ranges(
+        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
     ) -> bool:
         """Copy from another file within the host; see :class:`SupportsCopyRange`."""
         if not isinstance(source, FileDriver):
@@ -238,24 +238,25 @@ class FileDriver(BlockDriver):
             return False
         self._runs.changed()
         self._changes += 1
-        place = (other.begin(), source_offset)
+        source_fd = other.begin()
         is_done = False
         try:
             if await self._copies_in_pieces():
                 alone = tasks.is_without_loop()
                 copy = copying.copy_side_by_side if alone else copying.copy_in_pieces
-                is_done = await self._run(copy, offset, length, place, unit)
+                is_done = await self._run(copy, source_fd, ranges, unit)
             else:
-                is_done = await self._run(
-                    copying.copy_range, offset, length, place, unit, run=self._writes.run
-                )
+                copy, run = copying.copy_by_kernel, self._writes.run
+                is_done = await self._run(copy, source_fd, ranges, unit, run=run)
         finally:
             other.end()
             self._changes -= 1
             self._runs.changed()
-            self._size = max(self._size, offset + length if is_done else self._measure(handle.fd))
-        if is_done and not self._no_flush and (due := self._hint.note(offset, length)) is not None:
-            self._writeback.begin(handle, *due)
+            self._size = max(self._size, self._measure(handle.fd))
+        if is_done and not self._no_flush:
+            for _, offset, length in ranges:
+                if (due := self._hint.note(offset, length)) is not None:
+                    self._writeback.begin(handle, *due)
         return is_done
 
     async def _copies_in_pieces(self) -> bool:

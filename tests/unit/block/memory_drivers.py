@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
@@ -84,15 +85,16 @@ class MemoryFile(BlockDriver):
             self.data.extend(bytes(offset + len(data) - len(self.data)))
         self.data[offset : offset + len(data)] = data
 
-    async def copy_range(
-        self, source: BlockDriver, source_offset: int, offset: int, length: int, unit: int
+    async def copy_ranges(
+        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
     ) -> bool:
         """Copy between files in memory, once :attr:`copies` is a list to note it in."""
         if self.copies is None:
             return False
-        self.copies.append((source_offset, offset, length))
+        self.copies.extend(ranges)
         assert isinstance(source, MemoryFile)
-        await self.pwrite(offset, memoryview(source.data[source_offset : source_offset + length]), 0)
+        for start, offset, length in ranges:
+            await self.pwrite(offset, memoryview(source.data[start : start + length]), 0)
         return True
 
     async def flush(self) -> None:
@@ -115,6 +117,7 @@ class MemoryFormat(MappingDriver):
         self.backing = backing
         self.closed = False
         self.released = 0
+        self._reserved_to = 4096
 
     @classmethod
     async def open(cls, context: OpenContext) -> Self:
@@ -156,7 +159,9 @@ class MemoryFormat(MappingDriver):
         return Mapping(MappingKind.DATA, run, self._file, host + inside, in_place=True)
 
     async def allocate(self, offset: int, length: int) -> Allocation:
-        return Allocation(offset - offset % 4096, 4096, self._file, max(self._file.size, 4096))
+        host = max(self._file.size, self._reserved_to)
+        self._reserved_to = host + 4096
+        return Allocation(offset - offset % 4096, 4096, self._file, host)
 
     async def link(self, allocation: Allocation) -> None:
         self.table[allocation.offset // 4096] = allocation.host_offset

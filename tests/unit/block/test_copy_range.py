@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from qmpserver.block.copy_range import copy_between
+from qmpserver.block import copy_range
+from qmpserver.block.copy_range import copy_between, copy_together
 from qmpserver.block.draining import run_drained
 from qmpserver.driver_api.flags import COPY_ON_READ, PREFETCH
 
@@ -148,6 +149,68 @@ def test_what_shows_through_the_target_itself_is_not_waited_for(make_engine: Mak
         overlay = await engine.add("overlay", "o", backing="top")
         async with asyncio.timeout(5):
             assert await copy_between(overlay, target, 0, SIZE) == 0
+        assert not target.driver.table
+
+    asyncio.run(scenario())
+
+
+RUNS = [(0, 8192), (12288, 4096), (32768, 16384)]
+
+
+async def make_target(engine: Any) -> tuple[Any, Any, Any]:
+    """Return a read-only base full of data, an empty target beside it, and the target's file, which can copy."""
+    base, _ = await make_chain(engine, **{"read-only": True})
+    target = await engine.add("target", "o")
+    file = engine.graph.find("target-file").driver
+    file.copies = []
+    return base, target, file
+
+
+def test_several_runs_are_copied_by_one_call(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        base, target, file = await make_target(make_engine())
+        assert await copy_together(base, target, RUNS)
+        assert sum(length for _, _, length in file.copies) == sum(length for _, length in RUNS)
+        expected, found = await content(base), await content(target)
+        for offset, length in RUNS:
+            assert found[offset : offset + length] == expected[offset : offset + length]
+        assert len(target.driver.table) == 7
+        assert target.driver.released == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("reason", ["the host cannot", "too many", "it is there", "not whole"])
+def test_of_several_runs_all_are_copied_or_none(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    async def scenario() -> None:
+        base, target, file = await make_target(make_engine())
+        runs, before, released = RUNS, {}, 6
+        if reason == "the host cannot":
+            file.copies, released = None, 7
+        elif reason == "too many":
+            monkeypatch.setattr(copy_range, "_MOST_ROOMS", 6)
+        elif reason == "it is there":
+            before = {45056 // 4096: 4096}
+            target.driver.table.update(before)
+        else:
+            runs, released = [(0, 8192), (12288, 1024)], 3
+        assert not await copy_together(base, target, runs)
+        assert not file.copies
+        assert target.driver.released == released
+        assert target.driver.table == before
+
+    asyncio.run(scenario())
+
+
+def test_when_a_copy_of_several_runs_fails_all_room_is_given_back(make_engine: MakeEngine) -> None:
+    async def scenario() -> None:
+        base, target, file = await make_target(make_engine())
+        file.fail_writes = errno.ENOSPC
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            await copy_together(base, target, RUNS)
+        assert target.driver.released == 7
         assert not target.driver.table
 
     asyncio.run(scenario())

@@ -49,6 +49,32 @@ def test_long_runs_of_data_with_zeroes_in_them(
     assert back.read_bytes() == disk
 
 
+@pytest.mark.parametrize("cluster_size", ["512", "4k", "64k", "2M"])
+@pytest.mark.parametrize("zeroes", [0, 1, 9])
+def test_many_runs_of_data_between_holes(tmp_path: Path, cluster_size: str, zeroes: int) -> None:
+    source, target, back = tmp_path / "source.raw", tmp_path / "target.qcow2", tmp_path / "back.raw"
+    rng = random.Random(zeroes)
+    with source.open("wb") as raw:
+        for at in range(0, 40 * MiB, MiB):
+            raw.seek(at)
+            # Some end within a cluster.
+            raw.write(rng.randbytes(rng.choice((4096, 3 * UNIT, 5 * UNIT + 4096, MiB // 2))))
+        for unit in rng.sample(range(40 * MiB // UNIT), zeroes):
+            raw.seek(unit * UNIT)
+            raw.write(bytes(UNIT))
+    options = ["-f", "raw", "-O", "qcow2", "-o", f"cluster_size={cluster_size}"]
+    assert run("qmpserver", ["img", "convert", *options, str(source), str(target)]) == 0
+    assert judge(target.read_bytes()) == ([], 0)
+    theirs = tmp_path / "theirs.qcow2"
+    qemu_img("convert", *options, source, theirs)
+    ours_told, theirs_told = (
+        json.loads(qemu_img("check", "--output=json", path)) for path in (target, theirs)
+    )
+    assert ours_told["allocated-clusters"] == theirs_told["allocated-clusters"]
+    qemu_img("convert", "-O", "raw", target, back)
+    assert back.read_bytes() == source.read_bytes()
+
+
 @pytest.mark.parametrize("compression", ["zlib", "zstd"])
 def test_compressed_clusters_and_those_that_do_not_shrink(tmp_path: Path, compression: str) -> None:
     source, target, back = tmp_path / "source.raw", tmp_path / "target.qcow2", tmp_path / "back.raw"

@@ -101,11 +101,17 @@ def test_an_interrupted_rebase_leaves_the_old_backing_file_and_what_is_shown(
     assert json.loads(capfd.readouterr().out)["backing-filename"] == str(source)
 
 
+@pytest.mark.parametrize("together", [4 * MiB, 8 * MiB])
 def test_a_conversion_that_the_host_makes_is_interrupted_between_its_chunks(
-    source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    source: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    together: int,
 ) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(converter, "_HOST_CHUNK", 4 * MiB)
+    monkeypatch.setattr(converter, "_TOGETHER", together)
     monkeypatch.setattr(copying, "is_better_in_pieces", lambda _: True)
     shown: list[float] = []
 
@@ -119,5 +125,5 @@ def test_a_conversion_that_the_host_makes_is_interrupted_between_its_chunks(
     with pytest.raises(KeyboardInterrupt):
         run("qmpserver", ["img", "convert", "-f", "raw", "-O", "qcow2", str(source), str(target)])
     signal.signal(signal.SIGINT, before)
-    assert shown == [0, 4 * MiB]
-    assert _check(target, capfd)["allocated-clusters"] == 4 * MiB >> 16
+    assert shown == [0, together]
+    assert _check(target, capfd)["allocated-clusters"] == together >> 16

@@ -476,7 +476,7 @@ def test_the_kernel_copies_between_files_and_the_copy_is_the_file_s_own(
     async def main() -> None:
         source = await open_file(tmp_path / "source", read_only=True)
         target = await open_file(tmp_path / "target")
-        assert await target.copy_range(source, MiB, 64 * KiB, 2 * MiB, 64 * KiB)
+        assert await target.copy_ranges(source, [(MiB, 64 * KiB, 2 * MiB)], 64 * KiB)
         assert target.size == 64 * KiB + 2 * MiB
         assert await read(target, 64 * KiB, 2 * MiB) == data[MiB:]
         assert (await target.block_status(0, MiB)).is_zero
@@ -496,7 +496,7 @@ def test_what_bypasses_the_page_cache_is_not_copied_by_the_kernel(
     async def main() -> None:
         source = await open_file(tmp_path / "source", direct=direct == "source")
         target = await open_file(tmp_path / "target", direct=direct == "target")
-        assert not await target.copy_range(source, 0, 0, MiB, 64 * KiB)
+        assert not await target.copy_ranges(source, [(0, 0, MiB)], 64 * KiB)
         await target.close()
         await source.close()
 
@@ -514,7 +514,7 @@ def test_a_piece_that_may_be_zeroes_is_left_to_the_caller(
     async def main() -> None:
         source = await open_file(tmp_path / "source", read_only=True)
         target = await open_file(tmp_path / "target")
-        assert not await target.copy_range(source, 0, 0, 512 * KiB, 64 * KiB)
+        assert not await target.copy_ranges(source, [(0, 0, 512 * KiB)], 64 * KiB)
         assert target.size == 0
         await target.close()
         await source.close()
@@ -529,7 +529,7 @@ def test_a_source_that_ends_too_early_is_left_to_the_caller(tmp_path: Path, open
     async def main() -> None:
         source = await open_file(tmp_path / "source", read_only=True)
         target = await open_file(tmp_path / "target")
-        assert not await target.copy_range(source, 0, 0, 128 * KiB, 64 * KiB)
+        assert not await target.copy_ranges(source, [(0, 0, 128 * KiB)], 64 * KiB)
         await target.close()
         await source.close()
 
