@@ -456,11 +456,14 @@ def case_convert(command: str, folder: Path, mib: int) -> dict[str, float]:
 
 def case_nbd(command: str, folder: Path, mib: int) -> dict[str, float]:
     """Images served over NBD."""
-    server = Server(command, folder)
-    try:
-        figures: dict[str, float] = bench_nbd.measure(server.execute, folder, make_data(folder, mib), mib)
-    finally:
-        server.close()
+    data = make_data(folder, mib)
+    figures: dict[str, float] = {}
+    for kind, part in bench_nbd.PARTS:
+        server = Server(command, folder)
+        try:
+            figures |= bench_nbd.measure(part, kind, server.execute, folder, data)
+        finally:
+            server.close()
     return figures
 
 

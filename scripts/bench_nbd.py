@@ -1,11 +1,16 @@
-"""Measure an NBD server under load: ``fio`` and ``nbdcopy`` over a UNIX socket, and its monitor meanwhile."""
+"""Measure an NBD server under load: ``fio`` and ``nbdcopy`` over a UNIX socket, and its monitor meanwhile.
+
+Each part is for a server of its own and a new image.  The storage daemon's allocator gives large buffers back to the
+system at first and comes to keep them later, so that its figures would depend on what was measured before.
+"""
 
 import json
 import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +20,62 @@ CLIENTS = 64
 Execute = Callable[..., Any]
 
 
-def measure(execute: Execute, folder: Path, data: Path, mib: int) -> dict[str, float]:
-    """Serve a raw and a qcow2 image with the same data, and load them.
+@dataclass(frozen=True)
+class Served:
+    """An image that is served.
 
-    Args:
-        execute: Runs a command on the server's monitor, which nobody else uses.
-        folder: Where there is room for images.
-        data: A raw image with the data.
+    Attributes:
+        uri: Where.
+        kind: Its format.
+        data: A raw image with the same data.
         mib: Its size in MiB.
+        execute: Runs a command on the server's monitor, which nobody else uses.
     """
-    images = {kind: folder / f"served.{kind}" for kind in ("raw", "qcow2")}
-    for kind, path in images.items():
-        subprocess.run(["qemu-img", "convert", "-O", kind, data, path], check=True)
-    address = folder / "nbd.sock"
+
+    uri: str
+    kind: str
+    data: Path
+    mib: int
+    execute: Execute
+
+
+def measure(
+    part: Callable[[Served], dict[str, float]], kind: str, execute: Execute, folder: Path, data: Path
+) -> dict[str, float]:
+    """Have a server serve an image of that kind, with this data, and measure one part."""
+    path, address = folder / f"served.{kind}", folder / "nbd.sock"
+    subprocess.run(["qemu-img", "convert", "-O", kind, data, path], check=True)
     execute("nbd-server-start", addr={"type": "unix", "data": {"path": str(address)}})
-    figures: dict[str, float] = {}
-    for kind, path in images.items():
-        file = {"driver": "file", "filename": str(path)}
-        execute("blockdev-add", driver=kind, node_name=kind, file=file)
-        execute("block-export-add", type="nbd", id=kind, node_name=kind, name=kind, writable=True)
-        uri = f"nbd+unix:///{kind}?socket={address}"
-        for name, value in _load(uri, data, mib):
-            figures[f"nbd {kind}: {name}"] = value
-    figures |= _many_clients(f"nbd+unix:///raw?socket={address}")
-    figures["nbd: QMP under load, 99th percentile, ms"] = _latency_under_load(execute, uri)
+    file = {"driver": "file", "filename": str(path)}
+    execute("blockdev-add", driver=kind, node_name=kind, file=file)
+    execute("block-export-add", type="nbd", id=kind, node_name=kind, name=kind, writable=True)
+    uri = f"nbd+unix:///{kind}?socket={address}"
+    figures = part(Served(uri, kind, data, data.stat().st_size >> 20, execute))
     execute("nbd-server-stop")
-    for path in images.values():
-        path.unlink()
+    path.unlink()
     return figures
 
 
-def _load(uri: str, data: Path, mib: int) -> Iterator[tuple[str, float]]:
-    for direction in ("read", "write"):
-        for depth in (1, 16):
-            (rate,) = _fio(uri, f"rand{direction}", depth)
-            yield f"4 KiB {direction}s, depth {depth}, /s", rate
-    yield "nbdcopy from it, MiB/s", mib / _timed("nbdcopy", uri, "null:")
-    yield "nbdcopy to it, MiB/s", mib / _timed("nbdcopy", str(data), uri)
+def _copies(served: Served) -> dict[str, float]:
+    name = f"nbd {served.kind}: nbdcopy"
+    return {
+        f"{name} to it, MiB/s": served.mib / _timed("nbdcopy", str(served.data), served.uri),
+        f"{name} from it, MiB/s": served.mib / _timed("nbdcopy", served.uri, "null:"),
+    }
 
 
 def _timed(*command: str) -> float:
     began = time.perf_counter()
     subprocess.run(command, check=True)
     return time.perf_counter() - began
+
+
+def _small_requests(served: Served) -> dict[str, float]:
+    return {
+        f"nbd {served.kind}: 4 KiB {way}s, depth {depth}, /s": sum(_fio(served.uri, f"rand{way}", depth))
+        for way in ("read", "write")
+        for depth in (1, 16)
+    }
 
 
 def _fio(uri: str, kind: str, depth: int, clients: int = 1) -> list[float]:
@@ -72,23 +90,31 @@ def _fio(uri: str, kind: str, depth: int, clients: int = 1) -> list[float]:
     return [float(job[side]["iops"]) for job in json.loads(told)["jobs"]]
 
 
-def _many_clients(uri: str) -> dict[str, float]:
-    rates = _fio(uri, "randread", 1, CLIENTS)
+def _many_clients(served: Served) -> dict[str, float]:
+    rates = _fio(served.uri, "randread", 1, CLIENTS)
     return {
         f"nbd: {CLIENTS} clients, reads/s in sum": sum(rates),
         f"nbd: {CLIENTS} clients, the slowest to the mean": min(rates) / statistics.mean(rates),
     }
 
 
-def _latency_under_load(execute: Execute, uri: str) -> float:
-    """Return what 99 of 100 commands take at most, in milliseconds, while the data path is saturated."""
-    load = threading.Thread(target=_fio, args=(uri, "randrw", 16, 4))
+def _latency_under_load(served: Served) -> dict[str, float]:
+    """Find what 99 of 100 commands take at most while the data path is saturated."""
+    load = threading.Thread(target=_fio, args=(served.uri, "randrw", 16, 4))
     load.start()
     taken: list[float] = []
     while load.is_alive():
         began = time.perf_counter()
-        execute("query-block-jobs")
+        served.execute("query-block-jobs")
         taken.append(time.perf_counter() - began)
         time.sleep(0.002)
     load.join()
-    return statistics.quantiles(taken, n=100)[98] * 1000
+    return {"nbd: QMP under load, 99th percentile, ms": statistics.quantiles(taken, n=100)[98] * 1000}
+
+
+PARTS = (
+    *((kind, part) for kind in ("raw", "qcow2") for part in (_copies, _small_requests)),
+    ("raw", _many_clients),
+    ("qcow2", _latency_under_load),
+)
+"""What is measured, and of which kind of image."""
