@@ -28,6 +28,7 @@ class BusyPoll:
 
     def received(self) -> None:
         """Note that bytes came."""
+        # While the loop stays awake they are in time.
         if not self._is_polling:
             self._is_brisk = monotonic_ns() - self._last_reply_ns < WINDOW_NS
 

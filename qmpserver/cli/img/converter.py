@@ -24,8 +24,10 @@ _HOST_CHUNK = 64 * MiB
 """Bytes that are looked at together where the host may copy them by itself."""
 
 _TOGETHER = 16 * MiB
-"""Bytes of several areas that the host is to copy together, and so many areas at most."""
+"""Bytes of several areas that are enough for the host to copy them together."""
+
 _MOST_TOGETHER = 16
+"""So many areas are enough as well."""
 
 
 class Settings(NamedTuple):
@@ -221,7 +223,7 @@ class Converter:
     async def _have_host_copy_together(self, areas: list[tuple[int, int]]) -> bool:
         """Let the host copy several areas; say whether it did."""
         await tasks.pause()
-        # As above.
+        # What fails here is tried again one by one.
         with contextlib.suppress(OSError):
             return await copy_range.copy_together(self._source, self._target, areas)
         return False
