@@ -168,14 +168,19 @@ async def _status_of(node: NodeView, driver: MappingDriver, mapping: Mapping, of
         case MappingKind.DATA:
             return await _data_status(driver, mapping)
         case MappingKind.ZERO:
-            room = mapping.offset if mapping.child is not None and driver.stores_plainly else None
+            room = _room(driver, mapping)
             return BlockStatus(run, is_data=False, is_zero=True, is_allocated=True, host_offset=room)
         case MappingKind.SPECIAL:
             return BlockStatus(run, is_data=True, is_zero=False, is_allocated=True, is_compressed=True)
         case MappingKind.BACKING:
-            return _unallocated_status(node, offset, run)
+            return _unallocated_status(node, offset, run, _room(driver, mapping))
         case _:
             assert_never(mapping.kind)
+
+
+def _room(driver: MappingDriver, mapping: Mapping) -> int | None:
+    """Return where there is room for what is not stored, if that is worth telling."""
+    return mapping.offset if mapping.child is not None and driver.stores_plainly else None
 
 
 async def _data_status(driver: MappingDriver, mapping: Mapping) -> BlockStatus:
@@ -193,11 +198,11 @@ async def _data_status(driver: MappingDriver, mapping: Mapping) -> BlockStatus:
     return status._replace(length=below.length, is_zero=below.is_zero)
 
 
-def _unallocated_status(node: NodeView, offset: int, run: int) -> BlockStatus:
+def _unallocated_status(node: NodeView, offset: int, run: int, room: int | None) -> BlockStatus:
     """Unallocated reads as zeroes where no backing node reaches."""
     backing = node.backing
     backing_size = backing.size if backing is not None else 0
     if offset >= backing_size:
-        return BlockStatus(run, is_data=False, is_zero=True, is_allocated=False)
+        return BlockStatus(run, is_data=False, is_zero=True, is_allocated=False, host_offset=room)
     run = min(run, backing_size - offset)
-    return BlockStatus(run, is_data=False, is_zero=False, is_allocated=False)
+    return BlockStatus(run, is_data=False, is_zero=False, is_allocated=False, host_offset=room)

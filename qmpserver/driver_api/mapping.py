@@ -29,7 +29,7 @@ class Mapping(NamedTuple):
     Attributes:
         kind: Which of the four places.
         length: Bytes of the run from the offset asked about; never zero, at most what was asked.
-        child: The child that stores it (DATA), or has room for it (ZERO); else None.
+        child: The child that stores it (DATA), or has room for it (ZERO, BACKING); else None.
         offset: Host offset in `child` of the run's first byte; 0 where there is none.
         in_place: The run may be overwritten where it lies (DATA): nothing else shares it.
     """

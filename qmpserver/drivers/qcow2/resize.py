@@ -169,15 +169,17 @@ class Resizer:
         return allocation.offset + allocation.length
 
     async def _read_old(self, offset: int, into: memoryview) -> None:
+        backing = self.image.context.child("backing")
         while into:
             mapping = await self.mapper.map(offset, len(into))
             part = into[: mapping.length]
             if mapping.kind is MappingKind.SPECIAL:
                 await read_compressed(self.image, self.committer.tables, offset, part)
-            elif mapping.kind is not MappingKind.ZERO:
-                child = mapping.child or self.image.context.child("backing")
-                if child is not None:
-                    await child.pread(mapping.offset if mapping.child else offset, part)
+            elif mapping.kind is MappingKind.DATA:
+                assert mapping.child is not None
+                await mapping.child.pread(mapping.offset, part)
+            elif mapping.kind is MappingKind.BACKING and backing is not None:
+                await backing.pread(offset, part)
             offset += mapping.length
             into = into[mapping.length :]
 

@@ -122,7 +122,8 @@ class VmState:
             part = inside[: mapping.length]
             if mapping.kind is MappingKind.SPECIAL:
                 await read_compressed(parts.image, parts.tables, offset, part)
-            elif mapping.child is not None:
+            elif mapping.kind is MappingKind.DATA:
+                assert mapping.child is not None
                 await mapping.child.pread(mapping.offset, part)
             else:
                 part[:] = bytes(len(part))

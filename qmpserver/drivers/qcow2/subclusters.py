@@ -11,9 +11,10 @@ from typing import Final
 
 from qmpserver.driver_api.mapping import Mapping, MappingKind
 from qmpserver.drivers.qcow2.entries import COMPRESSED, COPIED, OFFSET_MASK
-from qmpserver.drivers.qcow2.image import c_hex
+from qmpserver.drivers.qcow2.image import Image, c_hex
 from qmpserver.drivers.qcow2.mapping import Mapper
-from qmpserver.drivers.qcow2.tables import L2Table
+from qmpserver.drivers.qcow2.metadata import MetadataMap
+from qmpserver.drivers.qcow2.tables import L2Table, L2Tables
 
 SUBCLUSTERS: Final = 32
 """Subclusters of a cluster."""
@@ -49,6 +50,11 @@ def leading_run(bits: int, first: int) -> int:
 class SubclusterMapper(Mapper):
     """The map of one image with extended L2 entries."""
 
+    def __init__(self, image: Image, tables: L2Tables, metadata: MetadataMap) -> None:
+        super().__init__(image, tables, metadata)
+        # Of what an entry has some if its cluster has room; 0 is as good a place as any in an external data file.
+        self._room = OFFSET_MASK | COPIED if image.is_external else OFFSET_MASK
+
     async def map(self, offset: int, length: int) -> Mapping:
         """Say where the range begins; see :meth:`MappingDriver.map`."""
         self._image.check_sound()
@@ -62,15 +68,14 @@ class SubclusterMapper(Mapper):
             return Mapping(MappingKind.SPECIAL, min(self._cluster_size - within, length))
         await self._check_pair(table, entry, bitmap, offset)
         kind, bits = kind_bits(bitmap, within // self._image.subcluster_size)
-        run = self._run(table, offset, length, kind, bits)
-        if kind is MappingKind.DATA:
+        run = min(self._run(table, offset, length, kind, bits), length)
+        if entry & self._room:
             host = (entry & OFFSET_MASK) + within
-            return Mapping(kind, min(run, length), self._data, host, self._in_place(entry, host, run))
-        end = offset + length
-        reached = min(offset + run, end)
-        if kind is MappingKind.BACKING and reached < end and reached & ((1 << self._l1_shift) - 1) == 0:
-            reached += self._unallocated(reached, end - reached)
-        return Mapping(kind, reached - offset)
+            in_place = kind is MappingKind.DATA and self._in_place(entry, host, run)
+            return Mapping(kind, run, self._data, host, in_place)
+        if kind is MappingKind.BACKING and run < length and offset + run & ((1 << self._l1_shift) - 1) == 0:
+            run += self._unallocated(offset + run, length - run)
+        return Mapping(kind, run)
 
     def map_at_once(self, offset: int, length: int) -> Mapping | None:
         """Say nothing: a cluster may be there in part."""
@@ -98,37 +103,31 @@ class SubclusterMapper(Mapper):
         if reached < size or wanted <= size:
             return reached - within
         last = min(index + (wanted - 1 >> self._cluster_bits), self._l2_mask)
-        cluster = self._after_whole(table, index, last, kind)
+        entries, whole = table.entries, _WHOLE[kind]
+        mask, expected, step = self._line(entries[2 * index], kind)
+        cluster = index + 1
+        while (
+            cluster <= last and entries[2 * cluster + 1] == whole and entries[2 * cluster] & mask == expected
+        ):
+            cluster += 1
+            expected += step
         reached = (cluster - index) * size
         if cluster <= last:
-            entry, bitmap = table.entries[2 * cluster : 2 * cluster + 2]
+            entry, bitmap = entries[2 * cluster : 2 * cluster + 2]
             like = kind_bits(bitmap, 0)
-            if like[0] is kind and self._is_alike(
-                table.entries[2 * index], entry, bitmap, kind, cluster - index
-            ):
+            if like[0] is kind and entry & mask == expected and self._is_valid(entry, bitmap):
                 reached += leading_run(like[1], 0) * unit
         return reached - within
 
-    def _after_whole(self, table: L2Table, index: int, last: int, kind: MappingKind) -> int:
-        """Return the first cluster after `index`, up to `last`, that does not go on with a run whole."""
-        entries, size = table.entries, self._cluster_size
-        whole = _WHOLE[kind]
-        cluster, expected = index + 1, entries[2 * index] + size
+    def _line(self, entry: int, kind: MappingKind) -> tuple[int, int, int]:
+        """Return what the next cluster's entry must be to go on with a run: in these bits this, and then so much more."""
+        size = self._cluster_size
         if kind is MappingKind.DATA:
-            while cluster <= last and entries[2 * cluster] == expected and entries[2 * cluster + 1] == whole:
-                cluster += 1
-                expected += size
-            return cluster
-        wrong = COMPRESSED | self._unaligned
-        while cluster <= last and entries[2 * cluster + 1] == whole and not entries[2 * cluster] & wrong:
-            cluster += 1
-        return cluster
-
-    def _is_alike(self, entry: int, following: int, bitmap: int, kind: MappingKind, distance: int) -> bool:
-        """Say whether a later cluster may go on with a run: what it says can be right, and lies in line."""
-        if kind is MappingKind.DATA:
-            return following == entry + distance * self._cluster_size and not bitmap >> 32 & bitmap
-        return not following & (COMPRESSED | self._unaligned) and self._is_valid(following, bitmap)
+            return -1, entry + size, size
+        if entry & self._room:
+            mask = COMPRESSED | OFFSET_MASK
+            return mask, (entry & mask) + size, size
+        return COMPRESSED | self._room, 0, 0
 
     def _in_place(self, entry: int, host: int, run: int) -> bool:
         if not (entry & COPIED and self._image.writable):
@@ -138,8 +137,7 @@ class SubclusterMapper(Mapper):
 
     def _is_valid(self, entry: int, bitmap: int) -> bool:
         """Say whether no subcluster is said to be two things, or to be where there is no room."""
-        room = OFFSET_MASK | COPIED if self._image.is_external else OFFSET_MASK
-        return not (bitmap >> SUBCLUSTERS & bitmap or (bitmap & ALL and not entry & room))
+        return not (bitmap >> SUBCLUSTERS & bitmap or (bitmap & ALL and not entry & self._room))
 
     async def _check_pair(self, table: L2Table, entry: int, bitmap: int, offset: int) -> None:
         if self._image.is_external or entry & self._unaligned:

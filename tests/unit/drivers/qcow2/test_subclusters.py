@@ -1,6 +1,7 @@
 """Images with extended L2 entries: parts of clusters are present, zero or missing by themselves."""
 
 import asyncio
+import json
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from qmpserver.__main__ import run as run_tool
 from qmpserver.driver_api.child import BlockChild
 from qmpserver.driver_api.driver import BlockDriver
 from qmpserver.driver_api.mapping import MappingKind
@@ -80,7 +82,9 @@ def test_a_small_write_makes_one_subcluster_present() -> None:
     async def run() -> None:
         file, engine = await new_image()
         await engine.write(70000, b"x")
-        assert await mapped(engine, 0, SIZE) == [(BACKING, 69632), (DATA, 2048), (BACKING, SIZE - 71680)]
+        assert await mapped(engine, 0, SIZE) == [
+            (BACKING, 65536), (BACKING, 4096), (DATA, 2048), (BACKING, 59392), (BACKING, SIZE - 131072),
+        ]  # fmt: skip
         await engine.driver.flush()
         at = len(file.log)
         await engine.write(80000, b"y" * 512)
@@ -101,12 +105,40 @@ def test_runs_reach_over_clusters_that_lie_in_line() -> None:
         assert await mapped(engine, 0, SIZE) == [
             (BACKING, 1024),
             (DATA, 5 * 16384),
-            (BACKING, 16384 - 512),
+            (BACKING, 16384 - 1024),
+            (BACKING, 512),
             (ZERO, 3 * 16384),
             (BACKING, SIZE - 9 * 16384 - 512),
         ]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("extra", [{}, {"cluster_size": "16k"}, {"data_file": "data.raw"}, {"backing": True}])
+def test_of_every_part_the_room_is_told_that_qemu_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], extra: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options, image = dict(extra), tmp_path / "image.qcow2"
+    if options.pop("backing", False):
+        make_qcow2(tmp_path / "base.qcow2", "3M")
+        qemu_io(tmp_path / "base.qcow2", "write -q 1M 1M")
+        options |= {"backing_file": "base.qcow2", "backing_fmt": "qcow2"}
+    make_qcow2(image, "8M", extended_l2="on", **options)
+    rng = random.Random(len(options))
+    for _ in range(3):
+        commands = []
+        for _ in range(20):
+            offset, length = (512 * rng.randrange(1, limit) for limit in (8 * 2048 - 300, 300))
+            commands.append(f"{rng.choice(('write -q', 'write -q -z', 'discard -q'))} {offset} {length}")
+        qemu_io(image, *commands)
+        assert run_tool("qmpserver", ["img", "map", "--output=json", str(image)]) == 0
+        # Whether a cluster is compressed, QEMU says since version 8.2.
+        told, expected = (
+            [{**run, "compressed": False} for run in json.loads(text)]
+            for text in (capfd.readouterr().out, qemu_img("map", "--output=json", image))
+        )
+        assert told == expected
 
 
 def test_parts_of_a_cluster_are_zeroed_and_written_again_in_place() -> None:
