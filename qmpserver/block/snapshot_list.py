@@ -39,7 +39,7 @@ def snapshot_row(members: dict[str, Any]) -> str:
     hours, minutes = divmod(minutes, 60)
     clock = f"{hours:04d}:{minutes:02d}:{seconds:02d}.{members['vm-clock-nsec'] // NS_PER_MS:03d}"
     size = human_size(members["vm-state-size"])
-    return _ROW.format(members["id"], members["name"], size, date, clock, members.get("icount", ""))
+    return _ROW.format(members["id"], members["name"], size, date, clock, members.get("icount", "--"))
 
 
 def snapshot_rows(snapshots: Iterable[dict[str, Any]]) -> str:

@@ -49,6 +49,10 @@ class SupportsBitmaps(Protocol):
     """
 
     @property
+    def can_hold_bitmaps(self) -> bool:
+        """Whether this very image can; an old version of its format may know none."""
+
+    @property
     def stored_bitmaps(self) -> tuple[StoredBitmap, ...]:
         """The bitmaps in the image, in its own order, as they were found or stored last."""
 

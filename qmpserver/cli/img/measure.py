@@ -122,7 +122,7 @@ def _options(tool: Tool, images: Images, text: str, target_format: str, size: in
 def _contents(image: Image) -> Contents:
     node = image.node
     bitmaps = None
-    if isinstance(node.driver, SupportsBitmaps):
+    if isinstance(node.driver, SupportsBitmaps) and node.driver.can_hold_bitmaps:
         bitmaps = tuple(
             StoredBitmap(bitmap.name, bitmap.granularity, bitmap.is_enabled)
             for bitmap in node.dirty_bitmaps

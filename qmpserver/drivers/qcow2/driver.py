@@ -341,6 +341,11 @@ class Qcow2Driver(MappingDriver):
         await self._parts.committer.run_to_end(amend_image(self._parts, wanted))
 
     @property
+    def can_hold_bitmaps(self) -> bool:
+        """Whether the image can hold bitmaps: those of version 2 cannot."""
+        return self._image.header.version >= 3
+
+    @property
     def stored_bitmaps(self) -> tuple[StoredBitmap, ...]:
         """The bitmaps in the image, in order; see :class:`SupportsBitmaps`."""
         return self._parts.bitmaps.stored

@@ -70,7 +70,7 @@ def _everywhere(images: Sequence[SnapshotImage]) -> list[SnapshotInfo]:
 
 
 def _row(snapshot: SnapshotInfo, shown_id: str) -> str:
-    return snapshot_row({"icount": _NO_ID, **snapshot_info(snapshot), "id": shown_id})
+    return snapshot_row({**snapshot_info(snapshot), "id": shown_id})
 
 
 COMMANDS = (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.images import qemu_img
 from tests.unit.cli.img.disks import UNIT, break_bitmap, fill, img, make
 
 KINDS = ("", "cluster_size=4k", "extended_l2=on", "refcount_bits=64", "compat=0.10")
@@ -52,3 +53,11 @@ def test_a_broken_bitmap_is_not_measured_as_it_is_not_copied(
     assert _measured(capfd, source)["bitmaps"] > good > 0
     break_bitmap(source, "broken-one")
     assert _measured(capfd, source)["bitmaps"] == good
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_is_measured_as_qemu_measures_it(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = fill(make(tmp_path / "source", 30, options=kind), 30, random.Random(kind))
+    assert _measured(capfd, source) == json.loads(qemu_img("measure", "--output=json", "-O", "qcow2", source))
