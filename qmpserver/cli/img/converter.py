@@ -66,18 +66,20 @@ class Converter:
     def __init__(
         self, sources: list[Node], target: Node, settings: Settings, progress: Progress, clock: Clock
     ) -> None:
-        self._sources = sources
+        self._sources: list[tuple[int, Node]] = []
+        """Each with where it begins."""
+        self._total = 0
+        for source in sources:
+            self._sources.append((self._total, source))
+            self._total += source.size
         self._target = target
         self._settings = settings
         self._progress = progress
         self._rate = Rate(clock, settings.rate)
-        self._total = sum(source.size for source in sources)
         self._done = 0
         self._failure: Failure | None = None
-        self._base = 0
         self._gathered: list[tuple[int, int]] = []
         self._gathers = True
-        self._source = sources[0]
         mapping = target.mapping
         cluster = mapping.cluster_size if mapping is not None else 1
         self._unit = cluster if settings.is_compressed else 1
@@ -93,24 +95,20 @@ class Converter:
         if not self._can_be_copied_by_host:
             # Much is waited for, and several chunks are on their way at a time.
             await tasks.need_loop()
-        engine = CopyEngine(self._move, self._on_done)
-        self._engine = engine
-        for source in self._sources:
-            self._source = source
-            async for offset, length, is_zero in self._areas(source):
-                if self._failure is not None:
-                    break
-                if is_zero:
-                    await self._write_zeroes(offset, length)
-                    self._on_done(offset, length, None)
-                else:
-                    await self._rate.admit(length)
-                    await self._submit(offset, length)
-            await self._submit_gathered()
-            await engine.settle()
-            self._base += source.size
+        self._engine = CopyEngine(self._move, self._on_done)
+        async for offset, length, is_zero in self._areas():
             if self._failure is not None:
-                raise self._failure
+                break
+            if is_zero:
+                await self._write_zeroes(offset, length)
+                self._on_done(offset, length, None)
+            else:
+                await self._rate.admit(length)
+                await self._submit(offset, length)
+        await self._submit_gathered()
+        await self._engine.settle()
+        if self._failure is not None:
+            raise self._failure
         try:
             await self._target.flush()
         except OSError as error:
@@ -118,7 +116,7 @@ class Converter:
 
     async def _submit(self, offset: int, length: int) -> None:
         """Have an area moved, together with others while the host copies them all."""
-        if not (self._gathers and self._can_be_copied_by_host and tasks.is_without_loop()):
+        if not (self._gathers and self._may_host_copy(offset, length) and tasks.is_without_loop()):
             await self._engine.submit(offset, length)
             return
         gathered = self._gathered
@@ -137,19 +135,20 @@ class Converter:
             if self._failure is None:
                 await self._engine.submit(offset, length)
 
-    async def _areas(self, source: Node) -> AsyncIterator[tuple[int, int, bool]]:
-        """Split a source into areas of data, at most a chunk long and whole units, and areas of zeroes."""
+    async def _areas(self) -> AsyncIterator[tuple[int, int, bool]]:
+        """Split the sources into areas of data, at most a chunk long and whole units, and areas of zeroes."""
         most = self._rate.at_once(_HOST_CHUNK if self._can_be_copied_by_host else CHUNK)
         chunk = max(align_down(most, self._unit), self._unit)
-        reached = 0
+        reached = copied = 0
         try:
-            async for offset, length, is_data, is_zero in self._runs(source):
+            async for offset, length, is_data, is_zero in self._runs():
                 end = offset + length
                 if is_data:
-                    start = max(align_down(offset, self._unit), reached)
-                    reached = min(align_up(end, self._unit), source.size)
-                    while start < reached:
-                        stop = min(align_down(start, chunk) + chunk, reached)
+                    # Of a unit that is data only in part the rest may have been zeroes just now: it is copied whole.
+                    start = max(align_down(offset, self._unit), copied)
+                    reached = copied = min(align_up(end, self._unit), self._total)
+                    while start < copied:
+                        stop = min(align_down(start, chunk) + chunk, copied)
                         yield start, stop - start, False
                         start = stop
                 elif end > reached:
@@ -159,24 +158,25 @@ class Converter:
         except OSError as error:
             raise Failure(f"error while reading block status: {error_text(error)}") from error
 
-    async def _runs(self, source: Node) -> AsyncIterator[tuple[int, int, bool, bool]]:
+    async def _runs(self) -> AsyncIterator[tuple[int, int, bool, bool]]:
         """Say of each run whether it is data and whether it is zero; what is neither is left to the backing file."""
-        offset = 0
-        shown = self._target_backing_size - self._base if self._settings.keeps_backing else 0
-        while offset < min(shown, source.size):
-            for status in await source.block_statuses(offset, min(shown, source.size) - offset):
-                yield (
-                    offset,
-                    status.length,
-                    status.is_data and not status.is_zero,
-                    status.is_zero and status.is_allocated,
-                )
-                offset += status.length
-        async for found in extents(source, offset, source.size):
-            for status in found.statuses:
-                is_data = status.is_data and not status.is_zero
-                yield offset, status.length, is_data, not is_data
-                offset += status.length
+        for base, source in self._sources:
+            offset = 0
+            shown = self._target_backing_size - base if self._settings.keeps_backing else 0
+            while offset < min(shown, source.size):
+                for status in await source.block_statuses(offset, min(shown, source.size) - offset):
+                    yield (
+                        base + offset,
+                        status.length,
+                        status.is_data and not status.is_zero,
+                        status.is_zero and status.is_allocated,
+                    )
+                    offset += status.length
+            async for found in extents(source, offset, source.size):
+                for status in found.statuses:
+                    is_data = status.is_data and not status.is_zero
+                    yield base + offset, status.length, is_data, not is_data
+                    offset += status.length
 
     @property
     def _target_backing_size(self) -> int:
@@ -186,22 +186,22 @@ class Converter:
     def _on_done(self, offset: int, length: int, error: OSError | None) -> None:
         if isinstance(error, _MoveError):
             self._failure = self._failure or Failure(
-                f"error while {error.verb} at byte {self._base + offset}: {error_text(error)}"
+                f"error while {error.verb} at byte {offset}: {error_text(error)}"
             )
-        self._done += length
+        self._done = min(self._done + length, self._total)
         self._progress.show(self._done, self._total)
 
     async def _write_zeroes(self, offset: int, length: int) -> None:
-        if self._settings.is_zero and self._base + offset >= self._target_backing_size:
+        if self._settings.is_zero and offset >= self._target_backing_size:
             return
         with _blaming("writing"):
-            await self._target.pwrite_zeroes(self._base + offset, length, request_flags.MAY_UNMAP)
+            await self._target.pwrite_zeroes(offset, length, request_flags.MAY_UNMAP)
 
     async def _move(self, offset: int, length: int) -> None:
         end, most = offset + length, length
         while offset < end:
             moved = 0
-            if self._can_be_copied_by_host:
+            if self._may_host_copy(offset, end - offset):
                 moved = await self._have_host_copy(offset, min(most, end - offset))
             # Where it gets stuck it may soon be again, and what was copied up to there is lost.
             most = 2 * most if moved else CHUNK
@@ -217,7 +217,7 @@ class Converter:
         """Let the host copy by itself; return how far it came, 0 if it has to be done through memory."""
         # What fails here is tried again through memory, where it shows whose fault it is.
         with contextlib.suppress(OSError):
-            return await copy_range.copy_between(self._source, self._target, offset, length)
+            return await copy_range.copy_between(self._sources[0][1], self._target, offset, length)
         return 0
 
     async def _have_host_copy_together(self, areas: list[tuple[int, int]]) -> bool:
@@ -225,7 +225,7 @@ class Converter:
         await tasks.pause()
         # What fails here is tried again one by one.
         with contextlib.suppress(OSError):
-            return await copy_range.copy_together(self._source, self._target, areas)
+            return await copy_range.copy_together(self._sources[0][1], self._target, areas)
         return False
 
     @property
@@ -235,20 +235,32 @@ class Converter:
         if mapping is None or not 0 < settings.sparse_size <= mapping.subcluster_size:
             # It tells no zeroes apart that are fewer than a cluster.
             return False
-        return not (settings.is_compressed or self._base or settings.write_flags)
+        return not (settings.is_compressed or settings.write_flags)
+
+    def _may_host_copy(self, offset: int, length: int) -> bool:
+        """Say whether an area may be; only the first source's bytes are at the same places of the target."""
+        return self._can_be_copied_by_host and offset + length <= self._sources[0][1].size
 
     async def _move_through_memory(self, offset: int, length: int) -> None:
         buffer = self._engine.buffer(length)
         try:
             await self._read(offset, buffer)
             with _blaming("writing"):
-                await self._store(self._base + offset, buffer)
+                await self._store(offset, buffer)
         finally:
             self._engine.give_back(buffer)
 
     async def _read(self, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer from the one source, or the several, that it spans."""
+        end = offset + len(buffer)
+        for base, source in self._sources:
+            start, stop = max(offset, base), min(end, base + source.size)
+            if start < stop:
+                await self._read_from(source, start - base, buffer[start - offset : stop - offset])
+
+    async def _read_from(self, source: Node, offset: int, buffer: memoryview) -> None:
         try:
-            await self._source.pread(offset, buffer)
+            await source.pread(offset, buffer)
             return
         except OSError as error:
             if not self._settings.salvage:
@@ -256,7 +268,7 @@ class Converter:
         for start in range(0, len(buffer), SECTOR_SIZE):
             sector = buffer[start : start + SECTOR_SIZE]
             try:
-                await self._source.pread(offset + start, sector)
+                await source.pread(offset + start, sector)
             except OSError:
                 fill_zeroes(sector)
 

@@ -15,7 +15,7 @@ from qmpserver.cli.img.converter import Converter, Settings
 from qmpserver.cli.img.progress import Progress
 from qmpserver.clock import ManualClock
 from qmpserver.units import NS_PER_SECOND
-from tests.images import judge, qemu_img
+from tests.images import judge, make_qcow2, qemu_img, qemu_io
 
 MiB, UNIT = 1 << 20, 1 << 16
 
@@ -88,6 +88,45 @@ def test_compressed_clusters_and_those_that_do_not_shrink(tmp_path: Path, compre
     assert target.stat().st_size < (sum(unit[:4] not in {b"text", bytes(4)} for unit in units) + 9) * UNIT
     qemu_img("convert", "-O", "raw", target, back)
     assert back.read_bytes().rstrip(b"\0") == disk
+
+
+@pytest.mark.parametrize("options", [(), ("-c",), ("-c", "-o", "compression_type=zstd,cluster_size=2M")])
+@pytest.mark.parametrize("seed", range(3))
+def test_several_sources_of_any_length_with_holes_anywhere(
+    tmp_path: Path, options: tuple[str, ...], seed: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rng = random.Random(seed)
+    target, whole = tmp_path / "target.qcow2", tmp_path / "whole.raw"
+    sources = [tmp_path / f"{number}.raw" for number in range(1 + seed)]
+    for source in sources:
+        with source.open("wb") as raw:
+            size = 512 * rng.randrange(1, 12000)
+            raw.truncate(size)
+            for _ in range(8):
+                raw.seek(4096 * rng.randrange(size // 4096 + 1))
+                raw.write((b"text" * 1024 + rng.randbytes(512)) * rng.randrange(1, 20))
+    line = ["-p", *options, "-f", "raw", "-O", "qcow2", *map(str, sources), str(target)]
+    assert run("qmpserver", ["img", "convert", *line]) == 0
+    shown = capfd.readouterr().out.replace("\r", "\n").split()
+    assert max(float(word[1:].partition("/")[0]) for word in shown) == 100
+    assert judge(target.read_bytes()) == ([], 0)
+    whole.write_bytes(b"".join(source.read_bytes() for source in sources))
+    qemu_img("compare", "-f", "raw", "-F", "qcow2", whole, target)
+
+
+@pytest.mark.parametrize("options", [(), ("-c",)])
+def test_what_lies_over_a_backing_file_in_parts_of_clusters(tmp_path: Path, options: tuple[str, ...]) -> None:
+    base, source, target = (tmp_path / name for name in ("base", "source", "target"))
+    make_qcow2(base, "4M")
+    qemu_io(base, "write -q -P 1 0 3M")
+    make_qcow2(source, "5M", backing_file=base, backing_fmt="qcow2", extended_l2="on")
+    rng = random.Random(1)
+    offsets = [2048 * rng.randrange(2500) for _ in range(60)]
+    qemu_io(source, *(f"write -q {rng.choice(('-P 2', '-z'))} {offset} 10k" for offset in offsets))
+    line = [*options, "-B", str(base), "-F", "qcow2", "-O", "qcow2", str(source), str(target)]
+    assert run("qmpserver", ["img", "convert", *line]) == 0
+    assert judge(target.read_bytes()) == ([], 0)
+    qemu_img("compare", source, target)
 
 
 def test_zeroes_give_the_space_of_a_target_back_that_is_there_already(tmp_path: Path) -> None:
