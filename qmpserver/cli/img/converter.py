@@ -35,7 +35,8 @@ class Settings(NamedTuple):
 
     Attributes:
         is_compressed: Store whole clusters compressed.
-        sparse_size: So many zero bytes in a row are not stored as data; 0 to store them all.
+        sparse_size: So many zero bytes in a row are not stored as data, or clusters of zeroes where they are
+            compressed; 0 to store all, holes too.
         is_zero: The target reads as zeroes already.
         keeps_backing: What the source itself does not hold is left to the target's backing file.
         salvage: What cannot be read becomes zeroes.
@@ -84,7 +85,7 @@ class Converter:
         cluster = mapping.cluster_size if mapping is not None else 1
         self._unit = cluster if settings.is_compressed else 1
         subcluster = mapping.subcluster_size if mapping is not None else 1
-        self._zero_unit = max(cluster if settings.is_compressed else subcluster, settings.sparse_size)
+        self._zero_unit = cluster if settings.is_compressed else max(subcluster, settings.sparse_size)
 
     async def run(self) -> None:
         """Copy everything.
@@ -160,21 +161,19 @@ class Converter:
 
     async def _runs(self) -> AsyncIterator[tuple[int, int, bool, bool]]:
         """Say of each run whether it is data and whether it is zero; what is neither is left to the backing file."""
+        stores_all = not self._settings.sparse_size
         for base, source in self._sources:
             offset = 0
             shown = self._target_backing_size - base if self._settings.keeps_backing else 0
             while offset < min(shown, source.size):
                 for status in await source.block_statuses(offset, min(shown, source.size) - offset):
-                    yield (
-                        base + offset,
-                        status.length,
-                        status.is_data and not status.is_zero,
-                        status.is_zero and status.is_allocated,
-                    )
+                    is_data = status.is_data and not status.is_zero
+                    is_zero = status.is_zero and status.is_allocated
+                    yield base + offset, status.length, is_data or (is_zero and stores_all), is_zero
                     offset += status.length
             async for found in extents(source, offset, source.size):
                 for status in found.statuses:
-                    is_data = status.is_data and not status.is_zero
+                    is_data = (status.is_data and not status.is_zero) or stores_all
                     yield base + offset, status.length, is_data, not is_data
                     offset += status.length
 
@@ -275,14 +274,18 @@ class Converter:
     async def _store(self, offset: int, data: memoryview) -> None:
         settings, target = self._settings, self._target
         flags = settings.write_flags | (request_flags.WRITE_COMPRESSED if settings.is_compressed else 0)
-        if not settings.sparse_size and not settings.is_compressed:
+        if not settings.sparse_size:
             await target.pwrite(offset, data, flags)
             return
-        for start, length, all_zero in zero_runs(data, self._zero_unit):
-            if not all_zero:
-                await target.pwrite(offset + start, data[start : start + length], flags)
-            elif not settings.is_zero or target.backing is not None:
-                await target.pwrite_zeroes(offset + start, length, request_flags.MAY_UNMAP)
+        # Units are the target's own, wherever the data begins.
+        first = min(-offset % self._zero_unit, len(data))
+        for begin, part in ((0, data[:first]), (first, data[first:])):
+            for start, length, all_zero in zero_runs(part, self._zero_unit):
+                place, run = offset + begin + start, part[start : start + length]
+                if not all_zero:
+                    await target.pwrite(place, run, flags)
+                elif not settings.is_zero or target.backing is not None:
+                    await target.pwrite_zeroes(place, length, request_flags.MAY_UNMAP)
 
 
 class _MoveError(OSError):

@@ -114,6 +114,32 @@ def test_several_sources_of_any_length_with_holes_anywhere(
     qemu_img("compare", "-f", "raw", "-F", "qcow2", whole, target)
 
 
+@pytest.mark.parametrize(
+    "options",
+    ["", "-S 0", "-S 64k", "-c", "-c -S 0", "-c -S 1M -o cluster_size=4k", "-S 512 -o cluster_size=512"],
+)
+def test_as_many_clusters_are_stored_as_by_qemu(tmp_path: Path, options: str) -> None:
+    source = tmp_path / "source.raw"
+    rng = random.Random(options)
+    with source.open("wb") as raw:
+        raw.truncate(9 * MiB + 66048)
+        for _ in range(12):
+            raw.seek(4096 * rng.randrange(2000))
+            # Zeroes that are stored as data, by themselves or before data.
+            raw.write(bytes(512 * rng.randrange(300)) + rng.choice((b"", b"data" * 3000)))
+    images = []
+    for name, convert in (("ours", _convert), ("theirs", qemu_img)):
+        convert("convert", *options.split(), "-f", "raw", "-O", "qcow2", source, tmp_path / name)
+        qemu_img("compare", "-f", "raw", "-F", "qcow2", source, tmp_path / name)
+        told = json.loads(qemu_img("check", "--output=json", tmp_path / name))
+        images.append({key: told.get(key) for key in ("allocated-clusters", "compressed-clusters")})
+    assert images[0] == images[1]
+
+
+def _convert(*words: str | Path) -> None:
+    assert run("qmpserver", ["img", *map(str, words)]) == 0
+
+
 @pytest.mark.parametrize("options", [(), ("-c",)])
 def test_what_lies_over_a_backing_file_in_parts_of_clusters(tmp_path: Path, options: tuple[str, ...]) -> None:
     base, source, target = (tmp_path / name for name in ("base", "source", "target"))
