@@ -118,6 +118,8 @@ class Converter:
     async def _submit(self, offset: int, length: int) -> None:
         """Have an area moved, together with others while the host copies them all."""
         if not (self._gathers and self._may_host_copy(offset, length) and tasks.is_without_loop()):
+            # In their order, which is that of the target's new clusters.
+            await self._submit_gathered()
             await self._engine.submit(offset, length)
             return
         gathered = self._gathered
