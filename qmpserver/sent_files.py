@@ -24,21 +24,24 @@ class SentFiles:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.sent = 0
-        """Bytes that the socket has taken; whoever sends adds to it."""
+        self._sent = 0
         self._held: deque[tuple[int, FileRange]] = deque()
         """Each with the bytes that had been sent when the socket had taken all of it."""
         self._timer: asyncio.TimerHandle | None = None
 
+    def note(self, sent: int) -> None:
+        """Take note of bytes that the socket has taken."""
+        self._sent += sent
+
     def hold(self, range_: FileRange) -> None:
         """Release a range of which the socket has taken the last bytes when they have been read."""
-        self._held.append((self.sent, range_))
+        self._held.append((self._sent, range_))
         self.look()
 
     def look(self) -> None:
         """Release what has been read."""
         # What the kernel counts includes its own overhead, so this is never too much.
-        read = self.sent - self._unread()
+        read = self._sent - self._unread()
         while self._held and self._held[0][0] <= read:
             self._held.popleft()[1].release()
         if self._held and self._timer is None:

@@ -45,7 +45,6 @@ class SocketWriter:
         self._socket = connection
         self._fd = connection.fileno()
         self._is_encrypted = isinstance(connection, ssl.SSLSocket)
-        self._tries_at_once = not self._is_encrypted
         self._on_drained = on_drained
         self._on_lost = on_lost
         self._on_sent = on_sent
@@ -61,7 +60,7 @@ class SocketWriter:
 
     def send(self, pieces: Sequence[Piece]) -> None:
         """Send pieces one after the other; their memory stays lent until the socket has taken them."""
-        if self._tries_at_once and not self._pieces and self._send_at_once(pieces):
+        if not (self._pieces or self._is_closed or self._is_encrypted) and self._send_at_once(pieces):
             return
         self._pieces.extend([_as_held(piece) for piece in _join(pieces) if piece])
         if self._is_closed:
@@ -71,7 +70,7 @@ class SocketWriter:
 
     def _send_at_once(self, pieces: Sequence[Piece]) -> bool:
         """Try to send pieces of memory by one call, which is all that most replies take, and say whether they are seen to."""
-        joined: Sequence[Any] = pieces if len(pieces) == 1 else _join(pieces)
+        joined: Sequence[Any] = _join(pieces)
         if not joined or len(joined) > MAX_PIECES or FileRange in map(type, joined):
             return False
         try:
@@ -85,7 +84,7 @@ class SocketWriter:
             self._consume(held, sent)
             self._write()
             return True
-        self._sent_files.sent += sent
+        self._sent_files.note(sent)
         if self._on_sent is not None:
             for piece in joined:
                 self._on_sent(piece)
@@ -94,7 +93,6 @@ class SocketWriter:
     def close(self) -> None:
         """Forget what has not been sent.  The socket must still be open."""
         self._is_closed = True
-        self._tries_at_once = False
         self._forget()
         if self._is_watching:
             self._is_watching = False
@@ -129,7 +127,7 @@ class SocketWriter:
     def _write_some(self) -> None:
         first = self._pieces[0]
         if isinstance(first, FileRange):
-            self._sent_files.sent += first.send(self._fd)
+            self._sent_files.note(first.send(self._fd))
             if not first:
                 self._pieces.popleft()
                 self._sent_files.hold(first)
@@ -150,7 +148,7 @@ class SocketWriter:
 
     def _consume(self, pieces: Sequence[memoryview], sent: int) -> None:
         """Take note of how many bytes of the first pieces have been sent."""
-        self._sent_files.sent += sent
+        self._sent_files.note(sent)
         for piece in pieces:
             if sent < len(piece):
                 self._pieces[0] = piece[sent:]

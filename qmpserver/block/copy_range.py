@@ -117,13 +117,20 @@ async def _make_rooms(
 async def _make_room(
     undo: contextlib.AsyncExitStack, driver: MappingDriver, offset: int, length: int
 ) -> Allocation | None:
-    """Reserve room for the first of a range, or return None if old bytes are there or would lie around the new ones."""
+    """Reserve room for the first of a range that has none yet; None if it has, or as :func:`_reserve`."""
     mapping = await driver.map(offset, length)
     if mapping.in_place:
         return None
-    room = await driver.allocate(offset, mapping.length)
+    return await _reserve(undo, driver, offset, mapping.length)
+
+
+async def _reserve(
+    undo: contextlib.AsyncExitStack, driver: MappingDriver, offset: int, length: int
+) -> Allocation | None:
+    """Reserve room for the first of a range; None if old bytes would have to be stored around the new ones."""
+    room = await driver.allocate(offset, length)
     undo.push_async_callback(driver.release, room)
-    return room if room.offset == offset and room.length <= mapping.length else None
+    return room if room.offset == offset and room.length <= length else None
 
 
 async def _fill(rooms: Sequence[tuple[_Place, Allocation]], target: NodeView, unit: int) -> bool:
@@ -251,22 +258,14 @@ async def _store_new(source: _Place, node: NodeView, driver: MappingDriver, offs
     run = align_down(source.length, unit)
     if not run:
         return 0
-    allocation = await driver.allocate(offset, run)
-    if allocation.offset != offset or allocation.length > run:
-        # Old bytes would have to be stored around the new ones.
-        await driver.release(allocation)
-        return 0
-    try:
-        is_done = await _copy_to_new(source, node, allocation, unit)
-    except BaseException:
-        await driver.release(allocation)
-        raise
-    if not is_done:
-        await driver.release(allocation)
-        return 0
-    await driver.link(allocation)
-    node.note_written(offset, allocation.length)
-    return allocation.length
+    async with contextlib.AsyncExitStack() as undo:
+        room = await _reserve(undo, driver, offset, run)
+        if room is None or not await _copy_to_new(source, node, room, unit):
+            return 0
+        undo.pop_all()
+    await driver.link(room)
+    node.note_written(offset, room.length)
+    return room.length
 
 
 async def _find(node: NodeView | None, offset: int, length: int) -> _Place | None:

@@ -106,18 +106,20 @@ class SupportsPermissions(Protocol):
         """Go back to what was held before `prepare_permissions`."""
 
 
+CopiedRange = tuple[int, int, int]
+"""Which bytes of one file go where in another: the first one there, the first one here, and how many."""
+
+
 @runtime_checkable
 class SupportsCopyRange(Protocol):
     """A protocol that can have the host copy between two of its own, without the bytes passing here."""
 
-    async def copy_ranges(
-        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
-    ) -> bool:
+    async def copy_ranges(self, source: BlockDriver, ranges: Sequence[CopiedRange], unit: int) -> bool:
         """Copy ranges of another driver's bytes into this one.
 
         Args:
             source: The driver to copy from.
-            ranges: Of each the first byte there, the first byte here, and its bytes.
+            ranges: What goes where.
             unit: What is all zeroes in one such piece should be stored as zeroes, and is not copied.
 
         Returns:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.extras import CopiedRange
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.preallocation import Preallocation
 from qmpserver.drivers.file.driver import FileDriver
@@ -113,9 +114,7 @@ class RecordingFileDriver(FileDriver):
         await super().pwritev(offset, buffers, flags)
         self._note_write(offset, taken)
 
-    async def copy_ranges(
-        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
-    ) -> bool:
+    async def copy_ranges(self, source: BlockDriver, ranges: Sequence[CopiedRange], unit: int) -> bool:
         """Have the host copy, and look at what it stored."""
         is_done = await super().copy_ranges(source, ranges, unit)
         if is_done:

@@ -86,6 +86,9 @@ class Converter:
         self._unit = cluster if settings.is_compressed else 1
         subcluster = mapping.subcluster_size if mapping is not None else 1
         self._zero_unit = cluster if settings.is_compressed else max(subcluster, settings.sparse_size)
+        # The host tells no zeroes apart that are fewer than a cluster.
+        tells_zeroes = mapping is not None and 0 < settings.sparse_size <= subcluster
+        self._can_be_copied_by_host = tells_zeroes and not (settings.is_compressed or settings.write_flags)
 
     async def run(self) -> None:
         """Copy everything.
@@ -228,15 +231,6 @@ class Converter:
         with contextlib.suppress(OSError):
             return await copy_range.copy_together(self._sources[0][1], self._target, areas)
         return False
-
-    @property
-    def _can_be_copied_by_host(self) -> bool:
-        settings = self._settings
-        mapping = self._target.mapping
-        if mapping is None or not 0 < settings.sparse_size <= mapping.subcluster_size:
-            # It tells no zeroes apart that are fewer than a cluster.
-            return False
-        return not (settings.is_compressed or settings.write_flags)
 
     def _may_host_copy(self, offset: int, length: int) -> bool:
         """Say whether an area may be; only the first source's bytes are at the same places of the target."""

@@ -9,17 +9,15 @@ from functools import partial
 from typing import Final
 
 from qmpserver import threads
+from qmpserver.driver_api.extras import CopiedRange
 from qmpserver.drivers.file.io import aligned_memory, write_fully
 from qmpserver.drivers.file.space import EXT_MAGIC, file_system_magic, make_room
 from qmpserver.file_range import seems_zero
 from qmpserver.units import KiB
 from qmpserver.zeroes import is_zero
 
-Range = tuple[int, int, int]
-"""Which bytes of the source go where: the first one there, the first one here, and how many."""
-
 _Piece = tuple[int, int, int, int]
-"""The same of a part of a range; before the first part, room is made for the whole range, of so many bytes."""
+"""A :data:`CopiedRange` that is a part of one; before the first part, room is made for the whole range, of so many bytes."""
 
 PIECE: Final = 512 * KiB
 """Bytes that are read and written in turn: few enough to stay in the processor's cache between the two."""
@@ -40,7 +38,7 @@ def is_better_in_pieces(fd: int) -> bool:
     return sys.platform == "linux" and file_system_magic(fd) == EXT_MAGIC
 
 
-def copy_by_kernel(fd: int, source: int, ranges: Sequence[Range], unit: int) -> bool:
+def copy_by_kernel(fd: int, source: int, ranges: Sequence[CopiedRange], unit: int) -> bool:
     """Have the kernel copy ranges from another file; say whether it did.
 
     It is not asked to where a piece of `unit` bytes may be all zeroes, judged by a few bytes of each.
@@ -53,7 +51,7 @@ def copy_by_kernel(fd: int, source: int, ranges: Sequence[Range], unit: int) -> 
     return all(_copy_one_by_kernel(fd, source, range_) for range_ in ranges)
 
 
-def _copy_one_by_kernel(fd: int, source: int, range_: Range) -> bool:
+def _copy_one_by_kernel(fd: int, source: int, range_: CopiedRange) -> bool:
     if _copy_file_range is None:
         return False
     start, offset, length = range_
@@ -70,7 +68,7 @@ def _copy_one_by_kernel(fd: int, source: int, range_: Range) -> bool:
     return True
 
 
-def copy_in_pieces(fd: int, source: int, ranges: Sequence[Range], unit: int) -> bool:
+def copy_in_pieces(fd: int, source: int, ranges: Sequence[CopiedRange], unit: int) -> bool:
     """Do the same by reading and writing.  While some threads write others read, so several calls are worth while.
 
     Raises:
@@ -79,7 +77,7 @@ def copy_in_pieces(fd: int, source: int, ranges: Sequence[Range], unit: int) -> 
     return not _may_be_zeroes(source, ranges, unit) and _copy(fd, source, _cut(ranges), 0)
 
 
-def copy_side_by_side(fd: int, source: int, ranges: Sequence[Range], unit: int) -> bool:
+def copy_side_by_side(fd: int, source: int, ranges: Sequence[CopiedRange], unit: int) -> bool:
     """Do the same by two threads, for whoever does nothing else meanwhile.
 
     Zeroes are found on the way, when some of it has been copied.
@@ -93,7 +91,7 @@ def copy_side_by_side(fd: int, source: int, ranges: Sequence[Range], unit: int) 
     return all(threads.helper().both(copy, copy))
 
 
-def _cut(ranges: Sequence[Range]) -> deque[_Piece]:
+def _cut(ranges: Sequence[CopiedRange]) -> deque[_Piece]:
     """Cut ranges into pieces, which several threads may take in turn."""
     pieces: deque[_Piece] = deque()
     for start, offset, length in ranges:
@@ -133,7 +131,7 @@ def _has_zeroes(data: memoryview, unit: int) -> bool:
     return any(is_zero(data[start : start + unit]) for start in range(0, len(data), unit))
 
 
-def _may_be_zeroes(fd: int, ranges: Sequence[Range], unit: int) -> bool:
+def _may_be_zeroes(fd: int, ranges: Sequence[CopiedRange], unit: int) -> bool:
     """Look at a few bytes of each piece of `unit` bytes."""
     return any(
         seems_zero(fd, middle)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from qmpserver import tasks, threads
 from qmpserver.driver_api import flags as request_flags
 from qmpserver.driver_api.driver import BlockDriver
+from qmpserver.driver_api.extras import CopiedRange
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.opening import OpenContext
 from qmpserver.driver_api.permissions import PermissionSet
@@ -227,9 +228,7 @@ class FileDriver(BlockDriver):
             return None
         return self._hint.note(offset, length)
 
-    async def copy_ranges(
-        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
-    ) -> bool:
+    async def copy_ranges(self, source: BlockDriver, ranges: Sequence[CopiedRange], unit: int) -> bool:
         """Copy from another file within the host; see :class:`SupportsCopyRange`."""
         if not isinstance(source, FileDriver):
             return False
@@ -252,7 +251,8 @@ class FileDriver(BlockDriver):
             other.end()
             self._changes -= 1
             self._runs.changed()
-            self._size = max(self._size, self._measure(handle.fd))
+            end = max(offset + length for _, offset, length in ranges)
+            self._size = max(self._size, end if is_done else self._measure(handle.fd))
         if is_done and not self._no_flush:
             for _, offset, length in ranges:
                 if (due := self._hint.note(offset, length)) is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from qmpserver.driver_api.driver import BlockDriver, MappingDriver
+from qmpserver.driver_api.extras import CopiedRange
 from qmpserver.driver_api.flags import COPY_ON_READ
 from qmpserver.driver_api.limits import Limits
 from qmpserver.driver_api.mapping import Allocation, Mapping, MappingKind
@@ -85,9 +86,7 @@ class MemoryFile(BlockDriver):
             self.data.extend(bytes(offset + len(data) - len(self.data)))
         self.data[offset : offset + len(data)] = data
 
-    async def copy_ranges(
-        self, source: BlockDriver, ranges: Sequence[tuple[int, int, int]], unit: int
-    ) -> bool:
+    async def copy_ranges(self, source: BlockDriver, ranges: Sequence[CopiedRange], unit: int) -> bool:
         """Copy between files in memory, once :attr:`copies` is a list to note it in."""
         if self.copies is None:
             return False

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from qmpserver.driver_api.extras import CopiedRange
 from qmpserver.drivers.file import copying, space
 from qmpserver.drivers.file.space import file_system_magic
 from qmpserver.units import KiB, MiB
 from tests.unit.drivers.file.context import OpenFile
 
-Copy = Callable[[int, int, list[copying.Range], int], bool]
+Copy = Callable[[int, int, list[CopiedRange], int], bool]
 UNIT = 64 * KiB
 
 each_way = pytest.mark.parametrize(
