@@ -104,8 +104,7 @@ class Converter:
             if self._failure is not None:
                 break
             if is_zero:
-                await self._write_zeroes(offset, length)
-                self._on_done(offset, length, None)
+                self._on_done(offset, length, await self._write_zeroes(offset, length))
             else:
                 await self._rate.admit(length)
                 await self._submit(offset, length)
@@ -195,11 +194,15 @@ class Converter:
         self._done = min(self._done + length, self._total)
         self._progress.show(self._done, self._total)
 
-    async def _write_zeroes(self, offset: int, length: int) -> None:
+    async def _write_zeroes(self, offset: int, length: int) -> OSError | None:
+        """Make an area zero, and return why it could not be."""
         if self._settings.is_zero and offset >= self._target_backing_size:
-            return
-        with _blaming("writing"):
+            return None
+        try:
             await self._target.pwrite_zeroes(offset, length, request_flags.MAY_UNMAP)
+        except OSError as error:
+            return _MoveError(error, "writing")
+        return None
 
     async def _move(self, offset: int, length: int) -> None:
         end, most = offset + length, length

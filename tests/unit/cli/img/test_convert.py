@@ -174,6 +174,22 @@ class _PassingClock(ManualClock):
         self.advance(delay_ns)
 
 
+def test_zeroes_that_cannot_be_written_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source, target = tmp_path / "source.raw", tmp_path / "target.raw"
+    source.write_bytes(b"data" * 16384)
+    os.truncate(source, MiB)
+    target.write_bytes(b"old" * MiB)
+    fault = (
+        "file.inject-error.0.event=none,file.inject-error.0.iotype=write-zeroes,file.inject-error.0.errno=5"
+    )
+    image = f"driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={target},{fault}"
+    assert (
+        run("qmpserver", ["img", "convert", "-n", "-f", "raw", "--target-image-opts", str(source), image])
+        == 1
+    )
+    assert capfd.readouterr().err == "qmpserver img: error while writing at byte 65536: Input/output error\n"
+
+
 def test_data_takes_the_time_that_its_rate_asks_for_and_zeroes_take_none(tmp_path: Path) -> None:
     source, target = tmp_path / "source.raw", tmp_path / "target.raw"
     source.write_bytes(b"x" * 4 * MiB)
